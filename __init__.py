@@ -1,0 +1,9 @@
+"""Zero-shot emotion recognition: any emotion label, or any pair of opposing labels, scored for any text.
+
+Importing the package registers the model with the Auto classes and the `zero-shot-emotion` task with
+`transformers.pipeline`. Training, annotation and benchmarks are imported only where they are used.
+"""
+
+from .version import __version__
+
+__all__ = ["__version__"]
