@@ -1,0 +1,152 @@
+"""Configuration of an emodistill model: two nested encoder configurations and the numbers of the heads."""
+
+from transformers import AutoConfig, PreTrainedConfig
+
+__all__ = ["DEFAULT_DECISION", "POOLINGS", "EmoDistillConfig"]
+
+POOLINGS = ("mean", "qformer", "both")
+
+# Constants of the decision rules (see `decision_emodistill.py`, which explains each). Training replaces them by
+# the ones chosen on held-out source texts; nothing of a target set enters.
+DEFAULT_DECISION = {
+    "multi_label_cut": 0.6,
+    "multi_label_slope": 2.0,
+    "single_label_centering": 0.0,
+    "single_label_scaling": 0.0,
+    "single_label_temperature": 0.05,
+}
+
+
+class EmoDistillConfig(PreTrainedConfig):
+    r"""
+    Configuration of an [`EmoDistillModel`].
+
+    Args:
+        text_config (`dict` or `PreTrainedConfig`, *optional*):
+            The text tower's encoder, any that `AutoModel` knows. A BERT configuration by default.
+        label_config (`dict` or `PreTrainedConfig`, *optional*):
+            The label tower's encoder. A copy of `text_config` by default.
+        projection_dim (`int`, *optional*, defaults to 384):
+            Dimension d of the shared space.
+        pooling (`str`, *optional*, defaults to `"both"`):
+            How token states become one text vector: `"qformer"` (learned queries that cross-attend to them, as in
+            the paper), `"mean"`, or `"both"` (the sum of the two).
+        num_queries (`int`, *optional*, defaults to 8): Learned queries of the Q-Former.
+        num_qformer_layers (`int`, *optional*, defaults to 1): Layers of the Q-Former.
+        num_qformer_heads (`int`, *optional*, defaults to 6): Attention heads of a Q-Former layer.
+        qformer_intermediate_size (`int`, *optional*): Width of its feed-forward block; four times the hidden size
+            by default.
+        qformer_dropout (`float`, *optional*, defaults to 0.1): Dropout in the Q-Former.
+        freeze_label_encoder (`bool`, *optional*, defaults to `False`):
+            Whether the label encoder stays as pretrained (the paper's variant) and only its projection is trained.
+        tie_word_embeddings (`bool`, *optional*, defaults to `False`):
+            Whether both towers share one word-embedding matrix; needs equal vocabularies and hidden sizes.
+        logit_scale_init (`float`, *optional*, defaults to 10.0): The inverse temperature 1/τ at the start.
+        logit_bias_init (`float`, *optional*, defaults to -4.0): The bias at the start; training sets it to the logit
+            of the measured positive rate.
+        text_max_length (`int`, *optional*, defaults to 128): Tokens in one window of a text.
+        label_max_length (`int`, *optional*, defaults to 32): Tokens of a label.
+        dimension_names (`list[str]`, *optional*, defaults to valence, arousal and dominance):
+            Outputs of the dimension head, on the 1 to 9 scale of the lexicon it was trained on.
+        decision (`dict`, *optional*): Constants of the decision rules, see `DEFAULT_DECISION`.
+
+    Example:
+
+    ```python
+    >>> from emodistill import EmoDistillConfig
+
+    >>> config = EmoDistillConfig(text_config={"model_type": "bert", "hidden_size": 384}, pooling="mean")
+    >>> config.label_config.hidden_size
+    384
+
+    ```
+    """
+
+    model_type = "emodistill"
+    sub_configs = {"text_config": AutoConfig, "label_config": AutoConfig}
+
+    def __init__(
+        self,
+        text_config=None,
+        label_config=None,
+        projection_dim=384,
+        pooling="both",
+        num_queries=8,
+        num_qformer_layers=1,
+        num_qformer_heads=6,
+        qformer_intermediate_size=None,
+        qformer_dropout=0.1,
+        freeze_label_encoder=False,
+        tie_word_embeddings=False,
+        logit_scale_init=10.0,
+        logit_bias_init=-4.0,
+        text_max_length=128,
+        label_max_length=32,
+        dimension_names=("valence", "arousal", "dominance"),
+        decision=None,
+        **kwargs,
+    ):
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, not {pooling!r}")
+        self._custom_pipelines = _without_defaults(kwargs.pop("custom_pipelines", None) or {})
+        self.text_config = _nested(text_config if text_config is not None else {})
+        self.label_config = _nested(label_config if label_config is not None else self.text_config.to_dict())
+        self.projection_dim = projection_dim
+        self.pooling = pooling
+        self.num_queries = num_queries
+        self.num_qformer_layers = num_qformer_layers
+        self.num_qformer_heads = num_qformer_heads
+        self.qformer_intermediate_size = qformer_intermediate_size or 4 * self.text_config.hidden_size
+        self.qformer_dropout = qformer_dropout
+        self.freeze_label_encoder = freeze_label_encoder
+        self.logit_scale_init = logit_scale_init
+        self.logit_bias_init = logit_bias_init
+        self.text_max_length = text_max_length
+        self.label_max_length = label_max_length
+        self.dimension_names = list(dimension_names)
+        self.decision = {**DEFAULT_DECISION, **(decision or {})}
+        if tie_word_embeddings and not _same_embeddings(self.text_config, self.label_config):
+            raise ValueError("tie_word_embeddings needs encoders of one vocabulary and one hidden size")
+        super().__init__(**kwargs)
+        self.tie_word_embeddings = tie_word_embeddings
+
+    @property
+    def hidden_size(self):
+        """`int`: width of the text tower, by the name that other libraries look for."""
+        return self.text_config.hidden_size
+
+    # transformers asks for `trust_remote_code` wherever a configuration names custom pipelines, although the
+    # installed package has the pipeline registered. So the installed class hides them and writes them back on
+    # save, while the class loaded as remote code, which has nothing registered, shows them.
+    @property
+    def custom_pipelines(self):
+        """`dict`: pipelines a Hub copy of this model names; empty where this package is installed."""
+        return self._custom_pipelines if type(self).__module__.startswith("transformers_modules.") else {}
+
+    @custom_pipelines.setter
+    def custom_pipelines(self, value):
+        self._custom_pipelines = _without_defaults(value or {})
+
+    def to_dict(self):
+        """The configuration as a dictionary, custom pipelines included."""
+        output = super().to_dict()
+        if custom := output.pop("_custom_pipelines", None):
+            output["custom_pipelines"] = custom
+        return output
+
+
+def _nested(config):
+    """A nested encoder configuration from a dictionary with `model_type`, or as given."""
+    if isinstance(config, PreTrainedConfig):
+        return config
+    values = dict(config)
+    return AutoConfig.for_model(values.pop("model_type", "bert"), **values)
+
+
+def _same_embeddings(first, second):
+    return first.vocab_size == second.vocab_size and first.hidden_size == second.hidden_size
+
+
+def _without_defaults(pipelines):
+    """Custom pipelines less their default model, which for this package is a path on one machine."""
+    return {task: {key: entry for key, entry in info.items() if key != "default"} for task, info in pipelines.items()}

@@ -1,0 +1,436 @@
+"""The dual encoder: a text tower with a Q-Former, a label tower, one shared space."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers.utils import ModelOutput
+
+from .configuration_emodistill import EmoDistillConfig
+from .loss_emodistill import multi_positive_sigmoid_loss
+
+__all__ = ["EmoDistillModel", "EmoDistillOutput", "EmoDistillPreTrainedModel", "EmoDistillQFormer"]
+
+# The dimension head's output 0 is the middle of the lexicon's 1 to 9 scale, and 1 its upper end.
+DIMENSION_MIDDLE, DIMENSION_HALF_RANGE = 5.0, 4.0
+
+
+@dataclass
+class EmoDistillOutput(ModelOutput):
+    """
+    Output of [`EmoDistillModel`].
+
+    Args:
+        loss (`torch.Tensor` of shape `(1,)`, *optional*): The contrastive loss, given `targets`.
+        logits (`torch.Tensor` of shape `(batch, labels)`): Scaled and biased similarities, fp32.
+        text_embeds (`torch.Tensor` of shape `(batch, d)`): L2-normalised text embeddings.
+        label_embeds (`torch.Tensor` of shape `(labels, d)`): L2-normalised label embeddings.
+        dimensions (`torch.Tensor` of shape `(batch, dimensions)`): Valence, arousal and dominance, 1 to 9.
+    """
+
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
+    text_embeds: torch.Tensor | None = None
+    label_embeds: torch.Tensor | None = None
+    dimensions: torch.Tensor | None = None
+
+
+class EmoDistillAttention(nn.Module):
+    """Multi-head attention from queries to a context, with a residual connection and layer norm before it."""
+
+    def __init__(self, width, context_width, heads, dropout):
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.norm = nn.LayerNorm(width)
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(context_width, width)
+        self.value = nn.Linear(context_width, width)
+        self.output = nn.Linear(width, width)
+
+    def _split(self, states):
+        batch, length, width = states.shape
+        return states.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
+
+    def forward(self, states, context=None, mask=None):
+        queries = self.norm(states)
+        context = queries if context is None else context
+        attended = F.scaled_dot_product_attention(
+            self._split(self.query(queries)),
+            self._split(self.key(context)),
+            self._split(self.value(context)),
+            attn_mask=mask,
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        attended = attended.transpose(1, 2).reshape(states.shape)
+        return states + F.dropout(self.output(attended), self.dropout, self.training)
+
+
+class EmoDistillQFormerLayer(nn.Module):
+    """Queries look at one another, then at the tokens, then each thinks alone."""
+
+    def __init__(self, config):
+        super().__init__()
+        width, dropout = config.text_config.hidden_size, config.qformer_dropout
+        self.self_attention = EmoDistillAttention(width, width, config.num_qformer_heads, dropout)
+        self.cross_attention = EmoDistillAttention(width, width, config.num_qformer_heads, dropout)
+        self.feed_forward = nn.Sequential(
+            nn.LayerNorm(width),
+            nn.Linear(width, config.qformer_intermediate_size),
+            nn.GELU(),
+            nn.Linear(config.qformer_intermediate_size, width),
+            nn.Dropout(dropout),
+        )
+
+    def forward(self, states, tokens, mask):
+        states = self.self_attention(states)
+        states = self.cross_attention(states, tokens, mask)
+        return states + self.feed_forward(states)
+
+
+class EmoDistillQFormer(nn.Module):
+    """
+    Learned queries that cross-attend to token states (BLIP-2's Q-Former, arXiv 2301.12597), averaged to one vector.
+
+    Args:
+        config ([`EmoDistillConfig`]): Gives the number of queries, layers and heads.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        width = config.text_config.hidden_size
+        if width % config.num_qformer_heads:
+            raise ValueError(f"num_qformer_heads ({config.num_qformer_heads}) must divide the hidden size {width}")
+        self.queries = nn.Parameter(torch.empty(config.num_queries, width))
+        self.layers = nn.ModuleList(EmoDistillQFormerLayer(config) for _ in range(config.num_qformer_layers))
+        self.norm = nn.LayerNorm(width)
+        self.output = nn.Linear(width, width)
+
+    def forward(self, tokens, attention_mask):
+        """From `(batch, length, hidden)` token states and their mask to `(batch, hidden)`."""
+        states = self.queries.to(tokens.dtype).expand(tokens.shape[0], -1, -1)
+        mask = attention_mask[:, None, None, :].bool()
+        for layer in self.layers:
+            states = layer(states, tokens, mask)
+        return self.output(self.norm(states).mean(dim=1))
+
+
+class EmoDistillPreTrainedModel(PreTrainedModel):
+    """Weight initialisation and loading common to the package's models."""
+
+    config_class = EmoDistillConfig
+    base_model_prefix = "emodistill"
+    main_input_name = "input_ids"
+    input_modalities = ("text",)
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_attention_backend = True
+
+    @torch.no_grad()
+    def _init_weights(self, module):
+        """Give every parameter of our own a value; the nested encoders know how to initialise theirs."""
+        std = getattr(self.config.text_config, "initializer_range", 0.02)
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=std)
+            if getattr(module, "bias", None) is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, EmoDistillQFormer):
+            nn.init.normal_(module.queries, std=1.0)
+            if self.config.pooling == "both":  # added to mean pooling: start from the pretrained encoder's own space
+                nn.init.zeros_(module.output.weight)
+        elif isinstance(module, EmoDistillModel):
+            # From the identity (of the first d dimensions), alike in both towers: aligned before any training.
+            nn.init.eye_(module.text_projection.weight)
+            nn.init.eye_(module.label_projection.weight)
+            nn.init.constant_(module.logit_scale, self.config.logit_scale_init)
+            module.logit_scale.log_()
+            nn.init.constant_(module.logit_bias, self.config.logit_bias_init)
+            nn.init.zeros_(module.background_mean)
+            nn.init.zeros_(module.background_covariance)
+            nn.init.zeros_(module.background_count)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, *args, dtype=None, **kwargs):
+        """As `PreTrainedModel.from_pretrained`, but in fp32 on a CPU unless `dtype` names another precision.
+
+        Half precision is for the file: on a CPU it is slow and inexact. A `device_map` that names an accelerator
+        keeps the precision of the file.
+        """
+        dtype = dtype if dtype is not None else kwargs.pop("torch_dtype", None)
+        device_map = kwargs.get("device_map")
+        on_cpu = device_map is None or str(device_map) in ("cpu", "{'': 'cpu'}")
+        if dtype in (None, "auto"):
+            dtype = torch.float32 if on_cpu else "auto"
+        model = super().from_pretrained(pretrained_model_name_or_path, *args, dtype=dtype, **kwargs)
+        network = model[0] if isinstance(model, tuple) else model  # with `output_loading_info=True`
+        if network.config.freeze_label_encoder:
+            network.freeze_label_encoder()
+        return model
+
+
+class EmoDistillModel(EmoDistillPreTrainedModel):
+    r"""
+    Scores texts against any labels: two encoders, a head each, and cosine similarity in a shared space.
+
+    Args:
+        config ([`EmoDistillConfig`]): The configuration. Encoders are built from it with random weights; use
+            [`~EmoDistillModel.from_encoders`] to start from pretrained encoders.
+
+    Reference: Niu and Mower Provost 2025, arXiv 2505.18040.
+
+    Example:
+
+    ```python
+    >>> import torch
+    >>> from emodistill import EmoDistillConfig, EmoDistillModel
+
+    >>> encoder = {"model_type": "bert", "vocab_size": 100, "hidden_size": 32, "num_hidden_layers": 1,
+    ...            "num_attention_heads": 2, "intermediate_size": 64}
+    >>> model = EmoDistillModel(EmoDistillConfig(encoder, projection_dim=16, num_qformer_heads=2)).eval()
+    >>> texts = torch.tensor([[2, 5, 6, 3], [2, 7, 3, 0]])
+    >>> labels = torch.tensor([[2, 9, 3], [2, 8, 3], [2, 4, 3]])
+    >>> model(input_ids=texts, attention_mask=texts.ne(0), label_input_ids=labels).logits.shape
+    torch.Size([2, 3])
+
+    ```
+    """
+
+    def __init__(self, config):
+        super().__init__(config)
+        d = config.projection_dim
+        self.text_encoder = _encoder(config.text_config)
+        self.label_encoder = _encoder(config.label_config)
+        self.qformer = EmoDistillQFormer(config) if config.pooling != "mean" else None
+        self.text_projection = nn.Linear(config.text_config.hidden_size, d, bias=False)
+        self.label_projection = nn.Linear(config.label_config.hidden_size, d, bias=False)
+        self.dimension_head = nn.Linear(d, len(config.dimension_names))
+        self.logit_scale = nn.Parameter(torch.empty(()))
+        self.logit_bias = nn.Parameter(torch.empty(()))
+        # Mean and covariance (times d, so that half precision keeps it) of the embeddings of unlabelled background
+        # texts, and their number; the decision rules standardise by them. Persistent, so that loading fills them.
+        self.register_buffer("background_mean", torch.zeros(d))
+        self.register_buffer("background_covariance", torch.zeros(d, d))
+        self.register_buffer("background_count", torch.zeros(()))
+        if config.tie_word_embeddings:
+            self._tied_weights_keys = {
+                f"label_encoder.{_embedding_name(self.label_encoder)}": (
+                    f"text_encoder.{_embedding_name(self.text_encoder)}"
+                )
+            }
+        self.post_init()
+
+    @classmethod
+    def from_encoders(cls, text_encoder, label_encoder=None, **kwargs):
+        """
+        A new model on pretrained encoders, with fresh heads.
+
+        Args:
+            text_encoder (`str`): Folder or Hub id of the text tower's encoder.
+            label_encoder (`str`, *optional*): The label tower's; the text tower's by default.
+            kwargs: Further arguments of [`EmoDistillConfig`].
+
+        Returns:
+            [`EmoDistillModel`]: in fp32.
+
+        Raises:
+            `ValueError`: if the encoders' vocabularies differ: one tokenizer serves both towers.
+        """
+        from transformers import AutoTokenizer
+
+        label_encoder = label_encoder or text_encoder
+        if str(label_encoder) != str(text_encoder):
+            vocabularies = [AutoTokenizer.from_pretrained(name).get_vocab() for name in (text_encoder, label_encoder)]
+            if vocabularies[0] != vocabularies[1]:
+                raise ValueError(
+                    f"text_encoder {text_encoder} and label_encoder {label_encoder} have different vocabularies; "
+                    "choose two encoders with the same tokenizer"
+                )
+        configs = [AutoConfig.from_pretrained(name) for name in (text_encoder, label_encoder)]
+        model = cls(EmoDistillConfig(text_config=configs[0], label_config=configs[1], **kwargs))
+        for tower, name in ((model.text_encoder, text_encoder), (model.label_encoder, label_encoder)):
+            pretrained = AutoModel.from_pretrained(name, dtype=torch.float32)
+            weights = {key: value for key, value in pretrained.state_dict().items() if key in tower.state_dict()}
+            tower.load_state_dict(weights)
+        model.tie_weights()
+        if model.config.freeze_label_encoder:
+            model.freeze_label_encoder()
+        return model
+
+    def freeze_label_encoder(self):
+        """Take the label encoder out of training; with tied embeddings, the shared matrix too."""
+        self.label_encoder.requires_grad_(False)
+        self.label_encoder.eval()
+
+    @property
+    def label_encoder_is_frozen(self):
+        """`bool`: whether no parameter of the label encoder is trained, so that its output may be cached."""
+        return not any(parameter.requires_grad for parameter in self.label_encoder.parameters())
+
+    def train(self, mode=True):
+        """Switch to training, except a frozen label encoder: its output must not depend on dropout."""
+        super().train(mode)
+        if self.config.freeze_label_encoder:
+            self.label_encoder.eval()
+        return self
+
+    def get_text_features(self, input_ids, attention_mask=None, **kwargs):
+        """
+        Embed texts.
+
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch, length)`): Token ids.
+            attention_mask (`torch.Tensor` of shape `(batch, length)`, *optional*): 1 for tokens, 0 for padding.
+
+        Returns:
+            `torch.Tensor` of shape `(batch, d)`: L2-normalised embeddings.
+        """
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        tokens = self.text_encoder(input_ids=input_ids, attention_mask=attention_mask, **kwargs).last_hidden_state
+        if self.config.pooling == "qformer":
+            pooled = self.qformer(tokens, attention_mask)
+        else:
+            pooled = _mean_of_tokens(tokens, attention_mask)
+            if self.qformer is not None:
+                pooled = pooled + self.qformer(tokens, attention_mask)
+        return F.normalize(self.text_projection(pooled), dim=-1)
+
+    def get_label_states(self, input_ids, attention_mask=None):
+        """
+        Label encoder output before the projection: what may be cached while the label encoder is frozen.
+
+        Args:
+            input_ids (`torch.LongTensor` of shape `(labels, length)`): Token ids.
+            attention_mask (`torch.Tensor` of shape `(labels, length)`, *optional*): 1 for tokens, 0 for padding.
+
+        Returns:
+            `torch.Tensor` of shape `(labels, hidden)`: mean-pooled states.
+        """
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.label_encoder_is_frozen):
+            tokens = self.label_encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+            return _mean_of_tokens(tokens, attention_mask)
+
+    def get_label_features(self, input_ids=None, attention_mask=None, label_states=None):
+        """
+        Embed labels.
+
+        Args:
+            input_ids (`torch.LongTensor` of shape `(labels, length)`, *optional*): Token ids.
+            attention_mask (`torch.Tensor` of shape `(labels, length)`, *optional*): 1 for tokens, 0 for padding.
+            label_states (`torch.Tensor` of shape `(labels, hidden)`, *optional*): Cached output of
+                [`~EmoDistillModel.get_label_states`], in place of `input_ids`.
+
+        Returns:
+            `torch.Tensor` of shape `(labels, d)`: L2-normalised embeddings.
+        """
+        if (input_ids is None) == (label_states is None):
+            raise ValueError("give either input_ids or label_states")
+        if label_states is None:
+            label_states = self.get_label_states(input_ids, attention_mask)
+        return F.normalize(self.label_projection(label_states), dim=-1)
+
+    def get_dimensions(self, text_embeds):
+        """
+        Valence, arousal and dominance (`config.dimension_names`) of embedded texts.
+
+        Args:
+            text_embeds (`torch.Tensor` of shape `(batch, d)`): Output of [`~EmoDistillModel.get_text_features`].
+
+        Returns:
+            `torch.Tensor` of shape `(batch, dimensions)`: on the 1 to 9 scale, 5 in the middle.
+        """
+        return DIMENSION_MIDDLE + DIMENSION_HALF_RANGE * self.dimension_head(text_embeds)
+
+    def get_logits(self, text_embeds, label_embeds):
+        """Scaled and biased cosine similarities, `(batch, labels)`, in fp32 whatever the embeddings' precision."""
+        with torch.autocast(text_embeds.device.type, enabled=False):
+            similarities = text_embeds.float() @ label_embeds.float().T
+            return similarities * self.logit_scale.float().exp() + self.logit_bias.float()
+
+    def forward(
+        self,
+        input_ids,
+        attention_mask=None,
+        label_input_ids=None,
+        label_attention_mask=None,
+        label_states=None,
+        targets=None,
+        target_mask=None,
+        return_dict=True,
+        **kwargs,
+    ):
+        """
+        Embed texts and labels and score every pair.
+
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch, length)`): Token ids of the texts.
+            attention_mask (`torch.Tensor` of shape `(batch, length)`, *optional*): Their mask.
+            label_input_ids (`torch.LongTensor` of shape `(labels, length)`, *optional*): Token ids of the labels.
+            label_attention_mask (`torch.Tensor` of shape `(labels, length)`, *optional*): Their mask.
+            label_states (`torch.Tensor` of shape `(labels, hidden)`, *optional*): Cached label encoder output.
+            targets (`torch.Tensor` of shape `(batch, labels)`, *optional*): 0/1 or soft targets, for a loss.
+            target_mask (`torch.BoolTensor` of shape `(batch, labels)`, *optional*): Pairs that count.
+            return_dict (`bool`, *optional*, defaults to `True`): Whether to return an output object or a tuple.
+
+        Returns:
+            [`EmoDistillOutput`] or `tuple`.
+        """
+        text_embeds = self.get_text_features(input_ids, attention_mask, **kwargs)
+        label_embeds = self.get_label_features(label_input_ids, label_attention_mask, label_states)
+        logits = self.get_logits(text_embeds, label_embeds)
+        loss = None if targets is None else multi_positive_sigmoid_loss(logits, targets, target_mask)
+        output = EmoDistillOutput(
+            loss=loss,
+            logits=logits,
+            text_embeds=text_embeds,
+            label_embeds=label_embeds,
+            dimensions=self.get_dimensions(text_embeds),
+        )
+        return output if return_dict else output.to_tuple()
+
+    def set_background(self, text_embeds):
+        """
+        Keep mean and covariance of the embeddings of unlabelled texts, against which scores are standardised.
+
+        Args:
+            text_embeds (`torch.Tensor` of shape `(texts, d)`): At least two embeddings.
+        """
+        if len(text_embeds) < 2:
+            raise ValueError(f"the background needs at least two texts, not {len(text_embeds)}")
+        embeds = text_embeds.double()
+        self.background_mean.copy_(embeds.mean(dim=0))
+        self.background_covariance.copy_(torch.cov(embeds.T) * embeds.shape[1])
+        self.background_count.fill_(min(len(embeds), 2**15))  # only whether there is one matters; fp16 ends at 65504
+
+    @property
+    def background(self):
+        """`tuple(torch.Tensor, torch.Tensor)` or `None`: mean `(d,)` and covariance `(d, d)` in fp32, if set."""
+        if not self.background_count.item():
+            return None
+        return self.background_mean.float(), self.background_covariance.float() / self.config.projection_dim
+
+
+def _encoder(config):
+    encoder = AutoModel.from_config(config)
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = None  # never used here, and an unused parameter breaks distributed training
+    return encoder
+
+
+def _embedding_name(encoder):
+    """Parameter name of the word-embedding matrix within an encoder."""
+    matrix = encoder.get_input_embeddings().weight
+    return next(name for name, parameter in encoder.named_parameters() if parameter is matrix)
+
+
+def _mean_of_tokens(tokens, attention_mask):
+    weights = attention_mask.to(tokens.dtype).unsqueeze(-1)
+    return (tokens * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
