@@ -1,0 +1,158 @@
+"""From similarities to decisions: standardised scores, probabilities, labels and dimensions. Torch only.
+
+A label's cosine similarity has its own habitual level and spread: general words are near everything. Both follow
+from the background, the mean μ and covariance Σ of the embeddings of unlabelled training texts, without storing a
+text: over the background a label embedding l has mean similarity μ·l and standard deviation √(lᵀΣl).
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+__all__ = [
+    "DecisionConstants",
+    "dimension_scores",
+    "multi_label_scores",
+    "select_labels",
+    "single_label_scores",
+    "standardise",
+]
+
+
+@dataclass(frozen=True)
+class DecisionConstants:
+    r"""
+    Constants of the decision rules, chosen on held-out source texts (`choose_decision` in `training/validation.py`).
+
+    Args:
+        multi_label_cut (`float`): Standard deviations above its background mean at which a label's probability is 0.5.
+        multi_label_slope (`float`): Steepness of that probability, per standard deviation.
+        single_label_centering (`float`): Share of a label's background mean taken off before labels compete; 0 for
+            raw similarities, 1 for centred ones.
+        single_label_scaling (`float`): Power of the background deviation by which similarities are divided; 0 for
+            none, 1 for standardised ones.
+        single_label_temperature (`float`): Temperature of the softmax over the label set.
+    """
+
+    multi_label_cut: float = 0.6
+    multi_label_slope: float = 2.0
+    single_label_centering: float = 0.0
+    single_label_scaling: float = 0.0
+    single_label_temperature: float = 0.05
+
+
+def background_of_labels(label_embeds, background):
+    """
+    Mean and deviation of labels' similarities over the background.
+
+    Args:
+        label_embeds (`torch.Tensor` of shape `(labels, d)`): Label embeddings.
+        background (`tuple(torch.Tensor, torch.Tensor)`): Mean `(d,)` and covariance `(d, d)`.
+
+    Returns:
+        `tuple(torch.Tensor, torch.Tensor)`: mean and standard deviation, each of shape `(labels,)`.
+    """
+    mean, covariance = (part.to(label_embeds.device, torch.float32) for part in background)
+    labels = label_embeds.float()
+    variance = ((labels @ covariance) * labels).sum(dim=-1)
+    return labels @ mean, variance.clamp(min=1e-12).sqrt()
+
+
+def standardise(similarities, label_embeds, background):
+    """
+    Similarities in standard deviations above each label's background mean.
+
+    Args:
+        similarities (`torch.Tensor` of shape `(batch, labels)`): Cosine similarities.
+        label_embeds (`torch.Tensor` of shape `(labels, d)`): Label embeddings.
+        background (`tuple(torch.Tensor, torch.Tensor)`): Mean `(d,)` and covariance `(d, d)`.
+
+    Returns:
+        `torch.Tensor` of shape `(batch, labels)`, fp32.
+
+    Example:
+
+    ```python
+    >>> import torch
+    >>> from emodistill.decision_emodistill import standardise
+
+    >>> label = torch.tensor([[1.0, 0.0]])
+    >>> background = torch.tensor([0.1, 0.0]), torch.eye(2) * 0.04
+    >>> round(standardise(torch.tensor([[0.5]]), label, background).item(), 4)  # (0.5 - 0.1) / 0.2
+    2.0
+
+    ```
+    """
+    mean, deviation = background_of_labels(label_embeds, background)
+    return (similarities.float() - mean) / deviation
+
+
+def multi_label_scores(similarities, label_embeds, background, constants):
+    """
+    Probability of each label by itself; 0.5 is the decision.
+
+    Args:
+        similarities (`torch.Tensor` of shape `(batch, labels)`): Cosine similarities.
+        label_embeds (`torch.Tensor` of shape `(labels, d)`): Label embeddings.
+        background (`tuple(torch.Tensor, torch.Tensor)`): Mean `(d,)` and covariance `(d, d)`.
+        constants ([`DecisionConstants`]): Cut and slope.
+
+    Returns:
+        `torch.Tensor` of shape `(batch, labels)`, between 0 and 1. A label's score depends on no other label.
+    """
+    standardised = standardise(similarities, label_embeds, background)
+    return torch.sigmoid(constants.multi_label_slope * (standardised - constants.multi_label_cut))
+
+
+def single_label_scores(similarities, label_embeds, background, constants):
+    """
+    Probability of each label given that exactly one holds: a softmax over the label set.
+
+    Args:
+        similarities (`torch.Tensor` of shape `(batch, labels)`): Cosine similarities.
+        label_embeds (`torch.Tensor` of shape `(labels, d)`): Label embeddings.
+        background (`tuple` or `None`): Mean and covariance; without them the raw similarities compete.
+        constants ([`DecisionConstants`]): Centering, scaling and temperature.
+
+    Returns:
+        `torch.Tensor` of shape `(batch, labels)`; rows add up to 1.
+    """
+    scores = similarities.float()
+    if background is not None and (constants.single_label_centering or constants.single_label_scaling):
+        mean, deviation = background_of_labels(label_embeds, background)
+        # Deviations relative to the set's own level, so that the temperature keeps its meaning.
+        relative = (deviation / deviation.mean()) ** constants.single_label_scaling
+        scores = (scores - constants.single_label_centering * mean) / relative
+    return torch.softmax(scores / constants.single_label_temperature, dim=-1)
+
+
+def dimension_scores(text_embeds, high_embeds, low_embeds):
+    """
+    Position between two opposing sets of labels: mean similarity to one less mean similarity to the other.
+
+    Args:
+        text_embeds (`torch.Tensor` of shape `(batch, d)`): Text embeddings.
+        high_embeds (`torch.Tensor` of shape `(labels, d)`): Labels of the upper pole.
+        low_embeds (`torch.Tensor` of shape `(labels, d)`): Labels of the lower pole.
+
+    Returns:
+        `torch.Tensor` of shape `(batch,)`: between -2 and 2; positive is nearer to the upper pole.
+    """
+    axis = high_embeds.float().mean(dim=0) - low_embeds.float().mean(dim=0)
+    return text_embeds.float() @ axis
+
+
+def select_labels(labels, scores, thresholds):
+    """
+    Labels that reach their threshold, best first.
+
+    Args:
+        labels (`list[str]`): The labels.
+        scores (`list[float]`): Their scores.
+        thresholds (`list[float]`): Their thresholds.
+
+    Returns:
+        `list[str]`: empty if none reaches it: there is no fallback to the best label.
+    """
+    passed = [(score, label) for label, score, least in zip(labels, scores, thresholds, strict=True) if score >= least]
+    return [label for _, label in sorted(passed, key=lambda pair: -pair[0])]

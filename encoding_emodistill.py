@@ -1,0 +1,110 @@
+"""Strings to embeddings: windows over long texts, batches of like length, several wordings of a label."""
+
+import torch
+from torch.nn import functional as F
+
+__all__ = ["WINDOW_OVERLAP", "encode_labels", "encode_texts"]
+
+WINDOW_OVERLAP = 32  # tokens that neighbouring windows of a long text share, so that no clause is only cut
+
+
+@torch.no_grad()
+def encode_texts(model, tokenizer, texts, batch_size=32, autocast=False, progress=None):
+    """
+    Embed texts; one longer than a window becomes the average of its windows, weighted by their tokens.
+
+    Args:
+        model ([`EmoDistillModel`]): The model; it is not switched to evaluation here.
+        tokenizer (`PreTrainedTokenizerBase`): Its tokenizer.
+        texts (`list[str]`): The texts.
+        batch_size (`int`, *optional*, defaults to 32): Windows in a batch; batches hold windows of like length.
+        autocast (`bool`, *optional*, defaults to `False`): Whether to compute in bf16, for training's validation.
+        progress (`Callable`, *optional*): Wraps the iterator of batches, `tqdm` for instance.
+
+    Returns:
+        `torch.Tensor` of shape `(texts, d)`: L2-normalised, fp32, on the model's device.
+
+    Example:
+
+    ```python
+    >>> from transformers import AutoTokenizer
+    >>> from emodistill import DEFAULT_CHECKPOINT, EmoDistillModel
+    >>> from emodistill.encoding_emodistill import encode_texts
+
+    >>> model = EmoDistillModel.from_pretrained(DEFAULT_CHECKPOINT)
+    >>> encode_texts(model, AutoTokenizer.from_pretrained(DEFAULT_CHECKPOINT), ["What a day!"]).shape
+    torch.Size([1, 384])
+
+    ```
+    """
+    device, d = model.device, model.config.projection_dim
+    if not texts:
+        return torch.zeros(0, d, device=device)
+    max_length = model.config.text_max_length
+    encoded = tokenizer(
+        list(texts),
+        truncation=True,
+        max_length=max_length,
+        stride=min(WINDOW_OVERLAP, max_length // 4),
+        return_overflowing_tokens=True,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+    )
+    windows, owners = encoded["input_ids"], encoded["overflow_to_sample_mapping"]
+    order = sorted(range(len(windows)), key=lambda index: len(windows[index]))
+    starts = range(0, len(order), batch_size)
+    embeds = torch.empty(len(windows), d, device=device)
+    for start in progress(starts) if progress else starts:
+        chosen = order[start : start + batch_size]
+        input_ids, mask = _pad([windows[index] for index in chosen], tokenizer.pad_token_id, device)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=autocast):
+            features = model.get_text_features(input_ids, mask)
+        embeds[torch.tensor(chosen, device=device)] = features.float()
+    if len(windows) == len(texts):
+        return embeds
+    weights = torch.tensor([float(len(window)) for window in windows], device=device)
+    summed = torch.zeros(len(texts), d, device=device)
+    summed.index_add_(0, torch.tensor(owners, device=device), embeds * weights[:, None])
+    return F.normalize(summed, dim=-1)
+
+
+def _pad(windows, pad_token_id, device):
+    """Token ids and attention mask of windows, padded to the longest."""
+    length = max(map(len, windows))
+    ids = torch.tensor([window + [pad_token_id] * (length - len(window)) for window in windows])
+    lengths = torch.tensor([len(window) for window in windows])
+    mask = torch.arange(length)[None, :] < lengths[:, None]
+    return ids.to(device), mask.long().to(device)
+
+
+@torch.no_grad()
+def encode_labels(model, tokenizer, wordings, batch_size=256):
+    """
+    Embed labels; several wordings of one label are averaged after normalisation.
+
+    Args:
+        model ([`EmoDistillModel`]): The model, in evaluation mode for results that repeat.
+        tokenizer (`PreTrainedTokenizerBase`): Its tokenizer.
+        wordings (`list[str]` or `list[list[str]]`): A label's wording, or several.
+        batch_size (`int`, *optional*, defaults to 256): Wordings in a batch.
+
+    Returns:
+        `torch.Tensor` of shape `(labels, d)`: L2-normalised, fp32.
+    """
+    groups = [[group] if isinstance(group, str) else list(group) for group in wordings]
+    flat = [wording for group in groups for wording in group]
+    device = model.device
+    parts = []
+    for start in range(0, len(flat), batch_size):
+        encoded = tokenizer(
+            flat[start : start + batch_size],
+            padding=True,
+            truncation=True,
+            max_length=model.config.label_max_length,
+            return_tensors="pt",
+        ).to(device)
+        parts.append(model.get_label_features(encoded["input_ids"], encoded["attention_mask"]).float())
+    embeds = torch.cat(parts)
+    owners = torch.tensor([index for index, group in enumerate(groups) for _ in group], device=device)
+    summed = torch.zeros(len(groups), embeds.shape[1], device=device).index_add_(0, owners, embeds)
+    return F.normalize(summed, dim=-1)

@@ -1,0 +1,476 @@
+"""Train a model on emotion descriptors, with Accelerate.
+
+    accelerate launch train_accelerate.py configs/minilm.yaml                      # this machine, as configured
+    accelerate launch --num_processes 4 train_accelerate.py configs/minilm.yaml    # four GPUs
+    emodistill train configs/minilm.yaml --epochs 2 --output_dir outputs/try       # one process, flags win
+
+Stop it with Ctrl-C or SIGTERM, or let it be killed: the same command goes on from the last saved state and ends
+with the same weights as a run that was never stopped.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from dataclasses import asdict
+
+import torch
+
+if __package__:
+    from .decision_emodistill import DecisionConstants
+    from .encoding_emodistill import encode_labels
+    from .loss_emodistill import gather_labels, logit_of_rate, multi_positive_sigmoid_loss
+    from .modeling_emodistill import DIMENSION_HALF_RANGE, DIMENSION_MIDDLE, EmoDistillModel
+    from .training.arguments import parse_arguments
+    from .training.data import (
+        DescriptorBatches,
+        DescriptorDataset,
+        LengthBucketSampler,
+        Lexicon,
+        Vocabulary,
+        load_rows,
+    )
+    from .training.states import Progress, StopSignal, last_state, save_state, write_json
+    from .training.validation import Validator, choose_decision
+else:  # run as a script: the folder is the package, installed or not
+    import emodistill.train_accelerate
+
+    if __name__ == "__main__":
+        sys.exit(emodistill.train_accelerate.script())
+
+
+def build_model(args):
+    """The model to train and its tokenizer: fresh heads on pretrained encoders, or a trained checkpoint."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(args.init or args.text_encoder)
+    if args.init:
+        model = EmoDistillModel.from_pretrained(args.init)
+        return model, tokenizer
+    options = {
+        name: getattr(args, name)
+        for name in (
+            "pooling", "num_queries", "num_qformer_layers", "num_qformer_heads", "projection_dim",
+            "freeze_label_encoder", "tie_word_embeddings", "text_max_length", "logit_scale_init",
+        )
+    }  # fmt: skip
+    if args.random_weights:
+        config = AutoConfig.from_pretrained(args.text_encoder)
+        model = EmoDistillModel(EmoDistillModel.config_class(text_config=config, **options))
+        if args.freeze_label_encoder:
+            model.freeze_label_encoder()
+        return model, tokenizer
+    return EmoDistillModel.from_encoders(args.text_encoder, args.label_encoder, **options), tokenizer
+
+
+def load_data(args, seed):
+    """Training rows, validation rows and lexicon; rows carry `closed` labels where asked for."""
+    train = load_rows(args.data, "train", args.data_config)
+    validation = load_rows(args.data, "validation", args.data_config)
+    if validation is None:  # hold out by the text itself, so that the split does not move when rows are added
+        held_out = [_hash(row["text"]) < args.validation_share for row in train]
+        validation = [row for row, out in zip(train, held_out, strict=True) if out]
+        train = [row for row, out in zip(train, held_out, strict=True) if not out]
+    if not train or not validation:
+        raise ValueError(
+            f"data {args.data} gives {len(train)} training and {len(validation)} validation texts; both are needed"
+        )
+    if args.sources:
+        sources = {source.strip() for source in args.sources.split(",")}
+        train = [row for row in train if row.get("source") in sources]
+        if not train:
+            raise ValueError(f"no training text has a source among {args.sources}")
+    if args.closed_config:
+        closed = {row["id"]: row["labels"] for row in load_rows(args.data, "train", args.closed_config)}
+        for row in train:
+            row["closed"] = closed.get(row.get("id"), [])
+        if args.labels_from == "closed":
+            train = [row | {"labels": row["closed"], "closed": []} for row in train if row["closed"]]
+    if args.max_texts and args.max_texts < len(train):
+        chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[: args.max_texts]
+        train = [train[index] for index in sorted(chosen.tolist())]
+    return train, validation, Lexicon.load(args.lexicon)
+
+
+def _hash(text):
+    """A number in [0, 1) that depends on the text alone."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big") / 2**48
+
+
+def near_synonyms(model, tokenizer, vocabulary, threshold):
+    """`(labels, labels)` booleans: pairs whose cosine in the starting label encoder exceeds the threshold."""
+    model.eval()
+    embeds = encode_labels(model, tokenizer, vocabulary.labels)
+    return (embeds @ embeds.T) > threshold
+
+
+class Objective:
+    """
+    The training loss of one batch: contrastive over texts and labels of all processes, plus dimensions.
+
+    Args:
+        network ([`EmoDistillModel`]): The unwrapped model, owner of temperature and bias.
+        synonyms (`torch.BoolTensor` of shape `(labels, labels)`, *optional*): Pairs to leave out.
+        label_ratings (`torch.Tensor` of shape `(labels, 3)`): The lexicon's ratings, `nan` where unknown.
+        dimension_weight (`float`): Weight of the dimension head's loss.
+    """
+
+    def __init__(self, network, synonyms, label_ratings, dimension_weight):
+        self.network = network
+        self.synonyms = synonyms
+        self.label_ratings = label_ratings
+        self.dimension_weight = dimension_weight
+
+    def __call__(self, output, batch):
+        ids, label_embeds = gather_labels(batch["label_ids"], output.label_embeds)
+        targets = batch["targets"][:, ids]
+        mask = None
+        if self.synonyms is not None:
+            positive = targets > 0
+            near = positive.float() @ self.synonyms[ids][:, ids].float() > 0
+            mask = positive | ~near
+        logits = self.network.get_logits(output.text_embeds, label_embeds)
+        loss = multi_positive_sigmoid_loss(logits, targets, mask)
+        # Labels have ratings too: the same axes must order both towers, or opposites end up as neighbours. With a
+        # weight of 0 the term stays, because a parameter without gradient breaks distributed training.
+        dimensions = self._error(output.text_embeds, batch["ratings"])
+        dimensions = dimensions + self._error(output.label_embeds, self.label_ratings[batch["label_ids"]])
+        return loss + self.dimension_weight * dimensions
+
+    def _error(self, embeds, ratings):
+        targets = (ratings - DIMENSION_MIDDLE) / DIMENSION_HALF_RANGE
+        known = ~targets.isnan()
+        predicted = self.network.dimension_head(embeds).float()
+        return ((predicted - targets.nan_to_num()) ** 2 * known).sum() / known.sum().clamp(min=1)
+
+
+def positive_rate(loader, batches=20):
+    """Share of positives among the (text, label) pairs of the first batches: the bias starts at its logit."""
+    positives = pairs = 0.0
+    for _, batch in zip(range(batches), loader, strict=False):
+        targets = batch["targets"][:, batch["label_ids"]]
+        positives, pairs = positives + targets.sum().item(), pairs + targets.numel()
+    return positives / pairs
+
+
+def build_optimizer(model, args):
+    """AdamW with a learning rate for each part; no decay for biases, norms, temperature and bias."""
+    rates = {"text_encoder": args.text_lr, "label_encoder": args.label_lr}
+    groups = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        part = name.split(".")[0]
+        rate = args.scale_lr if part in ("logit_scale", "logit_bias") else rates.get(part, args.head_lr)
+        decay = args.weight_decay if parameter.ndim > 1 else 0.0
+        groups.setdefault((rate, decay), []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": list_, "lr": rate, "weight_decay": decay} for (rate, decay), list_ in groups.items()]
+    )
+
+
+class Trainer:
+    """One run: built from arguments, resumed where it stopped, finished with an exported checkpoint."""
+
+    def __init__(self, model_args, data_args, run_args):
+        from accelerate import Accelerator
+        from accelerate.utils import set_seed
+        from transformers import get_scheduler
+
+        _check_precision(run_args)
+        self.model_args, self.data_args, self.args = model_args, data_args, run_args
+        self.accelerator = Accelerator(
+            mixed_precision=run_args.mixed_precision,
+            cpu=run_args.cpu,
+            gradient_accumulation_steps=run_args.gradient_accumulation_steps,
+            log_with=run_args.log_with,
+            project_dir=run_args.output_dir,
+        )
+        set_seed(run_args.seed)
+        self._prepare_data()
+        steps = -(-len(self.loader) // run_args.gradient_accumulation_steps) * run_args.epochs
+        self.scheduler = get_scheduler(
+            "linear", self.optimizer, num_warmup_steps=int(run_args.warmup_ratio * steps), num_training_steps=steps
+        )
+        self.total_steps = steps
+        self.progress = Progress()
+        self.accelerator.register_for_checkpointing(self.scheduler, self.progress)
+
+    def _prepare_data(self):
+        args, data_args = self.args, self.data_args
+        train, validation, lexicon = load_data(data_args, args.seed)
+        network, self.tokenizer = build_model(self.model_args)
+        weigh = {"implied_weight": data_args.implied_weight, "implied_decay": data_args.implied_decay}
+        dataset = DescriptorDataset(train, self.tokenizer, lexicon, network.config.text_max_length, weigh)
+        self.vocabulary = Vocabulary(dataset.labels(), self.tokenizer, network.config.label_max_length)
+        step = max(1, len(train) // data_args.background_texts)
+        background = [row["text"] for row in train[::step]][: data_args.background_texts]
+        autocast = args.mixed_precision == "bf16"
+        self.validator = Validator(validation, lexicon, self.tokenizer, background, autocast=autocast)
+        self.sampler = LengthBucketSampler(dataset.lengths, args.batch_size, args.seed)
+        collate = DescriptorBatches(
+            self.vocabulary, self.tokenizer.pad_token_id, data_args.extra_negatives, dataset.label_counts()
+        )
+        loader = torch.utils.data.DataLoader(dataset, batch_sampler=self.sampler, collate_fn=collate)
+        if not self.model_args.init:  # a trained model brings its own bias
+            torch.nn.init.constant_(network.logit_bias, logit_of_rate(positive_rate(loader)))
+        device = self.accelerator.device
+        network.to(device)
+        synonyms = None
+        if data_args.synonym_mask is not None:
+            synonyms = near_synonyms(network, self.tokenizer, self.vocabulary, data_args.synonym_mask)
+        unknown = (float("nan"),) * len(network.config.dimension_names)
+        ratings = torch.tensor([lexicon.ratings.get(label, unknown) for label in self.vocabulary.labels])
+        self.cached_states = _cache_label_states(network, self.vocabulary) if network.label_encoder_is_frozen else None
+        optimizer = build_optimizer(network, args)
+        self.model, self.optimizer, self.loader = self.accelerator.prepare(network, optimizer, loader)
+        self.network = self.accelerator.unwrap_model(self.model)
+        weight = args.dimension_weight if lexicon.ratings else 0.0
+        self.objective = Objective(self.network, synonyms, ratings.to(device), weight)
+
+    def run(self):
+        """Train to the end, or to a signal.
+
+        Returns:
+            `int`: 0 when finished, 128 plus the signal's number when stopped.
+        """
+        self._resume()
+        signals = StopSignal()
+        try:
+            while self.progress.epoch < self.args.epochs and self.progress.stale < self.args.patience:
+                number = self._epoch(signals)
+                if number:
+                    return 128 + number
+        finally:
+            signals.restore()
+        self._finish()
+        return 0
+
+    def _resume(self):
+        state = last_state(self.args.output_dir)
+        if state:
+            self.accelerator.load_state(state)
+            self._say(f"going on from step {self.progress.step} of {self.total_steps}")
+
+    def _epoch(self, signals):
+        progress = self.progress
+        self.sampler.set_epoch(progress.epoch)
+        loader = self.loader
+        if progress.batch:
+            loader = self.accelerator.skip_first_batches(loader, progress.batch)
+        self.model.train()
+        bar = self._bar()
+        for batch in loader:
+            loss = self._step(batch)
+            progress.batch += 1
+            if not self.accelerator.sync_gradients:
+                continue
+            progress.step += 1
+            bar.update()
+            if progress.step % 20 == 0:
+                bar.set_postfix(loss=f"{loss.item():.2f}")
+                if self.args.log_with:
+                    self.accelerator.log({"loss": loss.item()}, step=progress.step)
+            if self.args.eval_steps and progress.step % self.args.eval_steps == 0:
+                self._validate()
+            number = self._agreed(signals.requested())
+            if number or progress.step % self.args.save_steps == 0:
+                save_state(self.accelerator, self.args.output_dir, progress.step)
+            if number:
+                self._say(f"stopped at step {progress.step}; the same command goes on from here")
+                return number
+        bar.close()
+        progress.epoch, progress.batch = progress.epoch + 1, 0
+        if not self.args.eval_steps:
+            self._validate()
+        save_state(self.accelerator, self.args.output_dir, progress.step)
+        return 0
+
+    def _step(self, batch):
+        with self.accelerator.accumulate(self.model):
+            ids = batch["label_ids"].cpu()
+            if self.cached_states is not None:
+                labels = {"label_states": self.cached_states[ids]}
+            else:
+                input_ids, mask = self.vocabulary.tokens(ids)
+                device = self.accelerator.device
+                labels = {"label_input_ids": input_ids.to(device), "label_attention_mask": mask.to(device)}
+            output = self.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], **labels)
+            loss = self.objective(output, batch)
+            self.accelerator.backward(loss * self._share_of_texts(len(batch["input_ids"])))
+            if self.accelerator.sync_gradients:
+                self.accelerator.clip_grad_norm_(self.model.parameters(), self.args.max_grad_norm)
+            self.optimizer.step()
+            if self.accelerator.sync_gradients:
+                self.scheduler.step()
+            self.optimizer.zero_grad()
+        return loss.detach()
+
+    def _share_of_texts(self, texts):
+        """Factor that makes the mean over processes a mean over texts where their batches differ in size."""
+        if self.accelerator.num_processes == 1:
+            return 1.0
+        total = self.accelerator.reduce(torch.tensor([float(texts)], device=self.accelerator.device))
+        return texts * self.accelerator.num_processes / total.item()
+
+    def _agreed(self, number):
+        """The signal that any process received: all must stop after the same step."""
+        if self.accelerator.num_processes == 1:
+            return number
+        seen = torch.tensor([number], device=self.accelerator.device)
+        return int(self.accelerator.gather(seen).max())
+
+    def _validate(self):
+        from accelerate.utils import broadcast_object_list
+
+        results = [self.validator(self.network) if self.accelerator.is_main_process else None]
+        if self.accelerator.num_processes > 1:
+            broadcast_object_list(results)
+        metrics = results[0] | {"step": self.progress.step}
+        self.progress.history.append(metrics)
+        better = metrics["selection"] > self.progress.best
+        self.progress.stale = 0 if better else self.progress.stale + 1
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items() if name != "step")
+        self._say(f"step {self.progress.step}: {shown}{' (best)' if better else ''}")
+        if self.args.log_with:
+            self.accelerator.log(metrics, step=self.progress.step)
+        if better:
+            self.progress.best = metrics["selection"]
+            self._save_best()
+
+    def _save_best(self):
+        if self.accelerator.is_main_process:
+            folder = os.path.join(self.args.output_dir, "best")
+            shutil.rmtree(folder + ".tmp", ignore_errors=True)
+            self.network.save_pretrained(folder + ".tmp")
+            shutil.rmtree(folder, ignore_errors=True)
+            os.replace(folder + ".tmp", folder)
+        self.accelerator.wait_for_everyone()
+
+    def _finish(self):
+        """From the best weights to the final checkpoint: mixed with the start, with background and decisions."""
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            model = EmoDistillModel.from_pretrained(os.path.join(self.args.output_dir, "best"))
+            model.to(self.accelerator.device)
+            if self.args.keep_trained < 1.0:
+                start, _ = build_model(self.model_args)
+                mix_with_start(model, start, self.args.keep_trained)
+            model.eval()
+            embeds = self.validator.embed(model)
+            model.config.decision = asdict(DecisionConstants()) | choose_decision(model, self.validator, embeds)
+            metrics = self.validator(model)
+            dtype = getattr(torch, self.args.export_dtype)
+            export(model.to("cpu", dtype), self.tokenizer, os.path.join(self.args.output_dir, "final"))
+            write_json(
+                os.path.join(self.args.output_dir, "metrics.json"),
+                {"final": metrics, "history": self.progress.history, "decision": model.config.decision},
+            )
+            shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+            self._say(f"finished: {shown}; checkpoint in {os.path.join(self.args.output_dir, 'final')}")
+        self.accelerator.wait_for_everyone()
+        self.accelerator.end_training()
+
+    def _bar(self):
+        from tqdm.auto import tqdm
+
+        return tqdm(
+            total=self.total_steps,
+            initial=self.progress.step,
+            desc=f"epoch {self.progress.epoch + 1}/{self.args.epochs}",
+            disable=self.args.quiet or not self.accelerator.is_main_process,
+            mininterval=1.0,
+            file=sys.stderr,
+        )
+
+    def _say(self, text):
+        if self.accelerator.is_main_process:
+            print(text, flush=True)
+
+
+def mix_with_start(model, start, keep_trained):
+    """Interpolate the text encoder's weights with the ones it started from: drift costs transfer."""
+    origin = dict(start.text_encoder.named_parameters())
+    with torch.no_grad():
+        for name, parameter in model.text_encoder.named_parameters():
+            parameter.copy_(torch.lerp(origin[name].to(parameter.device), parameter, keep_trained))
+
+
+def export(model, tokenizer, folder):
+    """Write a checkpoint: configuration, one safetensors file, tokenizer; complete or not at all."""
+    temporary = folder + ".tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    model.save_pretrained(temporary)
+    tokenizer.save_pretrained(temporary)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(temporary, folder)
+
+
+@torch.no_grad()
+def _cache_label_states(network, vocabulary, batch_size=256):
+    """Output of a frozen label encoder for the whole vocabulary, computed once."""
+    network.eval()
+    parts = []
+    for ids in torch.arange(len(vocabulary)).split(batch_size):
+        input_ids, mask = vocabulary.tokens(ids)
+        parts.append(network.get_label_states(input_ids.to(network.device), mask.to(network.device)))
+    return torch.cat(parts)
+
+
+def _check_precision(args):
+    if args.mixed_precision == "fp16" and (args.cpu or not torch.cuda.is_available()):
+        raise ValueError("mixed_precision fp16 needs an accelerator; on a CPU choose bf16 or no")
+
+
+def _claim_output(groups):
+    """Note the run's settings in its folder, and refuse a folder that holds another run."""
+    args = groups[2]
+    path = os.path.join(args.output_dir, "arguments.json")
+    volatile = ("overwrite", "quiet", "log_with", "save_steps", "output_dir")
+    settings = {}
+    for group in groups:
+        settings |= {name: value for name, value in asdict(group).items() if name not in volatile}
+    main_process = os.environ.get("RANK", "0") == "0"
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            before = json.load(file)
+        changed = sorted(name for name in settings if before.get(name) != settings[name])
+        if changed and not args.overwrite:
+            raise ValueError(
+                f"output_dir {args.output_dir} holds a run with other settings ({', '.join(changed)}); "
+                "choose another output_dir, or --overwrite to begin again"
+            )
+    if main_process:
+        if args.overwrite:
+            for name in ("states", "best", "final"):
+                shutil.rmtree(os.path.join(args.output_dir, name), ignore_errors=True)
+        os.makedirs(args.output_dir, exist_ok=True)
+        write_json(path, settings)
+
+
+def main(argv=None):
+    """Train as the command line says.
+
+    Args:
+        argv (`list[str]`, *optional*): The arguments; the process's own by default.
+
+    Returns:
+        `int`: 0 when finished, 128 plus the signal's number when stopped by one.
+
+    Raises:
+        `ValueError`: for arguments or data that do not fit, naming them.
+    """
+    groups = parse_arguments(list(sys.argv[1:] if argv is None else argv))
+    _check_precision(groups[2])
+    _claim_output(groups)
+    return Trainer(*groups).run()
+
+
+def script():
+    """Run as a program: a user's mistake is one sentence, not a traceback."""
+    try:
+        return main()
+    except (ValueError, OSError) as error:
+        print(f"train_accelerate.py: {error}", file=sys.stderr)
+        return 2

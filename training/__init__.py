@@ -1,0 +1,1 @@
+"""What training needs beside the loop: its arguments, batches, validation and saved states."""

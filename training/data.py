@@ -1,0 +1,301 @@
+"""From descriptor rows to training batches: vocabulary, targets, near-synonym masks, length buckets."""
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+
+import torch
+from torch.utils.data import Dataset, Sampler
+
+__all__ = [
+    "DescriptorBatches",
+    "DescriptorDataset",
+    "LengthBucketSampler",
+    "Lexicon",
+    "Vocabulary",
+    "load_rows",
+    "weigh_labels",
+]
+
+
+def load_rows(path, split, name=None):
+    """
+    Rows of a descriptor data set, through `datasets`.
+
+    Args:
+        path (`str`): A JSONL, CSV or Parquet file, a folder with a data set card, or a Hub id.
+        split (`str`): `train` or `validation`.
+        name (`str`, *optional*): Configuration of the data set.
+
+    Returns:
+        `list[dict]` or `None`: the rows; `None` if the data set has no such split.
+
+    Raises:
+        `ValueError`: if the path does not exist, or rows lack `text` or `labels`.
+    """
+    import datasets
+
+    formats = {".jsonl": "json", ".json": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
+    extension = os.path.splitext(str(path))[1].lower()
+    if os.path.isfile(path):
+        if extension not in formats:
+            raise ValueError(f"data file {path} must end in one of {', '.join(sorted(formats))}")
+        options = {"sep": "\t"} if extension == ".tsv" else {}
+        loaded = datasets.load_dataset(formats[extension], data_files={"train": str(path)}, **options)
+    elif os.path.exists(path) or str(path).count("/") <= 1:
+        loaded = datasets.load_dataset(str(path), name)
+    else:
+        raise ValueError(f"data {path} is neither a file nor a folder here, nor a Hub id")
+    if split not in loaded:
+        return None
+    rows = loaded[split].to_list()
+    for number, row in enumerate(rows, start=1):
+        if isinstance(row.get("labels"), str):  # CSV has no lists
+            row["labels"] = [part.strip() for part in row["labels"].split(",") if part.strip()]
+        if not isinstance(row.get("text"), str) or not isinstance(row.get("labels"), list):
+            raise ValueError(f"row {number} of {path} ({split}) needs a string `text` and a list `labels`")
+    return [row for row in rows if row.get("status") in (None, "ok")]
+
+
+@dataclass
+class Lexicon:
+    """
+    What is known of each descriptor: its ratings and the plain words it implies.
+
+    Args:
+        ratings (`dict[str, tuple[float, float, float]]`): Valence, arousal and dominance, 1 to 9.
+        implies (`dict[str, list[str]]`): Plain words a careful reader would also accept, most fitting first.
+        held_out (`set[str]`): Descriptors kept out of training, for validation.
+    """
+
+    ratings: dict
+    implies: dict
+    held_out: set
+
+    @classmethod
+    def load(cls, path, name=None):
+        """Read a lexicon: a TSV file, or a data set with the columns of `data/descriptors`' `lexicon`."""
+        lexicon = cls({}, {}, set())
+        if path is None:
+            return lexicon
+        for split in ("train", "validation"):
+            for row in _lexicon_rows(path, split, name):
+                descriptor = row["descriptor"]
+                lexicon.ratings[descriptor] = tuple(float(row[key]) for key in ("valence", "arousal", "dominance"))
+                implies = row["implies"] or []
+                if isinstance(implies, str):
+                    implies = [word.strip() for word in implies.split(",") if word.strip()]
+                lexicon.implies[descriptor] = implies
+                if split == "validation":
+                    lexicon.held_out.add(descriptor)
+        return lexicon
+
+
+def _lexicon_rows(path, split, name):
+    import datasets
+
+    if os.path.isfile(path):
+        if split != "train":
+            return []
+        rows = datasets.load_dataset("csv", data_files=str(path), sep="\t", keep_default_na=False)["train"]
+    else:
+        loaded = datasets.load_dataset(str(path), name or "lexicon")
+        rows = loaded.get(split, [])
+    return list(rows)
+
+
+def weigh_labels(labels, lexicon, implied_weight=0.35, implied_decay=0.7, closed=()):
+    """
+    Soft targets of one text.
+
+    Descriptors and labels chosen from a closed list get 1. A plain word that a descriptor implies gets
+    `implied_weight * implied_decay ** rank`, rank being its place in the lexicon's list, and the most it gets from
+    any descriptor: implied words help some labels and blur others (amusement implies joy, also where it mocks),
+    so they count less than what the teacher wrote.
+
+    Args:
+        labels (`list[str]`): The teacher's descriptors, most salient first.
+        lexicon ([`Lexicon`]): Gives the implied words.
+        implied_weight (`float`): Weight of the best implied word; 0 for none.
+        implied_decay (`float`): Factor from one rank to the next.
+        closed (`list[str]`, *optional*): Labels from a closed list.
+
+    Returns:
+        `dict[str, float]`: weight of each positive label.
+
+    Example:
+
+    ```python
+    >>> from emodistill.training.data import Lexicon, weigh_labels
+
+    >>> lexicon = Lexicon({}, {"glee": ["joy", "delight"]}, set())
+    >>> weigh_labels(["glee"], lexicon, implied_weight=0.5, implied_decay=0.5)
+    {'glee': 1.0, 'joy': 0.5, 'delight': 0.25}
+
+    ```
+    """
+    weights = dict.fromkeys([*labels, *closed], 1.0)
+    if implied_weight > 0:
+        for label in labels:
+            for rank, word in enumerate(lexicon.implies.get(label, ())):
+                weight = implied_weight * implied_decay**rank
+                weights[word] = max(weights.get(word, 0.0), weight)
+    return weights
+
+
+class Vocabulary:
+    """
+    The distinct labels of the training rows, tokenised once.
+
+    Args:
+        labels (`Iterable[str]`): All labels; ids follow their alphabetical order.
+        tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer.
+        max_length (`int`): Tokens of a label.
+    """
+
+    def __init__(self, labels, tokenizer, max_length):
+        self.labels = sorted(set(labels))
+        self.ids = {label: index for index, label in enumerate(self.labels)}
+        encoded = tokenizer(self.labels, padding=True, truncation=True, max_length=max_length, return_tensors="pt")
+        self.input_ids, self.attention_mask = encoded["input_ids"], encoded["attention_mask"]
+
+    def __len__(self):
+        return len(self.labels)
+
+    def tokens(self, ids):
+        """Token ids and mask of some labels, `(labels, length)`, trimmed to the longest among them."""
+        mask = self.attention_mask[ids]
+        length = int(mask.sum(dim=1).max())
+        return self.input_ids[ids, :length], mask[:, :length]
+
+
+class DescriptorDataset(Dataset):
+    """
+    Tokenised texts with their weighted labels and lexicon ratings.
+
+    Args:
+        rows (`list[dict]`): With `text`, `labels` and optionally `closed` labels.
+        tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer.
+        lexicon ([`Lexicon`]): Implied words and ratings.
+        max_length (`int`): Tokens of a text; longer ones are cut in training.
+        weigh (`dict`): Further arguments of [`weigh_labels`].
+    """
+
+    def __init__(self, rows, tokenizer, lexicon, max_length, weigh=None):
+        encoded = tokenizer([row["text"] for row in rows], truncation=True, max_length=max_length)
+        self.input_ids = encoded["input_ids"]
+        self.lengths = [len(ids) for ids in self.input_ids]
+        self.weights = [
+            weigh_labels(row["labels"], lexicon, closed=row.get("closed") or (), **(weigh or {})) for row in rows
+        ]
+        self.ratings = [_mean_rating(row["labels"], lexicon.ratings) for row in rows]
+
+    def __len__(self):
+        return len(self.input_ids)
+
+    def __getitem__(self, index):
+        return {
+            "index": index,
+            "input_ids": self.input_ids[index],
+            "weights": self.weights[index],
+            "rating": self.ratings[index],
+        }
+
+    def labels(self):
+        """`set[str]`: every label with a positive weight."""
+        return {label for weights in self.weights for label in weights}
+
+    def label_counts(self):
+        """`Counter`: texts of each label with a positive weight."""
+        return Counter(label for weights in self.weights for label in weights)
+
+
+def _mean_rating(labels, ratings):
+    known = [ratings[label] for label in labels if label in ratings]
+    if not known:
+        return (float("nan"),) * 3
+    return tuple(sum(values) / len(known) for values in zip(*known, strict=True))
+
+
+class LengthBucketSampler(Sampler):
+    """
+    Batches of texts of like length, in an order that depends on seed and epoch alone.
+
+    Texts are shuffled, cut into pools of `pool` batches, sorted by length within a pool, and the batches of all
+    pools shuffled again: little padding, and still a different order each epoch.
+
+    Args:
+        lengths (`list[int]`): Tokens of each text.
+        batch_size (`int`): Texts in a batch.
+        seed (`int`): Seed of the order.
+        pool (`int`, *optional*, defaults to 50): Batches sorted together.
+    """
+
+    def __init__(self, lengths, batch_size, seed, pool=50):
+        self.lengths = lengths
+        self.batch_size = batch_size
+        self.seed = seed
+        self.pool = pool
+        self.epoch = 0
+        self.drop_last = False  # read by Accelerate, which hands batches to processes in turn
+
+    def set_epoch(self, epoch):
+        self.epoch = epoch
+
+    def __len__(self):
+        return -(-len(self.lengths) // self.batch_size)
+
+    def __iter__(self):
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(len(self.lengths), generator=generator).tolist()
+        size = self.batch_size * self.pool
+        batches = []
+        for start in range(0, len(order), size):
+            pool = sorted(order[start : start + size], key=lambda index: self.lengths[index])
+            batches.extend(pool[at : at + self.batch_size] for at in range(0, len(pool), self.batch_size))
+        for position in torch.randperm(len(batches), generator=generator).tolist():
+            yield batches[position]
+
+
+class DescriptorBatches:
+    """
+    Collates texts with the labels of their batch and some further negatives.
+
+    Args:
+        vocabulary ([`Vocabulary`]): All labels.
+        pad_token_id (`int`): Padding of texts.
+        extra_negatives (`int`): Labels drawn from the vocabulary beside those of the batch, by the square root of
+            their frequency.
+        counts (`Counter`, *optional*): Frequency of each label.
+    """
+
+    def __init__(self, vocabulary, pad_token_id, extra_negatives=0, counts=None):
+        self.vocabulary = vocabulary
+        self.pad_token_id = pad_token_id
+        self.extra_negatives = min(extra_negatives, len(vocabulary))
+        counts = counts or Counter()
+        self.frequency = torch.tensor([float(counts[label]) for label in vocabulary.labels]).clamp(min=1.0).sqrt()
+
+    def __call__(self, items):
+        length = max(len(item["input_ids"]) for item in items)
+        input_ids = torch.full((len(items), length), self.pad_token_id)
+        attention_mask = torch.zeros((len(items), length), dtype=torch.long)
+        targets = torch.zeros(len(items), len(self.vocabulary))
+        for row, item in enumerate(items):
+            tokens = torch.tensor(item["input_ids"])
+            input_ids[row, : len(tokens)] = tokens
+            attention_mask[row, : len(tokens)] = 1
+            for label, weight in item["weights"].items():
+                targets[row, self.vocabulary.ids[label]] = weight
+        present = targets.gt(0).any(dim=0)
+        if self.extra_negatives:
+            # Seeded by the batch's own texts, so that a resumed run draws the same ones.
+            generator = torch.Generator().manual_seed(sum((item["index"] + 1) * 7919 for item in items))
+            present[torch.multinomial(self.frequency, self.extra_negatives, generator=generator)] = True
+        return {
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            "label_ids": present.nonzero().squeeze(1),
+            "targets": targets,
+            "ratings": torch.tensor([item["rating"] for item in items]),
+        }

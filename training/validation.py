@@ -1,0 +1,213 @@
+"""Validation without human labels: retrieval of held-out descriptors and the plain words the lexicon implies."""
+
+from collections import Counter
+
+import torch
+
+from ..decision_emodistill import DecisionConstants, multi_label_scores, single_label_scores
+from ..encoding_emodistill import encode_labels, encode_texts
+
+__all__ = ["Validator", "choose_decision", "macro_f1", "mean_average_precision"]
+
+PLAIN_WORDS = 60  # plain words to validate on: the most frequent in the validation texts
+LABEL_SET_SIZES = (5, 7, 11, 28)  # sizes of the label sets on which decision constants are chosen
+
+
+def mean_average_precision(scores, relevant):
+    """
+    Mean over texts of the average precision with which their labels are ranked; texts without labels are left out.
+
+    Args:
+        scores (`torch.Tensor` of shape `(texts, labels)`): Any scores.
+        relevant (`torch.BoolTensor` of shape `(texts, labels)`): The labels a text has.
+
+    Returns:
+        `float`: between 0 and 1; `nan` if no text has a label.
+
+    Example:
+
+    ```python
+    >>> import torch
+    >>> from emodistill.training.validation import mean_average_precision
+
+    >>> scores = torch.tensor([[0.9, 0.5, 0.1]])
+    >>> round(mean_average_precision(scores, torch.tensor([[True, False, True]])), 4)  # (1/1 + 2/3) / 2
+    0.8333
+
+    ```
+    """
+    keep = relevant.any(dim=1)
+    scores, relevant = scores[keep], relevant[keep]
+    if not len(scores):
+        return float("nan")
+    ranked = relevant.gather(1, scores.argsort(dim=1, descending=True, stable=True)).float()
+    precision = ranked.cumsum(dim=1) / torch.arange(1, ranked.shape[1] + 1, device=ranked.device)
+    return ((precision * ranked).sum(dim=1) / ranked.sum(dim=1)).mean().item()
+
+
+def macro_f1(predicted, relevant):
+    """
+    F1 averaged over labels; a label neither predicted nor present counts 0, as in scikit-learn's default.
+
+    Args:
+        predicted (`torch.BoolTensor` of shape `(texts, labels)`): Decisions.
+        relevant (`torch.BoolTensor` of shape `(texts, labels)`): The labels a text has.
+
+    Returns:
+        `float`: between 0 and 1.
+    """
+    hits = (predicted & relevant).sum(dim=0).float()
+    f1 = 2 * hits / (predicted.sum(dim=0) + relevant.sum(dim=0)).clamp(min=1)
+    return f1.mean().item()
+
+
+class Validator:
+    """
+    Measures a model on held-out texts; no human label takes part.
+
+    Args:
+        rows (`list[dict]`): Validation rows with `text` and `labels`.
+        lexicon ([`Lexicon`]): Held-out descriptors and implied words.
+        tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer.
+        background (`list[str]`): Unlabelled training texts to standardise scores against.
+        batch_size (`int`, *optional*, defaults to 64): Texts in a batch.
+        autocast (`bool`, *optional*, defaults to `False`): Whether to compute in bf16.
+    """
+
+    def __init__(self, rows, lexicon, tokenizer, background, batch_size=64, autocast=False):
+        self.tokenizer, self.background = tokenizer, background
+        self.batch_size, self.autocast = batch_size, autocast
+        self.texts = [row["text"] for row in rows]
+        labels = [set(row["labels"]) for row in rows]
+        # Without held-out descriptors (one's own data without a lexicon), all descriptors of the held-out texts.
+        present = sorted({label for row in labels for label in row})
+        self.descriptors = [label for label in present if label in lexicon.held_out] or present
+        self.descriptor_targets = _matrix(labels, self.descriptors)
+        implied = [row | {word for label in row for word in lexicon.implies.get(label, ())} for row in labels]
+        counts = Counter(word for words in implied for word in words if word not in lexicon.held_out)
+        self.plain_words = [word for word, _ in counts.most_common(PLAIN_WORDS)]
+        self.plain_targets = _matrix(implied, self.plain_words)
+        self.rows = implied
+
+    @torch.no_grad()
+    def embed(self, model):
+        """Embeddings of the validation texts; sets the model's background on the way."""
+        was_training = model.training
+        model.eval()
+        options = {"batch_size": self.batch_size, "autocast": self.autocast}
+        model.set_background(encode_texts(model, self.tokenizer, self.background, **options))
+        embeds = encode_texts(model, self.tokenizer, self.texts, **options)
+        model.train(was_training)
+        return embeds
+
+    @torch.no_grad()
+    def __call__(self, model):
+        """
+        Measure a model.
+
+        Returns:
+            `dict[str, float]`: `retrieval_map` (held-out descriptors), `plain_f1` (macro-F1 over plain words at the
+            default cut) and their mean, `selection`.
+        """
+        embeds = self.embed(model)
+        was_training = model.training
+        model.eval()
+        descriptors = encode_labels(model, self.tokenizer, self.descriptors)
+        plain = encode_labels(model, self.tokenizer, self.plain_words)
+        model.train(was_training)
+        retrieval = mean_average_precision((embeds @ descriptors.T).cpu(), self.descriptor_targets)
+        scores = multi_label_scores(embeds @ plain.T, plain, model.background, DecisionConstants())
+        plain_f1 = macro_f1(scores.cpu() >= 0.5, self.plain_targets)
+        return {"retrieval_map": retrieval, "plain_f1": plain_f1, "selection": (retrieval + plain_f1) / 2}
+
+
+def _matrix(rows, labels):
+    return torch.tensor([[label in row for label in labels] for row in rows], dtype=torch.bool)
+
+
+@torch.no_grad()
+def choose_decision(model, validator, embeds, seed=0, sets=40):
+    """
+    Decision constants from held-out source texts: the ones that do best on random sets of plain words.
+
+    Args:
+        model ([`EmoDistillModel`]): With its background set.
+        validator ([`Validator`]): Texts and the plain words they imply.
+        embeds (`torch.Tensor` of shape `(texts, d)`): Their embeddings.
+        seed (`int`, *optional*, defaults to 0): Seed of the label sets.
+        sets (`int`, *optional*, defaults to 40): Label sets, of 5 to 28 plain words.
+
+    Returns:
+        `dict[str, float]`: fields of [`DecisionConstants`].
+    """
+    plain = encode_labels(model, validator.tokenizer, validator.plain_words).cpu()
+    similarities = embeds.cpu() @ plain.T
+    background = tuple(part.cpu() for part in model.background)
+    generator = torch.Generator().manual_seed(seed)
+    sets = [
+        torch.randperm(len(plain), generator=generator)[: LABEL_SET_SIZES[number % len(LABEL_SET_SIZES)]]
+        for number in range(sets)
+    ]
+    sets = [columns for columns in sets if len(columns) > 1]
+    chosen = _choose_cut(similarities, plain, background, validator.plain_targets, sets)
+    chosen["multi_label_slope"] = _choose_slope(
+        similarities, plain, background, validator.plain_targets, chosen["multi_label_cut"]
+    )
+    return chosen | _choose_single(similarities, plain, background, validator.plain_targets, sets)
+
+
+def _choose_cut(similarities, plain, background, targets, sets):
+    best = (-1.0, None)
+    for step in range(0, 31):
+        cut = 0.1 * step
+        constants = DecisionConstants(multi_label_cut=cut)
+        predicted = multi_label_scores(similarities, plain, background, constants) >= 0.5
+        value = sum(macro_f1(predicted[:, columns], targets[:, columns]) for columns in sets)
+        best = max(best, (value, cut))
+    return {"multi_label_cut": round(best[1], 2)}
+
+
+def _choose_slope(similarities, plain, background, targets, cut):
+    """The slope with the least cross-entropy: the cut stays, so decisions do not change with it."""
+    best = (float("inf"), None)
+    for step in range(1, 41):
+        slope = 0.1 * step
+        constants = DecisionConstants(multi_label_cut=cut, multi_label_slope=slope)
+        scores = multi_label_scores(similarities, plain, background, constants)
+        value = torch.nn.functional.binary_cross_entropy(scores, targets.float()).item()
+        best = min(best, (value, slope))
+    return round(best[1], 2)
+
+
+def _choose_single(similarities, plain, background, targets, sets):
+    """Centering and scaling by macro-F1, then the temperature by cross-entropy, on texts with one label of the set."""
+    cases = []
+    for columns in sets:
+        rows = targets[:, columns].sum(dim=1) == 1
+        if rows.any():
+            cases.append((columns, similarities[rows][:, columns], targets[rows][:, columns]))
+    best, chosen = -1.0, (0.0, 0.0)
+    for centering in (0.0, 0.25, 0.5, 0.75, 1.0):
+        for scaling in (0.0, 0.5, 1.0):
+            constants = DecisionConstants(single_label_centering=centering, single_label_scaling=scaling)
+            value = 0.0
+            for columns, scores, truth in cases:
+                probabilities = single_label_scores(scores, plain[columns], background, constants)
+                predicted = torch.nn.functional.one_hot(probabilities.argmax(dim=1), len(columns)).bool()
+                value += macro_f1(predicted, truth)
+            if value > best:
+                best, chosen = value, (centering, scaling)
+    best, temperature = float("inf"), None
+    for candidate in (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3):
+        constants = DecisionConstants(0.0, 1.0, *chosen, candidate)
+        value = 0.0
+        for columns, scores, truth in cases:
+            probabilities = single_label_scores(scores, plain[columns], background, constants)
+            value -= probabilities[truth].clamp(min=1e-9).log().mean().item()
+        if value < best:
+            best, temperature = value, candidate
+    return {
+        "single_label_centering": chosen[0],
+        "single_label_scaling": chosen[1],
+        "single_label_temperature": temperature,
+    }
