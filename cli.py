@@ -9,6 +9,8 @@ import sys
 
 # command: (module, function, one line for --help)
 COMMANDS = {
+    "predict": (".predict", "main", "score texts against labels and dimensions"),
+    "train": (".train_accelerate", "main", "train a model on emotion descriptors"),
     "annotate": (".annotate.cli", "main", "ask a language model for emotion descriptors of texts"),
 }
 

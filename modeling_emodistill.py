@@ -209,7 +209,8 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         self.qformer = EmoDistillQFormer(config) if config.pooling != "mean" else None
         self.text_projection = nn.Linear(config.text_config.hidden_size, d, bias=False)
         self.label_projection = nn.Linear(config.label_config.hidden_size, d, bias=False)
-        self.dimension_head = nn.Linear(d, len(config.dimension_names))
+        names = config.dimension_names  # empty where no ratings were there to learn them from
+        self.dimension_head = nn.Linear(d, len(names)) if names else None
         self.logit_scale = nn.Parameter(torch.empty(()))
         self.logit_bias = nn.Parameter(torch.empty(()))
         # Mean and covariance (times d, so that half precision keeps it) of the embeddings of unlabelled background
@@ -347,6 +348,8 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         Returns:
             `torch.Tensor` of shape `(batch, dimensions)`: on the 1 to 9 scale, 5 in the middle.
         """
+        if self.dimension_head is None:
+            raise ValueError("this checkpoint has no built-in dimensions: it was trained without a lexicon of ratings")
         return DIMENSION_MIDDLE + DIMENSION_HALF_RANGE * self.dimension_head(text_embeds)
 
     def get_logits(self, text_embeds, label_embeds):
@@ -392,7 +395,7 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
             logits=logits,
             text_embeds=text_embeds,
             label_embeds=label_embeds,
-            dimensions=self.get_dimensions(text_embeds),
+            dimensions=None if self.dimension_head is None else self.get_dimensions(text_embeds),
         )
         return output if return_dict else output.to_tuple()
 

@@ -40,8 +40,11 @@ else:  # run as a script: the folder is the package, installed or not
         sys.exit(emodistill.train_accelerate.script())
 
 
-def build_model(args):
-    """The model to train and its tokenizer: fresh heads on pretrained encoders, or a trained checkpoint."""
+def build_model(args, rated=True):
+    """The model to train and its tokenizer: fresh heads on pretrained encoders, or a trained checkpoint.
+
+    Without ratings to learn from (`rated=False`), a new model gets no dimension head.
+    """
     from transformers import AutoConfig, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(args.init or args.text_encoder)
@@ -55,6 +58,8 @@ def build_model(args):
             "freeze_label_encoder", "tie_word_embeddings", "text_max_length", "logit_scale_init",
         )
     }  # fmt: skip
+    if not rated:
+        options["dimension_names"] = []
     if args.random_weights:
         config = AutoConfig.from_pretrained(args.text_encoder)
         model = EmoDistillModel(EmoDistillModel.config_class(text_config=config, **options))
@@ -132,6 +137,8 @@ class Objective:
             mask = positive | ~near
         logits = self.network.get_logits(output.text_embeds, label_embeds)
         loss = multi_positive_sigmoid_loss(logits, targets, mask)
+        if self.network.dimension_head is None:
+            return loss
         # Labels have ratings too: the same axes must order both towers, or opposites end up as neighbours. With a
         # weight of 0 the term stays, because a parameter without gradient breaks distributed training.
         dimensions = self._error(output.text_embeds, batch["ratings"])
@@ -200,7 +207,8 @@ class Trainer:
     def _prepare_data(self):
         args, data_args = self.args, self.data_args
         train, validation, lexicon = load_data(data_args, args.seed)
-        network, self.tokenizer = build_model(self.model_args)
+        self.rated = bool(lexicon.ratings)
+        network, self.tokenizer = build_model(self.model_args, self.rated)
         weigh = {"implied_weight": data_args.implied_weight, "implied_decay": data_args.implied_decay}
         dataset = DescriptorDataset(train, self.tokenizer, lexicon, network.config.text_max_length, weigh)
         self.vocabulary = Vocabulary(dataset.labels(), self.tokenizer, network.config.label_max_length)
@@ -220,13 +228,13 @@ class Trainer:
         synonyms = None
         if data_args.synonym_mask is not None:
             synonyms = near_synonyms(network, self.tokenizer, self.vocabulary, data_args.synonym_mask)
-        unknown = (float("nan"),) * len(network.config.dimension_names)
+        unknown = (float("nan"),) * 3
         ratings = torch.tensor([lexicon.ratings.get(label, unknown) for label in self.vocabulary.labels])
         self.cached_states = _cache_label_states(network, self.vocabulary) if network.label_encoder_is_frozen else None
         optimizer = build_optimizer(network, args)
         self.model, self.optimizer, self.loader = self.accelerator.prepare(network, optimizer, loader)
         self.network = self.accelerator.unwrap_model(self.model)
-        weight = args.dimension_weight if lexicon.ratings else 0.0
+        weight = args.dimension_weight if self.rated else 0.0
         self.objective = Objective(self.network, synonyms, ratings.to(device), weight)
 
     def run(self):
@@ -355,7 +363,7 @@ class Trainer:
             model = EmoDistillModel.from_pretrained(os.path.join(self.args.output_dir, "best"))
             model.to(self.accelerator.device)
             if self.args.keep_trained < 1.0:
-                start, _ = build_model(self.model_args)
+                start, _ = build_model(self.model_args, self.rated)
                 mix_with_start(model, start, self.args.keep_trained)
             model.eval()
             embeds = self.validator.embed(model)

@@ -1,0 +1,107 @@
+"""`emodistill predict`: label texts from a shell."""
+
+import argparse
+import json
+import sys
+
+__all__ = ["main"]
+
+BAR_WIDTH = 30
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="emodistill predict",
+        description="Score texts against any emotion labels. The default model is for English.",
+    )
+    parser.add_argument("texts", nargs="+", metavar="TEXT", help="texts, or - for one text a line on standard input")
+    parser.add_argument("--labels", help="labels, separated by commas")
+    parser.add_argument("--model", help="folder or Hub id of a checkpoint; the default one by default")
+    parser.add_argument("--multi-label", action="store_true", help="decide each label by itself")
+    parser.add_argument("--threshold", default="auto", help='"auto", "none", or a number between 0 and 1')
+    parser.add_argument("--top-k", type=int, help="show this many labels")
+    parser.add_argument("--label-template", help="a sentence with {} for the label")
+    parser.add_argument(
+        "--dimensions",
+        nargs="?",
+        const=True,
+        help="built-in dimensions, separated by commas (all without a value), or upper,labels:lower,labels",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--device", help="cpu, cuda:0, ...; the first accelerator by default")
+    parser.add_argument("--batch-size", type=int, default=32, help="texts in a batch")
+    return parser
+
+
+def _threshold(value):
+    if value in ("auto", "none"):
+        return None if value == "none" else value
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError(f'--threshold must be "auto", "none" or a number between 0 and 1, not {value!r}') from None
+
+
+def _dimensions(value):
+    if not isinstance(value, str) or ":" not in value:
+        return value
+    upper, _, lower = value.partition(":")
+    return {f"{upper}:{lower}": (upper, lower)}
+
+
+def _texts(arguments):
+    """The texts given, with `-` replaced by the lines of standard input as they come."""
+    for text in arguments:
+        if text == "-":
+            for line in sys.stdin:
+                yield line.rstrip("\r\n")
+        else:
+            yield text
+
+
+def _show(result):
+    lines = [result["sequence"]]
+    width = max(map(len, [*result.get("labels", []), *result.get("dimensions", {})]), default=0)
+    for label, score in zip(result.get("labels", []), result.get("scores", []), strict=True):
+        mark = "*" if label in result["predicted"] else " "
+        lines.append(f"  {mark} {label:<{width}}  {score:5.2f}  {'█' * round(score * BAR_WIDTH)}".rstrip())
+    if "labels" in result and not set(result["predicted"]) & set(result["labels"]):
+        lines.append(f"  * {', '.join(result['predicted']) or '(nothing predicted)'}")
+    lines.extend(f"    {name:<{width}}  {value:5.2f}" for name, value in result.get("dimensions", {}).items())
+    return "\n".join(lines)
+
+
+def main(argv=None):
+    """Label texts as the command line says.
+
+    Args:
+        argv (`list[str]`, *optional*): The arguments after `predict`.
+
+    Returns:
+        `int`: 0.
+
+    Raises:
+        `ValueError`: for arguments that do not fit.
+    """
+    args = _parser().parse_args(argv)
+    if args.labels is None and args.dimensions is None:
+        raise ValueError("give --labels joy,anger,... or --dimensions")
+    from transformers import pipeline
+    from transformers.utils import logging
+
+    from . import TASK
+
+    logging.disable_progress_bar()
+    classify = pipeline(TASK, model=args.model, device=args.device)
+    options = {
+        "labels": args.labels,
+        "multi_label": args.multi_label,
+        "threshold": _threshold(args.threshold),
+        "top_k": args.top_k,
+        "label_template": args.label_template,
+        "dimensions": _dimensions(args.dimensions),
+    }
+    streaming = "-" in args.texts and sys.stdin.isatty()
+    for result in classify(_texts(args.texts), batch_size=1 if streaming else args.batch_size, **options):
+        print(json.dumps(result, ensure_ascii=False) if args.json else _show(result), flush=True)
+    return 0
