@@ -15,6 +15,7 @@ __all__ = ["EmoDistillModel", "EmoDistillOutput", "EmoDistillPreTrainedModel", "
 
 # The dimension head's output 0 is the middle of the lexicon's 1 to 9 scale, and 1 its upper end.
 DIMENSION_MIDDLE, DIMENSION_HALF_RANGE = 5.0, 4.0
+MANY_LABELS = 64  # from this number on, short and long labels are encoded apart
 
 
 @dataclass
@@ -316,8 +317,18 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.label_encoder_is_frozen):
-            tokens = self.label_encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-            return _mean_of_tokens(tokens, attention_mask)
+            lengths = attention_mask.sum(dim=1)
+            order = lengths.argsort(stable=True)
+            # Most labels are a word, a few are phrases: padding all to the longest would double a training step.
+            splits = len(order) >= MANY_LABELS and bool(attention_mask[:, 0].all())  # cut on the right only
+            parts = order.chunk(2) if splits else (order,)
+            states = []
+            for part in parts:
+                mask = attention_mask[part, : int(lengths[part].max()) if splits else None]
+                ids = input_ids[part, : mask.shape[1]]
+                tokens = self.label_encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+                states.append(_mean_of_tokens(tokens, mask))
+            return torch.cat(states)[order.argsort()]
 
     def get_label_features(self, input_ids=None, attention_mask=None, label_states=None):
         """

@@ -56,9 +56,7 @@ SENTENCES = (
 def right_answers(classify):
     """`(results, number right)` of a zero-shot-emotion pipeline on the forty sentences."""
     results = classify([text for text, _ in SENTENCES], labels=list(LABELS))
-    right = sum(
-        result["predicted"] == [expected] for result, (_, expected) in zip(results, SENTENCES, strict=True)
-    )
+    right = sum(result["predicted"] == [expected] for result, (_, expected) in zip(results, SENTENCES, strict=True))
     return results, right
 
 
