@@ -66,6 +66,7 @@ def build_model(args, rated=True):
         if args.freeze_label_encoder:
             model.freeze_label_encoder()
         return model, tokenizer
+    options["attention_dropout"] = args.attention_dropout
     return EmoDistillModel.from_encoders(args.text_encoder, args.label_encoder, **options), tokenizer
 
 
@@ -173,7 +174,8 @@ def build_optimizer(model, args):
         decay = args.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((rate, decay), []).append(parameter)
     return torch.optim.AdamW(
-        [{"params": list_, "lr": rate, "weight_decay": decay} for (rate, decay), list_ in groups.items()]
+        [{"params": list_, "lr": rate, "weight_decay": decay} for (rate, decay), list_ in groups.items()],
+        fused=True,
     )
 
 

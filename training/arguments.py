@@ -25,6 +25,7 @@ class ModelArguments:
     freeze_label_encoder: bool = _option(False, "Keep the label encoder as pretrained; its output is then cached.")
     tie_word_embeddings: bool = _option(False, "Share one word-embedding matrix between the towers.")
     text_max_length: int = _option(128, "Tokens in one window of a text.")
+    attention_dropout: float | None = _option(None, "Attention dropout of the encoders; their own by default.")
     logit_scale_init: float = _option(10.0, "Inverse temperature at the start.")
     random_weights: bool = _option(False, "Ignore the encoders' pretrained weights (for tests and baselines).")
 
