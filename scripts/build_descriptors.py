@@ -102,14 +102,13 @@ def fingerprint(text):
 
 
 def lines_of(path):
-    """Yield (line number, line) of a UTF-8 file, with one sentence for a file that is not text."""
-    with open(path, encoding="utf-8-sig", newline="\n") as file:
-        number = 0
-        try:
-            for number, line in enumerate(file, 1):
-                yield number, line.rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path}, after line {number}: not UTF-8 text; convert the file first") from error
+    """Yield (line number, line without its end) of a UTF-8 file."""
+    with open(path, "rb") as file:  # decoded line by line, so that the error names the right one
+        for number, line in enumerate(file, 1):
+            try:
+                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{path}, line {number}: not UTF-8 text; convert the file first") from error
 
 
 def json_objects(path):
