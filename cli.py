@@ -1,7 +1,7 @@
 """The `emodistill` command: one line to a room, nothing of its own.
 
 Each command lives in the room that does the work, as a function that takes the remaining arguments and returns
-an exit status. It is imported only when it is called, so `emodistill --help` answers at once.
+an exit status. It is imported only when it is called, so each command needs no more than its own extra.
 """
 
 import importlib
@@ -12,6 +12,17 @@ COMMANDS = {
     "predict": (".predict", "main", "score texts against labels and dimensions"),
     "train": (".train_accelerate", "main", "train a model on emotion descriptors"),
     "annotate": (".annotate.cli", "main", "ask a language model for emotion descriptors of texts"),
+}
+
+# module: the extra of setup.cfg that installs it
+EXTRAS = {
+    "accelerate": "train",
+    "datasets": "train",
+    "evaluate": "train",
+    "openai": "annotate",
+    "matplotlib": "benchmarks",
+    "scipy": "benchmarks",
+    "sklearn": "benchmarks",
 }
 
 
@@ -51,6 +62,11 @@ def main(argv=None):
     except KeyboardInterrupt:
         print("emodistill: stopped", file=sys.stderr)
         return 130
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        hint = f"; it comes with: pip install 'emodistill[{extra}]'" if extra else ""
+        print(f"emodistill {name}: {error}{hint}", file=sys.stderr)
+        return 2
     except (ValueError, OSError, ImportError) as error:  # a user's mistake: one sentence, no traceback
         print(f"emodistill {name}: {error}", file=sys.stderr)
         return 2
