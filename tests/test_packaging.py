@@ -173,7 +173,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
 def test_the_wheel_holds_the_default_checkpoint(built):
     held = {name.removeprefix(CHECKPOINT) for name in names_in(built[0]) if name.startswith(CHECKPOINT)}
     assert {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"} <= held
-    assert not [name for name in held if name.endswith((".py", ".bin", ".pt"))]  # code has one place, weights one format
+    # code has one place, and weights one format
+    assert not [name for name in held if name.endswith((".py", ".bin", ".pt"))]
 
 
 def test_the_source_distribution_builds_the_same_wheel(built, tmp_path):
