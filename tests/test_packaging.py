@@ -153,6 +153,19 @@ def test_every_requirement_is_pinned():
     assert len(names) > 40 and not names - pins.keys()
 
 
+def test_no_room_hides_a_library():
+    """`python train_accelerate.py` puts the root first on the path: an `evaluate.py` there would be a library's end."""
+    rooms = {path.name.removesuffix(".py") for path in ROOT.iterdir() if path.is_dir() or path.suffix == ".py"}
+    libraries = set(sys.stdlib_module_names) | {
+        file.parts[0].removesuffix(".py")
+        for distribution in closure([*BASE, *EXTRAS])
+        for file in distribution.files or []
+        if file.suffix == ".py"
+    }
+    assert {"evaluate", "datasets", "json"} <= libraries
+    assert not rooms & libraries - {"tests", "__pycache__"}
+
+
 def test_the_wheel_holds_the_package_and_nothing_else(built):
     names = names_in(built[0])
     package = {name for name in names if name.startswith("emodistill/")}
