@@ -154,7 +154,7 @@ def test_every_requirement_is_pinned():
 
 
 def test_no_room_hides_a_library():
-    """`python train_accelerate.py` puts the root first on the path: an `evaluate.py` there would be a library's end."""
+    """`python train_accelerate.py` puts the root first on the path, where an `evaluate.py` would hide the library."""
     rooms = {path.name.removesuffix(".py") for path in ROOT.iterdir() if path.is_dir() or path.suffix == ".py"}
     libraries = set(sys.stdlib_module_names) | {
         file.parts[0].removesuffix(".py")
