@@ -100,6 +100,8 @@ def test_about_eight_percent_are_held_out_and_names_never():
     counts = {f"descriptor {i}": 1 + i % 120 for i in range(20_000)} | dict.fromkeys(script.GOEMOTIONS, 3)
     assert 0.07 < len(script.choose_held_out(counts, {})) / 10_000 < 0.09
     assert len(script.GOEMOTIONS) == len(set(script.GOEMOTIONS)) == 28
+    assert not script.choose_held_out(counts, {"broad": {"implies": list(counts)}})
+    assert not script.choose_held_out(dict.fromkeys(counts, 61), {})
 
 
 @given(st.text(string.ascii_letters + " .", min_size=1), st.lists(descriptors, min_size=1), st.sets(descriptors))
