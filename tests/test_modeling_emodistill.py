@@ -382,7 +382,8 @@ folder, expected = sys.argv[1:]
 assert AutoConfig.from_pretrained(folder, trust_remote_code=True).model_type == "emodistill"
 model = AutoModel.from_pretrained(folder, trust_remote_code=True)
 tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
-texts, labels = (tokenizer(x, padding=True, return_tensors="pt") for x in (["my dog", "joy and love"], ["joy", "fear"]))
+strings = ["my dog", "joy and love"], ["joy", "fear"]
+texts, labels = (tokenizer(each, padding=True, return_tensors="pt") for each in strings)
 with torch.no_grad():
     output = model(texts.input_ids, texts.attention_mask, labels.input_ids, labels.attention_mask)
 assert type(model).__module__.startswith("transformers_modules."), type(model)
