@@ -294,6 +294,8 @@ class ZeroShotEmotionPipeline(Pipeline):
             dimensions = built_in
         if isinstance(dimensions, str):
             dimensions = [name.strip() for name in dimensions.split(",")]
+        if not isinstance(dimensions, collections.abc.Iterable):
+            raise ValueError(f"dimensions must be True, names or a dict of pairs, not {dimensions!r}")
         if not isinstance(dimensions, collections.abc.Mapping):
             dimensions = dict.fromkeys(dimensions)
         axes = {}
@@ -465,4 +467,4 @@ def _fingerprint(model):
 
 def _sample(parameter):
     flat = parameter.detach().reshape(-1)
-    return flat if len(flat) <= SMALL_TENSOR else flat[:: parameter.shape[-1] + 1]
+    return flat if len(flat) <= SMALL_TENSOR else flat[:: max(1, parameter.shape[-1] - 1)]
