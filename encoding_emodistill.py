@@ -1,10 +1,14 @@
 """Strings to embeddings: windows over long texts, batches of like length, several wordings of a label."""
 
+import threading
+
 import torch
 from torch.nn import functional as F
 
 __all__ = ["WINDOW_OVERLAP", "encode_labels", "encode_texts"]
 
+# A fast tokenizer keeps the last call's truncation and padding, so two threads must not be in it at once.
+TOKENIZER_LOCK = threading.Lock()
 WINDOW_OVERLAP = 32  # tokens that neighbouring windows of a long text share, so that no clause is only cut
 
 
@@ -39,21 +43,22 @@ def encode_texts(model, tokenizer, texts, batch_size=32, autocast=False, progres
     """
     device, d = model.device, model.config.projection_dim
     if not texts:
-        return torch.zeros(0, d, device=device)
+        return torch.zeros(0, d, dtype=torch.float32, device=device)
     max_length = model.config.text_max_length
-    encoded = tokenizer(
-        list(texts),
-        truncation=True,
-        max_length=max_length,
-        stride=min(WINDOW_OVERLAP, max_length // 4),
-        return_overflowing_tokens=True,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-    )
+    with TOKENIZER_LOCK:
+        encoded = tokenizer(
+            list(texts),
+            truncation=True,
+            max_length=max_length,
+            stride=min(WINDOW_OVERLAP, max_length // 4),
+            return_overflowing_tokens=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )
     windows, owners = encoded["input_ids"], encoded["overflow_to_sample_mapping"]
     order = sorted(range(len(windows)), key=lambda index: len(windows[index]))
     starts = range(0, len(order), batch_size)
-    embeds = torch.empty(len(windows), d, device=device)
+    embeds = torch.empty(len(windows), d, dtype=torch.float32, device=device)
     for start in progress(starts) if progress else starts:
         chosen = order[start : start + batch_size]
         input_ids, mask = _pad([windows[index] for index in chosen], tokenizer.pad_token_id, device)
@@ -62,8 +67,8 @@ def encode_texts(model, tokenizer, texts, batch_size=32, autocast=False, progres
         embeds[torch.tensor(chosen, device=device)] = features.float()
     if len(windows) == len(texts):
         return embeds
-    weights = torch.tensor([float(len(window)) for window in windows], device=device)
-    summed = torch.zeros(len(texts), d, device=device)
+    weights = torch.tensor([len(window) for window in windows], dtype=torch.float32, device=device)
+    summed = torch.zeros(len(texts), d, dtype=torch.float32, device=device)
     summed.index_add_(0, torch.tensor(owners, device=device), embeds * weights[:, None])
     return F.normalize(summed, dim=-1)
 
@@ -96,15 +101,16 @@ def encode_labels(model, tokenizer, wordings, batch_size=256):
     device = model.device
     parts = []
     for start in range(0, len(flat), batch_size):
-        encoded = tokenizer(
-            flat[start : start + batch_size],
-            padding=True,
-            truncation=True,
-            max_length=model.config.label_max_length,
-            return_tensors="pt",
-        ).to(device)
+        with TOKENIZER_LOCK:
+            encoded = tokenizer(
+                flat[start : start + batch_size],
+                padding=True,
+                truncation=True,
+                max_length=model.config.label_max_length,
+                return_tensors="pt",
+            ).to(device)
         parts.append(model.get_label_features(encoded["input_ids"], encoded["attention_mask"]).float())
     embeds = torch.cat(parts)
     owners = torch.tensor([index for index, group in enumerate(groups) for _ in group], device=device)
-    summed = torch.zeros(len(groups), embeds.shape[1], device=device).index_add_(0, owners, embeds)
+    summed = torch.zeros_like(embeds[: len(groups)]).index_add_(0, owners, embeds)
     return F.normalize(summed, dim=-1)

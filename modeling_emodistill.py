@@ -164,10 +164,8 @@ class EmoDistillPreTrainedModel(PreTrainedModel):
         keeps the precision of the file.
         """
         dtype = dtype if dtype is not None else kwargs.pop("torch_dtype", None)
-        device_map = kwargs.get("device_map")
-        on_cpu = device_map is None or str(device_map) in ("cpu", "{'': 'cpu'}")
         if dtype in (None, "auto"):
-            dtype = torch.float32 if on_cpu else "auto"
+            dtype = torch.float32 if _loads_on_cpu(kwargs.get("device_map")) else "auto"
         model = super().from_pretrained(pretrained_model_name_or_path, *args, dtype=dtype, **kwargs)
         network = model[0] if isinstance(model, tuple) else model  # with `output_loading_info=True`
         if network.config.freeze_label_encoder:
@@ -259,7 +257,7 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
             for name in ("attention_probs_dropout_prob", "attention_dropout"):  # as BERT calls it, and others
                 if hasattr(config, name):
                     setattr(config, name, attention_dropout)
-        model = cls(EmoDistillConfig(text_config=configs[0], label_config=configs[1], **kwargs))
+        model = cls(EmoDistillConfig(text_config=configs[0], label_config=configs[1], **kwargs)).float()
         for tower, name in ((model.text_encoder, text_encoder), (model.label_encoder, label_encoder)):
             pretrained = AutoModel.from_pretrained(name, dtype=torch.float32)
             weights = {key: value for key, value in pretrained.state_dict().items() if key in tower.state_dict()}
@@ -271,6 +269,7 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
 
     def freeze_label_encoder(self):
         """Take the label encoder out of training; with tied embeddings, the shared matrix too."""
+        self.config.freeze_label_encoder = True  # so that `train()` and a saved checkpoint know
         self.label_encoder.requires_grad_(False)
         self.label_encoder.eval()
 
@@ -435,6 +434,16 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         if not self.background_count.item():
             return None
         return self.background_mean.float(), self.background_covariance.float() / self.config.projection_dim
+
+
+def _loads_on_cpu(device_map):
+    """Whether all weights end up on a CPU: "auto" and its like do where the machine has no accelerator."""
+    if device_map is None:
+        return True
+    if isinstance(device_map, str) and device_map in ("auto", "balanced", "balanced_low_0", "sequential"):
+        return not torch.accelerator.is_available()
+    places = device_map.values() if isinstance(device_map, dict) else [device_map]
+    return all(str(place).split(":")[0] == "cpu" for place in places)
 
 
 def _encoder(config):

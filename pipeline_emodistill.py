@@ -1,6 +1,9 @@
 """The `zero-shot-emotion` pipeline: strings and labels in, dictionaries out."""
 
 import collections.abc
+import contextlib
+import numbers
+import threading
 import types
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -23,6 +26,8 @@ NEUTRAL = "neutral"
 READ_AHEAD = 64  # batches read ahead of a list or data set, to sort their texts by length
 DEFAULT_BATCH_SIZE = 32
 CACHED_LABEL_SETS = 64
+CACHE_LOCK = threading.Lock()  # not a pipeline's own, which could then be neither copied nor pickled
+SMALL_TENSOR = 2**16  # values; a tensor up to this size is read in full to see whether it changed
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ def _clean_label(label, argument):
 
 
 def _fill(template, label):
-    return label if template is None else template.format(label)
+    return label if template is None else template.replace("{}", label)  # other braces are the user's own
 
 
 class ZeroShotEmotionPipeline(Pipeline):
@@ -172,10 +177,12 @@ class ZeroShotEmotionPipeline(Pipeline):
             raise ValueError(f"unknown argument {', '.join(sorted(unknown))} for the zero-shot-emotion pipeline")
         labels = _one_of("labels", labels, "candidate_labels", candidate_labels)
         template = _one_of("label_template", label_template, "hypothesis_template", hypothesis_template)
-        if template is not None and "{}" not in template:
+        if template is not None and (not isinstance(template, str) or "{}" not in template):
             raise ValueError(f"label_template must hold {{}} where the label goes, not {template!r}")
         if top_k is not None and (not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1):
             raise ValueError(f"top_k must be a positive integer, not {top_k!r}")
+        if isinstance(labels, collections.abc.Iterator):
+            labels = list(labels)  # read more than once
         options = {"labels": labels, "template": template, "multi_label": multi_label, "top_k": top_k}
         options = {name: value for name, value in options.items() if value is not None}
         if threshold != "unset":
@@ -191,11 +198,13 @@ class ZeroShotEmotionPipeline(Pipeline):
         """Score one text, or a list, generator or data set of texts; see the class for arguments and output."""
         if labels is not None:
             kwargs["labels"] = labels
-        if isinstance(inputs, collections.abc.Sequence) and not isinstance(inputs, str):
+        if isinstance(inputs, collections.abc.Sequence) and not isinstance(inputs, str | bytes):
             inputs = list(inputs)  # tuples and data set columns
         elif hasattr(inputs, "tolist"):
             inputs = inputs.tolist()  # arrays and data frame columns
-        if isinstance(inputs, list) and not inputs:
+        elif isinstance(inputs, collections.abc.Iterator):
+            inputs = (text for text in inputs)  # `transformers` takes only generators for streams
+        if isinstance(inputs, collections.abc.Sized) and not isinstance(inputs, str) and not len(inputs):
             self._sanitize_parameters(**{k: v for k, v in kwargs.items() if k not in ("batch_size", "num_workers")})
             return []
         if kwargs.get("batch_size") is None and self._batch_size is None:
@@ -232,12 +241,14 @@ class ZeroShotEmotionPipeline(Pipeline):
         """Check that texts are strings."""
         for number, text in enumerate(texts, start=first):
             if not isinstance(text, str):
-                hint = "; name its column with KeyDataset" if isinstance(text, dict) else ""
+                table = isinstance(text, dict) or hasattr(text, "column_names")
+                hint = '; name the column of texts, for instance dataset["text"]' if table else ""
                 raise ValueError(f"inputs must be strings, but text {number} is {type(text).__name__}{hint}")
         return {"texts": texts}
 
     def _forward(self, model_inputs, batch_size=DEFAULT_BATCH_SIZE):
-        embeds = encode_texts(self.model, self.tokenizer, model_inputs["texts"], batch_size)
+        with _evaluating(self.model):
+            embeds = encode_texts(self.model, self.tokenizer, model_inputs["texts"], batch_size)
         return {"texts": model_inputs["texts"], "embeds": embeds}
 
     def encode_texts(self, texts, batch_size=DEFAULT_BATCH_SIZE):
@@ -249,27 +260,29 @@ class ZeroShotEmotionPipeline(Pipeline):
         return self._label_embeds(LabelSet.parse(labels, label_template).wordings)
 
     def _label_embeds(self, wordings):
-        fingerprint = _fingerprint(self.model)
-        cached = self._label_cache.get(wordings)
-        if cached is None or cached[0] != fingerprint:
-            embeds = encode_labels(self.model, self.tokenizer, wordings).cpu()
-            self._label_cache[wordings] = cached = (fingerprint, embeds)
-        self._label_cache.move_to_end(wordings)
-        if len(self._label_cache) > CACHED_LABEL_SETS:
-            self._label_cache.popitem(last=False)
-        return cached[1]
+        with CACHE_LOCK:
+            fingerprint = _fingerprint(self.model)
+            cached = self._label_cache.get(wordings)
+            if cached is None or cached[0] != fingerprint:
+                with _evaluating(self.model):
+                    embeds = encode_labels(self.model, self.tokenizer, wordings).cpu()
+                self._label_cache[wordings] = cached = (fingerprint, embeds)
+            self._label_cache.move_to_end(wordings)
+            if len(self._label_cache) > CACHED_LABEL_SETS:
+                self._label_cache.popitem(last=False)
+            return cached[1]
 
     def _settings(self, labels=None, template=None, multi_label=False, threshold="auto", top_k=None, dimensions=None):
         """What to compute for every text: labels, their thresholds, and axes."""
         if labels is None and dimensions in (None, False):
             raise ValueError("labels is missing: give the emotion labels to choose from, for instance joy,anger")
         label_set = None if labels is None else LabelSet.parse(labels, template)
-        if label_set and multi_label and self.model.background is None and _uses_auto(threshold):
+        if label_set and multi_label and self.model.background is None and _uses_auto(threshold, label_set.names):
             raise ValueError(
                 'threshold="auto" needs a checkpoint with background statistics, and this one has none: '
                 "give a threshold between 0 and 1, or set them with model.set_background(...)"
             )
-        thresholds = None if label_set is None else _thresholds(threshold, label_set.names)
+        thresholds = None if label_set is None else _thresholds(threshold, label_set.names, multi_label)
         return label_set, thresholds, self._axes(dimensions)
 
     def _axes(self, dimensions):
@@ -281,6 +294,8 @@ class ZeroShotEmotionPipeline(Pipeline):
             dimensions = built_in
         if isinstance(dimensions, str):
             dimensions = [name.strip() for name in dimensions.split(",")]
+        if not isinstance(dimensions, collections.abc.Iterable):
+            raise ValueError(f"dimensions must be True, names or a dict of pairs, not {dimensions!r}")
         if not isinstance(dimensions, collections.abc.Mapping):
             dimensions = dict.fromkeys(dimensions)
         axes = {}
@@ -343,6 +358,19 @@ class ZeroShotEmotionPipeline(Pipeline):
         }
 
 
+@contextlib.contextmanager
+def _evaluating(model):
+    """Dropout off while a model that is still in training is asked for scores."""
+    training = model.training
+    if training:
+        model.eval()
+    try:
+        yield
+    finally:
+        if training:
+            model.train()
+
+
 def _one_of(name, value, alias, other):
     if value is not None and other is not None:
         raise ValueError(f"give {name} or its alias {alias}, not both")
@@ -360,11 +388,13 @@ def _chunks(texts, size):
         yield chunk
 
 
-def _uses_auto(threshold):
-    return threshold == "auto" or isinstance(threshold, collections.abc.Mapping)
+def _uses_auto(threshold, names):
+    if isinstance(threshold, collections.abc.Mapping):
+        return not set(names) <= set(threshold)
+    return isinstance(threshold, str) and threshold == "auto"
 
 
-def _thresholds(threshold, names):
+def _thresholds(threshold, names, multi_label):
     """A threshold for each label, `None` in single-label mode's "auto", or `[]` for scores only."""
     if threshold is None:
         return []
@@ -375,26 +405,34 @@ def _thresholds(threshold, names):
     if isinstance(threshold, collections.abc.Mapping):
         if unknown := sorted(set(threshold) - set(names)):
             raise ValueError(f"threshold names {', '.join(map(repr, unknown))}, which is not among the labels")
-        return [_probability(threshold.get(name, 0.5)) for name in names]
+        auto = 0.5 if multi_label else 0.0  # in single-label mode the best label needs no certain score
+        return [_probability(threshold.get(name, auto)) for name in names]
     return [_probability(threshold)] * len(names)
 
 
 def _probability(value):
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 <= value <= 1.0:
         raise ValueError(f"threshold must lie between 0 and 1, not {value!r}")
     return float(value)
 
 
+def _neutral(names):
+    """The set's own word for neutral, however it is capitalised, or ours."""
+    return next((name for name in names if name.casefold() == NEUTRAL), NEUTRAL)
+
+
 def _blank_scores(names, multi_label):
     """A blank text expresses nothing: all on neutral if the set has it, else nothing, or no preference."""
-    if NEUTRAL in names or multi_label:
-        return torch.tensor([float(name == NEUTRAL) for name in names])
+    neutral = _neutral(names)
+    if neutral in names or multi_label:
+        return torch.tensor([float(name == neutral) for name in names])
     return torch.full((len(names),), 1.0 / len(names))
 
 
 def _add_labels(results, scores, names, thresholds, multi_label, top_k, blank):
     """Fill in `labels`, `scores` and `predicted`, sorting all texts at once."""
     ordered = scores.sort(dim=1, descending=True, stable=True)
+    neutral = _neutral(names)
     keep = min(top_k or len(names), len(names))
     best, values = ordered.indices[:, :keep].tolist(), ordered.values[:, :keep].tolist()
     for index, result in enumerate(results):
@@ -402,22 +440,31 @@ def _add_labels(results, scores, names, thresholds, multi_label, top_k, blank):
         result["scores"] = values[index]
         if thresholds == []:
             result["predicted"] = []
+        elif index in blank:
+            result["predicted"] = [neutral]
         elif thresholds is None and not multi_label:
-            result["predicted"] = [NEUTRAL] if index in blank else result["labels"][:1]
+            result["predicted"] = result["labels"][:1]
         else:
             cuts = thresholds or [0.5] * len(names)
             passed = select_labels(names, scores[index].tolist(), cuts)
             passed = passed if multi_label else [label for label in passed if label == names[best[index][0]]]
-            result["predicted"] = passed if passed or NEUTRAL in names else [NEUTRAL]
+            result["predicted"] = passed if passed or neutral in names else [neutral]
 
 
 def _fingerprint(model):
     """Changes whenever a weight, the precision or the device of the label tower does.
 
-    In-place updates raise a tensor's version; those through `.data` do not, so one value of each tensor is read too.
+    In-place updates raise a tensor's version and replaced tensors have another address. An edit through `.data` shows
+    in neither, so values are read too: all of a small tensor, and one in every row of a large matrix.
     """
     parameters = [*model.label_encoder.parameters(), *model.label_projection.parameters()]
     with torch.no_grad():
-        sample = torch.stack([parameter.reshape(-1)[parameter.numel() // 2].float() for parameter in parameters])
-    state = tuple((id(parameter), parameter._version, parameter.dtype, parameter.device) for parameter in parameters)
-    return state, tuple(sample.tolist())
+        sums = torch.stack([_sample(parameter).sum(dtype=torch.float32) for parameter in parameters])
+    versions = [0 if parameter.is_inference() else parameter._version for parameter in parameters]
+    places = [(parameter.data_ptr(), parameter.dtype, parameter.device) for parameter in parameters]
+    return tuple(versions), tuple(places), tuple(sums.tolist())
+
+
+def _sample(parameter):
+    flat = parameter.detach().reshape(-1)
+    return flat if len(flat) <= SMALL_TENSOR else flat[:: max(1, parameter.shape[-1] - 1)]

@@ -1,0 +1,76 @@
+import json
+
+import pytest
+from transformers import AutoConfig, BertConfig
+
+from emodistill.configuration_emodistill import DEFAULT_DECISION, POOLINGS, EmoDistillConfig
+from emodistill.decision_emodistill import DecisionConstants
+
+
+def test_defaults_are_two_equal_encoders():
+    config = EmoDistillConfig()
+    assert config.text_config.to_dict() == config.label_config.to_dict()
+    assert config.text_config is not config.label_config
+    assert config.hidden_size == config.text_config.hidden_size
+
+
+def test_saved_and_loaded_alike(tmp_path, tiny_config):
+    config = tiny_config(
+        pooling="qformer",
+        freeze_label_encoder=True,
+        tie_word_embeddings=True,
+        dimension_names=["valence"],
+        decision={"multi_label_cut": 0.75},
+        label_config=BertConfig(vocab_size=98, hidden_size=32, num_hidden_layers=1),
+        text_config=BertConfig(vocab_size=98, hidden_size=32, num_hidden_layers=2),
+    )
+    config.save_pretrained(tmp_path)
+    for loaded in (EmoDistillConfig.from_pretrained(tmp_path), AutoConfig.from_pretrained(tmp_path)):
+        assert type(loaded) is EmoDistillConfig
+        assert loaded.to_dict() | {"_name_or_path": ""} == config.to_dict()
+        assert loaded.tie_word_embeddings and loaded.freeze_label_encoder
+        assert isinstance(loaded.label_config, BertConfig) and loaded.label_config.num_hidden_layers == 1
+        assert loaded.decision == DEFAULT_DECISION | {"multi_label_cut": 0.75}
+
+
+def test_nested_encoders_may_be_dictionaries_of_any_family():
+    config = EmoDistillConfig(
+        text_config={"model_type": "distilbert", "dim": 48, "n_heads": 4},
+        label_config={"model_type": "roberta", "hidden_size": 32},
+    )
+    assert (config.text_config.model_type, config.label_config.model_type) == ("distilbert", "roberta")
+    assert config.hidden_size == 48  # DistilBERT calls it dim
+    assert config.qformer_intermediate_size == 192
+
+
+def test_decision_constants_have_one_set_of_defaults():
+    assert DecisionConstants(**DEFAULT_DECISION) == DecisionConstants()
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_every_pooling_is_accepted(pooling):
+    assert EmoDistillConfig(pooling=pooling).pooling == pooling
+
+
+def test_an_unknown_pooling_names_the_argument():
+    with pytest.raises(ValueError, match="pooling must be one of mean, qformer, both"):
+        EmoDistillConfig(pooling="max")
+
+
+@pytest.mark.parametrize("other", [{"vocab_size": 99}, {"hidden_size": 64}])
+def test_tied_embeddings_need_equal_shapes(other):
+    text = {"vocab_size": 98, "hidden_size": 32}
+    with pytest.raises(
+        ValueError, match="tie_word_embeddings needs encoders of one vocabulary and one hidden size"
+    ):
+        EmoDistillConfig(text_config=text, label_config=text | other, tie_word_embeddings=True)
+
+
+def test_custom_pipelines_are_kept_without_the_default_model(tmp_path, tiny_config):
+    entry = {"impl": "pipeline_emodistill.ZeroShotEmotionPipeline", "pt": ["AutoModel"], "type": "text"}
+    config = tiny_config(custom_pipelines={"zero-shot-emotion": entry | {"default": {"model": ["/a/b", "main"]}}})
+    assert config.custom_pipelines == {}  # the installed package has its own pipeline: no flag needed
+    config.save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "config.json").read_text())
+    assert saved["custom_pipelines"] == {"zero-shot-emotion": entry}
+    assert "/a/b" not in (tmp_path / "config.json").read_text()

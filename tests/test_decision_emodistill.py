@@ -1,0 +1,174 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emodistill.decision_emodistill import (
+    DecisionConstants,
+    background_of_labels,
+    dimension_scores,
+    multi_label_scores,
+    select_labels,
+    single_label_scores,
+    standardise,
+)
+
+WIDTH = 12
+CONSTANTS = st.builds(
+    DecisionConstants,
+    multi_label_cut=st.floats(-1, 3),
+    multi_label_slope=st.floats(0.1, 5),
+    single_label_centering=st.floats(0, 1),
+    single_label_scaling=st.floats(0, 1),
+    single_label_temperature=st.floats(0.01, 1),
+)
+SEEDS = st.integers(min_value=0, max_value=2**31)
+RULES = pytest.mark.parametrize("rule", [multi_label_scores, single_label_scores])
+
+
+def unit(generator, *shape):
+    return torch.nn.functional.normalize(torch.randn(*shape, generator=generator), dim=-1)
+
+
+def world(seed, texts=6, labels=5):
+    """Random similarities, label embeddings and a background of real vectors."""
+    generator = torch.Generator().manual_seed(seed)
+    label_embeds = unit(generator, labels, WIDTH)
+    vectors = unit(generator, 300, WIDTH)
+    background = vectors.mean(dim=0), torch.cov(vectors.T)
+    return unit(generator, texts, WIDTH) @ label_embeds.T, label_embeds, background
+
+
+@RULES
+@given(seed=SEEDS, constants=CONSTANTS)
+@settings(deadline=None)
+def test_order_of_labels_and_the_rest_of_the_batch_change_nothing(rule, seed, constants):
+    similarities, labels, background = world(seed)
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(labels), generator=generator)
+    scores = rule(similarities, labels, background, constants)
+    shuffled = rule(similarities[:, order], labels[order], background, constants)
+    torch.testing.assert_close(shuffled, scores[:, order], atol=1e-4, rtol=0)
+    alone = torch.cat([rule(row[None], labels, background, constants) for row in similarities])
+    torch.testing.assert_close(alone, scores, atol=1e-4, rtol=0)
+
+
+@given(seed=SEEDS, constants=CONSTANTS)
+@settings(deadline=None)
+def test_a_multi_label_score_depends_on_no_other_label(seed, constants):
+    similarities, labels, background = world(seed)
+    scores = multi_label_scores(similarities, labels, background, constants)
+    for index in range(len(labels)):
+        one = slice(index, index + 1)
+        alone = multi_label_scores(similarities[:, one], labels[one], background, constants)
+        torch.testing.assert_close(alone, scores[:, one], atol=1e-4, rtol=0)
+
+
+@given(seed=SEEDS, constants=CONSTANTS)
+@settings(deadline=None)
+def test_one_half_is_the_cut(seed, constants):
+    similarities, labels, background = world(seed)
+    standardised = standardise(similarities, labels, background)
+    scores = multi_label_scores(similarities, labels, background, constants)
+    assert ((scores >= 0) & (scores <= 1)).all()
+    clear = (standardised - constants.multi_label_cut).abs() > 1e-3
+    assert torch.equal((scores >= 0.5)[clear], (standardised >= constants.multi_label_cut)[clear])
+    mean, deviation = background_of_labels(labels, background)
+    at_the_cut = (mean + constants.multi_label_cut * deviation)[None]
+    halves = multi_label_scores(at_the_cut, labels, background, constants)
+    torch.testing.assert_close(halves, torch.full_like(halves, 0.5), atol=1e-4, rtol=0)
+
+
+@given(seed=SEEDS)
+@settings(deadline=None)
+def test_background_statistics_are_those_of_the_similarities_themselves(seed):
+    generator = torch.Generator().manual_seed(seed)
+    vectors, labels = unit(generator, 400, WIDTH), unit(generator, 7, WIDTH)
+    mean, deviation = background_of_labels(labels, (vectors.mean(dim=0), torch.cov(vectors.T)))
+    similarities = vectors @ labels.T
+    torch.testing.assert_close(mean, similarities.mean(dim=0), atol=1e-5, rtol=0)
+    torch.testing.assert_close(deviation, similarities.std(dim=0), atol=1e-5, rtol=1e-4)
+    standardised = standardise(similarities, labels, (vectors.mean(dim=0), torch.cov(vectors.T)))
+    torch.testing.assert_close(standardised.mean(dim=0), torch.zeros(7), atol=1e-4, rtol=0)
+    torch.testing.assert_close(standardised.std(dim=0), torch.ones(7), atol=1e-3, rtol=0)
+
+
+def test_a_background_without_spread_gives_no_nan():
+    labels = torch.eye(2)
+    scores = multi_label_scores(torch.eye(2), labels, (torch.zeros(2), torch.zeros(2, 2)), DecisionConstants())
+    assert scores.isfinite().all()
+
+
+def test_the_models_background_is_what_the_rules_expect(tiny_model):
+    model = tiny_model(background=False)
+    generator = torch.Generator().manual_seed(1)
+    vectors, labels = unit(generator, 500, 24), unit(generator, 3, 24)
+    model.set_background(vectors)
+    mean, deviation = background_of_labels(labels, model.background)
+    torch.testing.assert_close(mean, (vectors @ labels.T).mean(dim=0), atol=1e-5, rtol=0)
+    torch.testing.assert_close(deviation, (vectors @ labels.T).std(dim=0), atol=1e-5, rtol=1e-4)
+
+
+@given(seed=SEEDS, constants=CONSTANTS, with_background=st.booleans())
+@settings(deadline=None)
+def test_single_label_scores_add_up_to_one(seed, constants, with_background):
+    similarities, labels, background = world(seed)
+    scores = single_label_scores(similarities, labels, background if with_background else None, constants)
+    torch.testing.assert_close(scores.sum(dim=1), torch.ones(len(scores)))
+    assert (scores >= 0).all()
+
+
+def test_single_label_by_hand():
+    similarities = torch.tensor([[0.5, 0.4]])
+    raw = single_label_scores(similarities, torch.eye(2), None, DecisionConstants(single_label_temperature=0.1))
+    assert raw[0, 0].item() == pytest.approx(1 / (1 + math.exp(-1)), rel=1e-5)
+    # Means 0.3 and 0.1, deviations 0.3 and 0.1 (0.2 on average): ((0.5-0.3)/1.5, (0.4-0.1)/0.5) = (0.1333, 0.6)
+    background = torch.tensor([0.3, 0.1]), torch.diag(torch.tensor([0.09, 0.01]))
+    constants = DecisionConstants(
+        single_label_centering=1.0, single_label_scaling=1.0, single_label_temperature=0.1
+    )
+    scores = single_label_scores(similarities, torch.eye(2), background, constants)
+    assert scores[0, 1].item() == pytest.approx(1 / (1 + math.exp((0.1333333 - 0.6) / 0.1)), rel=1e-4)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=8),
+)
+def test_selection_has_no_fallback_and_is_sorted(pairs):
+    labels = [f"label{index}" for index in range(len(pairs))]
+    scores, thresholds = [score for score, _ in pairs], [least for _, least in pairs]
+    chosen = select_labels(labels, scores, thresholds)
+    assert set(chosen) == {name for name, (score, least) in zip(labels, pairs, strict=True) if score >= least}
+    values = [scores[labels.index(name)] for name in chosen]
+    assert values == sorted(values, reverse=True)
+    assert select_labels(labels, scores, [2.0] * len(labels)) == []
+
+
+def test_selection_refuses_lists_that_do_not_match():
+    with pytest.raises(ValueError):
+        select_labels(["joy"], [0.5, 0.6], [0.5, 0.5])
+
+
+@given(seed=SEEDS)
+@settings(deadline=None)
+def test_dimensions_point_to_the_upper_pole_and_turn_with_the_poles(seed):
+    generator = torch.Generator().manual_seed(seed)
+    high, low, texts = unit(generator, 3, WIDTH), unit(generator, 2, WIDTH), unit(generator, 5, WIDTH)
+    values = dimension_scores(texts, high, low)
+    expected = (texts @ high.T).mean(dim=1) - (texts @ low.T).mean(dim=1)
+    torch.testing.assert_close(values, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(dimension_scores(texts, low, high), -values, atol=1e-5, rtol=0)
+    assert dimension_scores(high[:1], high[:1], -high[:1]).item() == pytest.approx(2.0, abs=1e-4)
+    assert (values.abs() <= 2).all()
+
+
+@RULES
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_scored_in_fp32(rule, dtype):
+    similarities, labels, background = world(0)
+    similarities, labels = similarities.to(dtype), labels.to(dtype)
+    scores = rule(similarities, labels, background, DecisionConstants())
+    assert scores.dtype == torch.float32
+    torch.testing.assert_close(scores, rule(similarities.float(), labels.float(), background, DecisionConstants()))

@@ -1,0 +1,647 @@
+import copy
+import json
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from torch.utils.data import Dataset
+from transformers import AutoModel, AutoTokenizer, pipeline
+from transformers.pipelines.pt_utils import KeyDataset
+
+import emodistill
+from emodistill import EmoDistillModel, ZeroShotEmotionPipeline
+from emodistill.pipeline_emodistill import LabelSet
+
+LABELS = ["joy", "anger", "relief", "fear"]
+TEXTS = ["my dog is lost", "we laughed all day, so happy", "i", "the train was late and it rained " * 8, "joy."]
+
+
+def close(first, second, tolerance=1e-4):
+    """Whether two results say the same, label by label."""
+    assert first["sequence"] == second["sequence"]
+    one, other = (dict(zip(result["labels"], result["scores"], strict=True)) for result in (first, second))
+    assert one.keys() == other.keys()
+    assert all(abs(one[name] - other[name]) <= tolerance for name in one), (one, other)
+    return True
+
+
+# Output
+
+
+def test_output_of_one_text(classify):
+    result = classify(TEXTS[0], labels=LABELS)
+    assert isinstance(classify, ZeroShotEmotionPipeline) and classify.task == "zero-shot-emotion"
+    assert list(result) == ["sequence", "labels", "scores", "predicted"]
+    assert result["sequence"] == TEXTS[0] and sorted(result["labels"]) == sorted(LABELS)
+    assert result["scores"] == sorted(result["scores"], reverse=True)
+    assert sum(result["scores"]) == pytest.approx(1.0)
+    assert result["predicted"] == result["labels"][:1]
+    assert json.loads(json.dumps(result)) == result  # plain types only
+
+
+def test_multi_label_scores_stand_alone(classify):
+    result = classify(TEXTS[0], labels=LABELS, multi_label=True)
+    scores = dict(zip(result["labels"], result["scores"], strict=True))
+    assert result["predicted"] == ([name for name in result["labels"] if scores[name] >= 0.5] or ["neutral"])
+    alone = classify(TEXTS[0], labels=["relief"], multi_label=True)
+    assert alone["scores"][0] == pytest.approx(scores["relief"], abs=1e-4)
+
+
+def test_the_pipeline_scores_as_the_model_does(classify, checkpoint):
+    """Through the public pieces: embeddings, cosine, softmax at the checkpoint's temperature."""
+    model, tokenizer = EmoDistillModel.from_pretrained(checkpoint), AutoTokenizer.from_pretrained(checkpoint)
+    text, labels = (tokenizer(x, padding=True, return_tensors="pt") for x in ([TEXTS[0]], LABELS))
+    with torch.no_grad():
+        similarity = (
+            model.get_text_features(text.input_ids)
+            @ model.get_label_features(labels.input_ids, labels.attention_mask).T
+        )
+    expected = torch.softmax(similarity[0] / model.config.decision["single_label_temperature"], dim=-1)
+    result = classify(TEXTS[0], labels=LABELS)
+    for name, score in zip(result["labels"], result["scores"], strict=True):
+        assert score == pytest.approx(expected[LABELS.index(name)].item(), abs=1e-5)
+
+
+# Labels
+
+
+def test_labels_in_all_forms(classify):
+    expected = classify(TEXTS[0], labels=LABELS)
+    forms = [
+        tuple(LABELS), "joy, anger,relief , fear", {name: name for name in LABELS}, {name: [name] for name in LABELS},
+        iter(LABELS), (name for name in LABELS), dict.fromkeys(LABELS, None).keys(),
+    ]  # fmt: skip
+    for form in forms:
+        assert close(classify(TEXTS[0], labels=form), expected)
+    assert close(classify(TEXTS[0], LABELS), expected)  # as the stock pipeline's second argument
+    assert close(classify(TEXTS[0], candidate_labels=LABELS), expected)
+
+
+def test_descriptions_and_synonyms_are_shown_by_their_name(classify):
+    labels = {"good": ["joy", "love"], "bad": "a feeling of fear"}
+    result = classify(TEXTS[0], labels=labels)
+    assert sorted(result["labels"]) == ["bad", "good"]
+    embeds = classify.encode_labels(labels)
+    average = torch.nn.functional.normalize(classify.encode_labels(["joy", "love"]).sum(dim=0), dim=0)
+    torch.testing.assert_close(embeds[0], average, atol=1e-5, rtol=0)
+    torch.testing.assert_close(embeds[1], classify.encode_labels(["a feeling of fear"])[0], atol=1e-5, rtol=0)
+
+
+def test_templates_wrap_every_wording(classify):
+    labels = {"good": ["joy", "love"], "bad": "fear"}
+    by_hand = {"good": ["a person feels joy {so}", "a person feels love {so}"], "bad": "a person feels fear {so}"}
+    template = "a person feels {} {so}"
+    expected = classify(TEXTS[0], labels=by_hand)
+    assert close(classify(TEXTS[0], labels=labels, label_template=template), expected)
+    assert close(classify(TEXTS[0], labels=labels, hypothesis_template=template), expected)
+    assert not close_enough(classify(TEXTS[0], labels=labels), expected)
+
+
+def close_enough(first, second):
+    try:
+        return close(first, second)
+    except AssertionError:
+        return False
+
+
+def test_arguments_at_construction_and_per_call(checkpoint):
+    classify = pipeline(
+        "zero-shot-emotion", model=str(checkpoint), device="cpu", labels="joy,anger,fear", multi_label=True,
+        threshold=0.0, top_k=2, label_template="feeling of {}", dimensions="valence", batch_size=3,
+    )  # fmt: skip
+    result = classify(TEXTS[0])
+    assert (
+        len(result["labels"]) == 2 and len(result["predicted"]) == 3 and list(result["dimensions"]) == ["valence"]
+    )
+    assert isinstance(classify(TEXTS), list)
+    changed = classify(TEXTS[0], labels=["relief", "joy", "love"], multi_label=False, threshold="auto", top_k=3)
+    assert sorted(changed["labels"]) == ["joy", "love", "relief"] and sum(changed["scores"]) == pytest.approx(1)
+    assert classify(TEXTS[0]) == result  # a call changes nothing for the next
+
+
+def test_a_labels_alias_at_construction(checkpoint):
+    classify = pipeline("zero-shot-emotion", model=str(checkpoint), device="cpu", candidate_labels=LABELS)
+    assert sorted(classify("joy")["labels"]) == sorted(LABELS)
+
+
+# Inputs
+
+
+class Texts(Dataset):
+    def __init__(self, texts):
+        self.texts = texts
+
+    def __len__(self):
+        return len(self.texts)
+
+    def __getitem__(self, index):
+        return self.texts[index]
+
+
+def test_every_kind_of_input_gives_the_same(classify):
+    import datasets
+    import numpy
+
+    table = datasets.Dataset.from_dict({"text": TEXTS})
+    expected = [classify(text, labels=LABELS) for text in TEXTS]
+    inputs = [
+        TEXTS, tuple(TEXTS), (text for text in TEXTS), iter(TEXTS), map(str, TEXTS), Texts(TEXTS),
+        KeyDataset(table, "text"), table["text"], table[:]["text"], numpy.array(TEXTS),
+    ]  # fmt: skip
+    for given in inputs:
+        for batch_size in (None, 2):
+            if (batch_size and isinstance(given, type(iter(TEXTS)) | map)) or (
+                hasattr(given, "gi_frame") and batch_size
+            ):
+                continue  # used up
+            results = list(classify(given, labels=LABELS, batch_size=batch_size))
+            assert len(results) == len(TEXTS), given
+            assert all(close(one, other) for one, other in zip(results, expected, strict=True))
+    streamed = list(classify(KeyDataset(table, "text"), labels=LABELS, batch_size=2))
+    assert [result["sequence"] for result in streamed] == TEXTS
+
+
+def test_iterable_datasets_stream(classify):
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            yield from TEXTS
+
+    results = list(classify(Stream(), labels=LABELS, batch_size=2))
+    assert [result["sequence"] for result in results] == TEXTS
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 8])
+def test_batch_size_order_and_company_change_no_score(classify, batch_size):
+    texts = TEXTS * 3
+    for options in ({}, {"multi_label": True}):
+        expected = [classify(text, labels=LABELS, **options) for text in TEXTS] * 3
+        results = classify(texts, labels=LABELS[::-1], batch_size=batch_size, **options)
+        assert all(close(one, other) for one, other in zip(results, expected, strict=True))
+
+
+def test_no_text_gives_no_result(classify):
+    assert classify([], labels=LABELS) == []
+    assert list(classify((text for text in ()), labels=LABELS)) == []
+    assert list(classify(Texts([]), labels=LABELS)) == []
+
+
+def test_generators_stream(classify):
+    """Each result is there before the next batch is read; so an endless stream works."""
+    read = []
+
+    def endless():
+        while True:
+            read.append(len(read))
+            yield f"text {len(read)}"
+
+    results = classify(endless(), labels=LABELS)
+    for number in range(1, 4):
+        assert next(results)["sequence"] == f"text {number}"
+        assert len(read) <= number + 1
+    read.clear()
+    results = classify(endless(), labels=LABELS, batch_size=4)
+    next(results)
+    assert len(read) <= 5
+
+
+def test_blank_texts_are_neutral(classify):
+    for text in ("", "   ", "\n\t"):
+        assert classify(text, labels=LABELS)["predicted"] == ["neutral"]
+        for threshold in ("auto", 0.0, 0.1, 0.9, {"joy": 0.0}):
+            for multi_label in (False, True):
+                result = classify(text, labels=LABELS, multi_label=multi_label, threshold=threshold)
+                assert result["predicted"] == ["neutral"]
+        own = classify(["joy", text], labels=["joy", "neutral"])[1]
+        assert (
+            own["labels"] == ["neutral", "joy"] and own["scores"] == [1.0, 0.0] and own["predicted"] == ["neutral"]
+        )
+        assert classify(text, labels=["Joy", "Neutral"])["predicted"] == ["Neutral"]
+        assert classify(text, labels=LABELS, threshold=None)["predicted"] == []
+        assert classify(text, dimensions=True)["dimensions"] == {"valence": 5.0, "arousal": 5.0, "dominance": 5.0}
+
+
+# Decisions
+
+
+def test_top_k_cuts_labels_and_scores_only(classify):
+    whole = classify(TEXTS[0], labels=LABELS, multi_label=True, threshold=0.0)
+    cut = classify(TEXTS[0], labels=LABELS, multi_label=True, threshold=0.0, top_k=2)
+    assert cut["labels"] == whole["labels"][:2] and cut["scores"] == whole["scores"][:2]
+    assert cut["predicted"] == whole["predicted"] == whole["labels"]
+    assert classify(TEXTS[0], labels=LABELS, top_k=99)["labels"] == classify(TEXTS[0], labels=LABELS)["labels"]
+
+
+def test_thresholds(classify):
+    def predicted(threshold, **options):
+        return classify(TEXTS[0], labels=LABELS, threshold=threshold, **({"multi_label": True} | options))[
+            "predicted"
+        ]
+
+    result = classify(TEXTS[0], labels=LABELS, multi_label=True)
+    scores = dict(zip(result["labels"], result["scores"], strict=True))
+    best, second = result["labels"][:2]
+    assert predicted("auto") == predicted(0.5)
+    assert predicted(0.0) == result["labels"] and predicted(0) == result["labels"]
+    assert predicted(1.0) == ["neutral"]  # nothing passes: no silent fallback to the best label
+    assert predicted((scores[best] + scores[second]) / 2) == [best]
+    assert predicted(None) == []
+    last = result["labels"][-1]
+    own = predicted({last: 0.0})
+    assert last in own and own == [n for n in result["labels"] if n == last or scores[n] >= 0.5]
+    single = classify(TEXTS[0], labels=LABELS)
+    assert predicted(single["scores"][0] - 0.01, multi_label=False) == single["labels"][:1]
+    assert predicted(single["scores"][0] + 0.01, multi_label=False) == ["neutral"]
+    assert predicted(None, multi_label=False) == []
+    # A dict speaks of the labels it names; the others keep the rule of "auto", here: the best label.
+    assert predicted({single["labels"][1]: 0.9}, multi_label=False) == single["labels"][:1]
+    assert predicted({single["labels"][0]: 1.0}, multi_label=False) == ["neutral"]
+
+
+def test_the_neutral_rule(classify):
+    nothing = classify(TEXTS[0], labels=LABELS, multi_label=True, threshold=1.0)
+    assert nothing["predicted"] == ["neutral"] and "neutral" not in nothing["labels"]
+    own = classify(TEXTS[0], labels=[*LABELS, "neutral"], multi_label=True, threshold=1.0)
+    assert own["predicted"] == []  # the set has its own: it passes or it does not
+    assert classify(TEXTS[0], labels=[*LABELS, "Neutral"], multi_label=True, threshold=1.0)["predicted"] == []
+
+
+def test_automatic_thresholds_need_a_background(tiny_model, tokenizer):
+    classify = pipeline(
+        "zero-shot-emotion", model=tiny_model(background=False), tokenizer=tokenizer, labels=LABELS, device="cpu"
+    )
+    for threshold in ("auto", {"joy": 0.5}):
+        with pytest.raises(ValueError, match='threshold="auto" needs a checkpoint with background statistics'):
+            classify("joy", multi_label=True, threshold=threshold)
+    assert classify("joy")["predicted"]
+    assert classify("joy", multi_label=True, threshold=0.0)["predicted"]
+    assert classify("joy", multi_label=True, threshold=None)["predicted"] == []
+    assert classify("joy", multi_label=True, threshold=dict.fromkeys(LABELS, 0.0))["predicted"]
+
+
+def test_dimensions(classify):
+    result = classify(TEXTS[0], dimensions=True)
+    assert list(result) == ["sequence", "dimensions"]
+    assert list(result["dimensions"]) == ["valence", "arousal", "dominance"]
+    assert all(isinstance(value, float) for value in result["dimensions"].values())
+    for form in ("arousal, valence", ["arousal", "valence"], {"arousal": None, "valence": None}):
+        some = classify(TEXTS[0], dimensions=form)["dimensions"]
+        assert list(some) == ["arousal", "valence"]
+        assert some["valence"] == pytest.approx(result["dimensions"]["valence"], abs=1e-5)
+    both = classify(TEXTS, labels=LABELS, dimensions=True)
+    assert both[0]["dimensions"]["valence"] == pytest.approx(result["dimensions"]["valence"], abs=1e-4)
+    assert both[0]["labels"]
+
+
+def test_dimensions_of_ones_own(classify):
+    one = classify(TEXTS[0], dimensions={"warmth": (["love", "joy"], "anger"), "valence": None})["dimensions"]
+    other = classify(TEXTS[0], dimensions={"warmth": (["anger"], ["joy", "love"])})["dimensions"]
+    assert one["warmth"] == pytest.approx(-other["warmth"], abs=1e-5) and "valence" in one
+    text = classify.encode_texts([TEXTS[0]])
+    high, low = classify.encode_labels(["love", "joy"]).mean(dim=0), classify.encode_labels(["anger"])[0]
+    assert one["warmth"] == pytest.approx((text[0] @ (high - low)).item(), abs=1e-5)
+    assert classify("", dimensions={"warmth": ("love", "anger")})["dimensions"] == {"warmth": 0.0}
+
+
+# Caching
+
+
+@pytest.fixture
+def counted(classify):
+    """The pipeline and a list that grows with every call of its label tower."""
+    calls = []
+    classify.model.label_encoder.register_forward_hook(lambda *_: calls.append(1))
+    return classify, calls
+
+
+def test_one_label_tower_call_for_a_thousand_texts(counted):
+    classify, calls = counted
+    assert len(classify([f"text {n}" for n in range(600)], labels=LABELS, batch_size=8)) == 600
+    assert len(list(classify((f"text {n}" for n in range(300)), labels=LABELS, batch_size=32))) == 300
+    for number in range(100):
+        classify(f"text {number}", labels=LABELS)
+    assert len(calls) == 1
+    classify("joy", labels=LABELS[::-1])
+    assert len(calls) == 2  # another set
+    classify("joy", labels=LABELS)
+    assert len(calls) == 2
+
+
+def optimizer_step(model):
+    optimizer = torch.optim.AdamW(model.label_projection.parameters(), lr=0.1)
+    model.label_projection.weight.sum().backward()
+    optimizer.step()
+
+
+def foreign_weights(model):
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    state["label_encoder.encoder.layer.0.output.dense.weight"] += 1.0
+    model.load_state_dict(state)
+
+
+def same_weights_elsewhere(model):
+    model.label_projection.weight = torch.nn.Parameter(model.label_projection.weight.detach() + 0.1)
+
+
+CHANGES = {
+    "optimizer step": optimizer_step,
+    "load_state_dict": foreign_weights,
+    "no_grad edit": lambda model: torch.nn.init.ones_(
+        model.label_encoder.encoder.layer[0].attention.self.query.bias
+    ),
+    ".data edit": lambda model: model.label_projection.weight.data.add_(0.1),
+    ".data edit of one value": lambda model: model.label_projection.weight.data[3, 5].add_(0.5),
+    ".data edit of a row": lambda model: model.label_encoder.embeddings.word_embeddings.weight.data[7].add_(0.5),
+    ".data swap": lambda m: setattr(m.label_projection.weight, "data", m.label_projection.weight.data + 0.1),
+    "new parameter": same_weights_elsewhere,
+    "dtype": lambda model: model.to(torch.bfloat16),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_one_more_call_after_each_change_of_weights(counted, change):
+    classify, calls = counted
+    before = classify(TEXTS, labels=LABELS)
+    classify(TEXTS, labels=LABELS)
+    assert len(calls) == 1
+    CHANGES[change](classify.model)
+    after = classify(TEXTS, labels=LABELS)
+    classify(TEXTS, labels=LABELS)
+    assert len(calls) == 2
+    assert before != after
+
+
+def test_large_matrices_are_watched_row_by_row(tiny_model, tokenizer, monkeypatch):
+    monkeypatch.setattr("emodistill.pipeline_emodistill.SMALL_TENSOR", 0)
+    classify = pipeline("zero-shot-emotion", model=tiny_model(), tokenizer=tokenizer, device="cpu", labels=LABELS)
+    calls = []
+    classify.model.label_encoder.register_forward_hook(lambda *_: calls.append(1))
+    classify("joy")
+    matrix = classify.model.label_encoder.embeddings.word_embeddings.weight
+    for row in (0, 1, 31, 32, 33, len(matrix) - 2):
+        before = len(calls)
+        matrix.data[row].add_(0.25)
+        classify("joy")
+        classify("joy")
+        assert len(calls) == before + 1, row
+
+
+def test_a_change_of_the_text_tower_keeps_the_labels(counted):
+    classify, calls = counted
+    before = classify("joy", labels=LABELS)
+    classify.model.text_projection.weight.data.add_(torch.randn_like(classify.model.text_projection.weight))
+    assert classify("joy", labels=LABELS)["scores"] != before["scores"] and len(calls) == 1
+
+
+def test_the_cache_is_bounded(classify):
+    for number in range(80):
+        classify("joy", labels=["joy", f"label {number}"])
+    assert len(classify._label_cache) <= 64
+
+
+def test_threads_share_one_pipeline(counted):
+    classify, calls = counted
+    expected = [classify(text, labels=LABELS) for text in TEXTS]
+    calls.clear()
+    classify.model.label_projection.weight.data.mul_(1.0)
+    fresh = [*LABELS, "love"]
+
+    def work(number):
+        index = number % len(TEXTS)
+        classify(TEXTS[index], labels=[*LABELS, f"rare {number}"])
+        classify(TEXTS[index], labels=fresh)
+        return close(classify(TEXTS[index], labels=LABELS), expected[index])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(100)))
+    assert (
+        len(calls) <= 101 + 100 // 60 * 2
+    )  # each rare set once, the common ones only when they had been pushed out
+
+
+def test_copies_and_pickles_work(classify):
+    expected = classify(TEXTS[0], labels=LABELS)
+    for other in (copy.copy(classify), copy.deepcopy(classify), pickle.loads(pickle.dumps(classify))):
+        assert other(TEXTS[0], labels=LABELS) == expected
+    changed = copy.deepcopy(classify)
+    changed.model.label_projection.weight.data.mul_(torch.linspace(-1, 1, 32))
+    assert changed(TEXTS[0], labels=LABELS)["scores"] != expected["scores"]
+    assert classify(TEXTS[0], labels=LABELS) == expected
+
+
+def test_a_model_in_training_is_scored_without_dropout(classify):
+    expected = classify(TEXTS[0], labels=LABELS)
+    classify.model.train()
+    assert classify(TEXTS[0], labels=LABELS) == expected
+    assert close(classify(TEXTS[0], labels=LABELS[::-1]), expected)
+    assert classify.model.training and classify.model.text_encoder.training  # and training goes on
+
+
+# Dtype, device, environment
+
+
+def test_half_precision_on_request(checkpoint):
+    classify = pipeline("zero-shot-emotion", model=str(checkpoint), device="cpu", dtype=torch.bfloat16)
+    assert classify.model.dtype == torch.bfloat16
+    result = classify(TEXTS, labels=LABELS, multi_label=True, dimensions=True)
+    reference = pipeline("zero-shot-emotion", model=str(checkpoint), device="cpu")(
+        TEXTS, labels=LABELS, multi_label=True
+    )
+    assert all(close(one, other, tolerance=0.15) for one, other in zip(result, reference, strict=True))
+
+
+def test_another_default_dtype_changes_nothing(classify):
+    expected = classify(TEXTS, labels=LABELS, multi_label=True, dimensions=True)
+    torch.set_default_dtype(torch.float64)
+    try:
+        again = classify(TEXTS, labels=LABELS[::-1], multi_label=True, dimensions=True)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert all(close(one, other) for one, other in zip(again, expected, strict=True))
+
+
+def test_inference_mode_and_revision_pass(checkpoint):
+    with torch.inference_mode():
+        classify = pipeline("zero-shot-emotion", model=str(checkpoint), device="cpu", revision="main")
+        result = classify(TEXTS[0], labels=LABELS)
+    assert classify(TEXTS[0], labels=LABELS) == result
+
+
+@pytest.mark.skipif(not torch.accelerator.is_available(), reason="no accelerator here")
+def test_on_an_accelerator(checkpoint, classify):
+    expected = classify(TEXTS, labels=LABELS, multi_label=True, dimensions=True)
+    device = torch.accelerator.current_accelerator()
+    other = pipeline("zero-shot-emotion", model=str(checkpoint), device=device)
+    results = other(TEXTS, labels=LABELS, multi_label=True, dimensions=True)
+    assert all(close(one, two, 1e-2) for one, two in zip(results, expected, strict=True))
+    calls = []
+    classify.model.label_encoder.register_forward_hook(lambda *_: calls.append(1))
+    classify("joy", labels=LABELS)
+    classify.model.to(device)
+    classify.device = device
+    classify("joy", labels=LABELS)
+    classify("joy", labels=LABELS)
+    assert len(calls) == 1
+
+
+def test_the_default_model_needs_no_network_and_warns_of_nothing(default_checkpoint, clean_environment, tmp_path):
+    code = """
+import warnings
+warnings.simplefilter("error")
+import emodistill
+from transformers import pipeline
+import socket
+def refuse(*args, **kwargs):
+    raise AssertionError("the network was asked")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+classify = pipeline("zero-shot-emotion", labels=["joy", "anger", "relief", "schadenfreude"])
+print(classify("He got fired on his birthday. Couldn't have happened to a nicer guy.")["predicted"])
+"""
+    root = os.path.dirname(os.path.dirname(os.path.abspath(emodistill.__file__)))
+    environment = clean_environment | {"PYTHONPATH": root}
+    environment.pop("HF_HUB_OFFLINE", None)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("[") and done.stdout.count("\n") == 1
+    said = [line for line in done.stderr.splitlines() if line.strip() and "Loading weights" not in line]
+    assert not said, said
+    assert len(os.listdir(default_checkpoint)) > 3
+
+
+# Errors
+
+
+NO_TEXT = object()
+ERRORS = {
+    "labels is missing": {},
+    "labels is empty": {"labels": []},
+    "labels is empty: give at least one": {"labels": ""},
+    "labels holds 'joy' more than once": {"labels": ["joy", "anger", " joy"]},
+    "labels holds an empty label": {"labels": "joy,,anger"},
+    "labels holds an empty": {"labels": ["joy", "  "]},
+    "labels must hold strings, not 3": {"labels": ["joy", 3]},
+    "labels must be a list, a comma-separated string or a dict": {"labels": 7},
+    "labels must be one set for all texts": {"labels": [["joy"], ["anger"]]},
+    r"labels\['joy'\] must be a description or a list": {"labels": {"joy": []}},
+    r"labels\['joy'\] holds an empty label": {"labels": {"joy": ["delight", " "]}},
+    "labels or its alias candidate_labels, not both": {"labels": LABELS, "candidate_labels": LABELS},
+    "label_template or its alias": {"labels": LABELS, "label_template": "{}", "hypothesis_template": "{}"},
+    "label_template must hold {}": {"labels": LABELS, "label_template": "feeling"},
+    "label_template must hold {} where": {"labels": LABELS, "label_template": 5},
+    "threshold names 'love', which is not among the labels": {"labels": LABELS, "threshold": {"love": 0.5}},
+    "threshold must lie between 0 and 1, not 1.5": {"labels": LABELS, "threshold": 1.5},
+    "threshold must lie between 0 and 1, not nan": {"labels": LABELS, "threshold": float("nan")},
+    "threshold must lie between 0 and 1, not True": {"labels": LABELS, "threshold": True},
+    "threshold must be": {"labels": LABELS, "threshold": "high"},
+    "threshold must lie between 0 and 1, not 'x'": {"labels": LABELS, "threshold": {"joy": "x"}},
+    "top_k must be a positive integer": {"labels": LABELS, "top_k": 0},
+    "batch_size must be a positive integer": {"labels": LABELS, "batch_size": 0},
+    "dimensions names 'warmth', which is not built in": {"dimensions": "warmth"},
+    r"dimensions\['warmth'\] must be a pair": {"dimensions": {"warmth": ["love"]}},
+    r"dimensions\['warmth'\] holds an empty": {"dimensions": {"warmth": ("love", [""])}},
+    "dimensions must be": {"dimensions": 3},
+    "unknown argument treshold": {"labels": LABELS, "treshold": 0.5},
+}
+
+
+@pytest.mark.parametrize("message", ERRORS)
+def test_bad_arguments_are_named(classify, message):
+    import re
+
+    pattern = message if "\\" in message else re.escape(message)
+    with pytest.raises(ValueError, match=pattern) as error:
+        classify(["joy"], **ERRORS[message])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", [None, 3, b"joy", ["joy", None], [3], [["joy"]], {"text": "joy"}, {"joy"}])
+def test_texts_must_be_strings(classify, text):
+    with pytest.raises(ValueError, match=r"inputs must be strings, but text \d is"):
+        classify(text, labels=LABELS)
+
+
+def test_a_bad_text_is_told_by_its_number(classify):
+    with pytest.raises(ValueError, match="text 5 is int"):
+        classify(["joy"] * 5 + [7], labels=LABELS, batch_size=2)
+    results = classify((text for text in ["joy", "fear", 7]), labels=LABELS)
+    next(results), next(results)
+    with pytest.raises(ValueError, match="text 2 is int"):
+        next(results)
+
+
+def test_a_whole_table_is_refused_with_a_hint(classify):
+    import datasets
+
+    with pytest.raises(ValueError, match="name the column of texts"):
+        classify(datasets.Dataset.from_dict({"text": TEXTS}), labels=LABELS)
+
+
+def test_bad_arguments_are_told_at_construction(checkpoint):
+    for options in ({"labels": []}, {"labels": LABELS, "top_k": -1}, {"labels": LABELS, "label_template": "x"}):
+        with pytest.raises(ValueError, match=r"labels is empty|top_k must be|label_template must"):
+            pipeline("zero-shot-emotion", model=str(checkpoint), device="cpu", **options)
+
+
+def test_a_generator_call_tells_bad_arguments_at_once(classify):
+    with pytest.raises(ValueError, match="threshold names"):
+        classify((text for text in TEXTS), labels=LABELS, threshold={"love": 0.5})
+
+
+def test_label_sets_are_parsed_alone():
+    assert LabelSet.parse(" joy , deep relief") == LabelSet(("joy", "deep relief"), (("joy",), ("deep relief",)))
+
+
+# Saving
+
+
+REMOTE = """
+import importlib.util, json, sys
+assert importlib.util.find_spec("emodistill") is None, "the package must be absent here"
+from transformers import pipeline
+folder, labels = sys.argv[1], json.loads(sys.argv[3])
+texts = json.loads(sys.argv[2])
+classify = pipeline("zero-shot-emotion", model=folder, trust_remote_code=True, device="cpu")
+assert type(classify).__module__.startswith("transformers_modules."), type(classify)
+print(json.dumps(classify(texts, labels=labels, multi_label=True, dimensions=True)))
+"""
+
+
+def test_a_saved_pipeline_loads_with_and_without_the_package(classify, tmp_path, clean_environment):
+    folder = tmp_path / "saved"
+    expected = classify(TEXTS, labels=LABELS, multi_label=True, dimensions=True)
+    classify.save_pretrained(folder)
+    again = pipeline("zero-shot-emotion", model=str(folder), device="cpu")
+    assert again(TEXTS, labels=LABELS, multi_label=True, dimensions=True) == expected
+    assert type(AutoModel.from_pretrained(folder)) is EmoDistillModel
+    for name in os.listdir(folder):
+        content = (folder / name).read_bytes()
+        if name.endswith((".json", ".py")):
+            assert str(tmp_path).encode() not in content and b"/checkpoint" not in content, name
+            assert emodistill.DEFAULT_CHECKPOINT.encode() not in content, name
+    command = [sys.executable, "-P", "-c", REMOTE, str(folder), json.dumps(TEXTS), json.dumps(LABELS)]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=clean_environment, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    remote = json.loads(done.stdout.splitlines()[-1])
+    assert all(close(one, other, 1e-5) for one, other in zip(remote, expected, strict=True))
+
+
+def test_saving_twice_keeps_every_file(classify, tmp_path):
+    classify.save_pretrained(tmp_path / "one")
+    again = pipeline("zero-shot-emotion", model=str(tmp_path / "one"), device="cpu")
+    again.save_pretrained(tmp_path / "two")
+    assert sorted(os.listdir(tmp_path / "one")) == sorted(os.listdir(tmp_path / "two"))
+    configs = [json.loads((tmp_path / name / "config.json").read_text()) for name in ("one", "two")]
+    assert configs[0] == configs[1] and "zero-shot-emotion" in configs[1]["custom_pipelines"]
+
+
+def test_use_leaves_no_warning(classify):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        classify(TEXTS, labels=LABELS, multi_label=True, dimensions=True, batch_size=2)

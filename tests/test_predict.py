@@ -1,0 +1,142 @@
+import io
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+import emodistill
+from emodistill import cli
+
+
+@pytest.fixture
+def predict(checkpoint, capsys):
+    """`predict(*arguments)`: exit status and output of the command in this process, on the tiny checkpoint."""
+
+    def run(*arguments, model=str(checkpoint)):
+        capsys.readouterr()
+        status = cli.main(["predict", "--model", model, "--device", "cpu", *arguments])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def rows(output):
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def test_bars_for_a_reader(predict):
+    status, output, _ = predict("my dog is lost", "we laughed", "--labels", "joy,anger,fear")
+    assert status == 0
+    lines = output.splitlines()
+    assert lines[0] == "my dog is lost" and lines[4] == "we laughed"
+    assert sum("*" in line for line in lines[1:4]) == 1 and all(any(c.isdigit() for c in x) for x in lines[1:4])
+
+
+def test_json_is_one_object_a_line(predict, classify):
+    status, output, _ = predict("my dog is lost", "joy", "--labels", "joy, anger", "--json")
+    assert status == 0
+    assert rows(output) == classify(["my dog is lost", "joy"], labels=["joy", "anger"])
+
+
+def test_multi_label_threshold_and_top_k(predict):
+    common = ("my dog", "--labels", "joy,anger,fear", "--json", "--multi-label")
+    [everything] = rows(predict(*common, "--threshold", "0")[1])
+    assert everything["predicted"] == everything["labels"]
+    [nothing] = rows(predict(*common, "--threshold", "1")[1])
+    assert nothing["predicted"] == ["neutral"]
+    [scores_only] = rows(predict(*common, "--threshold", "none", "--top-k", "1")[1])
+    assert scores_only["predicted"] == [] and scores_only["labels"] == everything["labels"][:1]
+    assert "* neutral" in predict("my dog", "--labels", "joy", "--multi-label", "--threshold", "1")[1]
+    assert "(nothing predicted)" in predict("my dog", "--labels", "joy", "--threshold", "none")[1]
+
+
+def test_dimensions(predict):
+    [row] = rows(predict("my dog", "--json", "--dimensions")[1])
+    assert list(row["dimensions"]) == ["valence", "arousal", "dominance"]
+    [row] = rows(predict("my dog", "--json", "--dimensions", "arousal")[1])
+    assert list(row["dimensions"]) == ["arousal"]
+    [row] = rows(predict("my dog", "--json", "--dimensions", "joy,love:anger")[1])
+    [value] = row["dimensions"].values()
+    assert -2 <= value <= 2
+    status, output, _ = predict("my dog", "--labels", "joy", "--dimensions")
+    assert status == 0 and "valence" in output and "joy" in output
+
+
+def test_templates_reach_the_labels(predict):
+    plain, wrapped = (
+        rows(predict("my dog", "--labels", "joy,fear", "--json", *extra)[1])[0]["scores"]
+        for extra in ((), ("--label-template", "a person feels {}"))
+    )
+    assert plain != wrapped
+
+
+def test_lines_of_standard_input(predict, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("my dog\n\nwe laughed\r\nlast"))
+    status, output, _ = predict("first", "-", "--labels", "joy,fear", "--json")
+    assert status == 0
+    assert [row["sequence"] for row in rows(output)] == ["first", "my dog", "", "we laughed", "last"]
+    assert rows(output)[2]["predicted"] == ["neutral"]
+
+
+MISTAKES = {
+    "--labels": ["my dog"],
+    "labels holds 'joy' more than once": ["my dog", "--labels", "joy,joy"],
+    "labels is empty": ["my dog", "--labels", ""],
+    "--threshold must be": ["my dog", "--labels", "joy", "--threshold", "high"],
+    "threshold must lie between 0 and 1": ["my dog", "--labels", "joy", "--threshold", "7"],
+    "top_k must be a positive integer": ["my dog", "--labels", "joy", "--top-k", "0"],
+    "batch_size must be a positive integer": ["my dog", "--labels", "joy", "--batch-size", "0"],
+    "label_template must hold {}": ["my dog", "--labels", "joy", "--label-template", "feeling"],
+    "dimensions names 'warmth'": ["my dog", "--dimensions", "warmth"],
+}
+
+
+@pytest.mark.parametrize("message", MISTAKES)
+def test_a_mistake_is_one_line_and_status_2(predict, message):
+    status, output, error = predict(*MISTAKES[message])
+    lines = [line for line in error.splitlines() if "Loading weights" not in line]
+    assert status == 2 and not output
+    assert len(lines) == 1 and lines[0].startswith("emodistill predict: ") and message in lines[0]
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "nonsense"])
+def test_an_absent_device_is_a_mistake_too(predict, device):
+    status, _, error = predict("my dog", "--labels", "joy", "--device", device)
+    assert status == 2 and "Traceback" not in error and device in error.splitlines()[-1]
+
+
+def test_an_absent_model_is_a_mistake_too(predict, tmp_path):
+    status, _, error = predict("my dog", "--labels", "joy", model=str(tmp_path / "nowhere"))
+    assert status == 2 and "nowhere" in error and "Traceback" not in error
+    assert len(error.splitlines()) == 1
+
+
+def run(*arguments, text=None, **options):
+    root = os.path.dirname(os.path.dirname(os.path.abspath(emodistill.__file__)))
+    return subprocess.run(
+        [sys.executable, "-m", "emodistill.cli", "predict", *arguments],
+        input=text, capture_output=True, text=True, timeout=120, env=os.environ | {"PYTHONPATH": root}, **options,
+    )  # fmt: skip
+
+
+def test_a_real_process(checkpoint, tmp_path):
+    done = run(
+        "-", "--labels", "joy,fear", "--json", "--model", str(checkpoint), text="my dog\nça va ?\n", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert [row["sequence"] for row in rows(done.stdout)] == ["my dog", "ça va ?"]
+    assert not done.stderr
+
+
+def test_a_real_process_that_fails(checkpoint, tmp_path):
+    done = run("my dog", "--labels", "joy,joy", "--model", str(checkpoint), cwd=tmp_path)
+    assert done.returncode == 2 and not done.stdout and "Traceback" not in done.stderr
+    assert done.stderr == "emodistill predict: labels holds 'joy' more than once\n"
+
+
+def test_the_default_model(default_checkpoint, tmp_path):
+    done = run("Everything went wrong and I could scream!", "--labels", "joy,anger,relief", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert rows(done.stdout)[0]["predicted"] == ["anger"] and not done.stderr
