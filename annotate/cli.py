@@ -192,8 +192,8 @@ def build_parser():
     also = "; ".join(f"emodistill annotate {name}: {about}" for name, (_, about) in SUBCOMMANDS.items())
     parser = make_parser(
         "",
-        "Ask a language model for free-form emotion descriptors of texts, through an OpenAI-compatible API. What is "
-        "stored is not asked again: run the same command to go on after any interruption.",
+        "Ask a language model for free-form emotion descriptors of texts, through an OpenAI-compatible API. What "
+        "is stored is not asked again: run the same command to go on after any interruption.",
         f"also: {also}",
         input=INPUT,
         output=OUTPUT,
@@ -201,9 +201,8 @@ def build_parser():
         model=MODEL,
         limits=LIMITS,
     )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="estimate cost and time; no key, no network, nothing kept"
-    )
+    about = "estimate cost and time; no key, no network, no download"
+    parser.add_argument("--dry-run", action="store_true", help=about)
     parser.add_argument("--list-prompts", action=ListPrompts, nargs=0, help="show the prompts and exit")
     return parser
 

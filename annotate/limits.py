@@ -126,7 +126,7 @@ class Budget:
 
 def backoff(attempt, base, longest=60.0):
     """Seconds before retry number `attempt` (from 0): exponential, with a jitter of half."""
-    return min(longest, base * 2.0**attempt) * random.uniform(0.5, 1.0)
+    return min(longest, base * 2.0 ** min(attempt, 64)) * random.uniform(0.5, 1.0)
 
 
 def retry_after(headers, now=None):

@@ -47,6 +47,15 @@ def check_output(path, store_path):
         )
 
 
+# Unicode's own line ends, which JSON allows in a string but some readers of JSON lines split at.
+_LINE_ENDS = str.maketrans({"\u0085": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+
+
+def json_line(record):
+    """`str`: one line of a JSONL file, its end included."""
+    return json.dumps(record, ensure_ascii=False).translate(_LINE_ENDS) + "\n"
+
+
 def write_rows(path, rows, found, *, every=False, merge_variants=False):
     """Write the data set.
 
@@ -77,5 +86,5 @@ def write_rows(path, rows, found, *, every=False, merge_variants=False):
             line.update(labels=normalise_labels(raw, variants), status=status)
             if every:
                 line.update(raw_labels=raw, reason=record.reason if record else None)
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.write(json_line(line))
     return counts

@@ -41,7 +41,7 @@ def invalid(reason):
 
 
 def is_refusal(content):
-    """Whether a plain-text reply declines to answer. Short replies are descriptors: `sorry, ashamed` is an answer."""
+    """Whether a plain-text reply declines to answer; `sorry, ashamed`, being short, is an answer."""
     text = content.strip().lower()
     return len(text.split()) >= 5 and bool(_APOLOGY.match(text)) and bool(_DECLINES.search(text))
 
@@ -107,7 +107,7 @@ def _fault(term, prompt):
 
 
 def read_descriptors_json(content, count, prompt):
-    """Descriptors from `{"labels": [...]}`, or for several texts `{"answers": [{"number": 1, "labels": [...]}]}`."""
+    """Descriptors from `{"labels": [...]}`; for several texts, `{"answers": [{"number": 1, "labels": [...]}]}`."""
     try:
         data = read_json(content)
     except ValueError as error:

@@ -91,8 +91,8 @@ class Settings:
             raise ValueError(f"extra: {taken[0]!r} has its own setting")
         if self.max_cost is not None and self.price is None:
             raise ValueError(
-                f"max_cost: the price of {self.model!r} is unknown, so a cap cannot hold; give its prices (price_in "
-                "and price_out)"
+                f"max_cost: the price of {self.model!r} is unknown, so a cap cannot hold; "
+                "give its prices (price_in and price_out)"
             )
 
     @property

@@ -264,8 +264,9 @@ class FakeOpenAI:
         batch_id = f"batch_{len(self.batches) + 1}"
         made = {"id": batch_id, "object": "batch", "endpoint": asked["endpoint"], "created_at": 1,
                 "status": "validating", "input_file_id": asked["input_file_id"],
-                "completion_window": asked["completion_window"], "metadata": asked.get("metadata"), "output_file_id": None,
-                "error_file_id": None, "errors": None, "request_counts": {"total": 0, "completed": 0, "failed": 0}}  # fmt: skip
+                "completion_window": asked["completion_window"], "metadata": asked.get("metadata"),
+                "output_file_id": None, "error_file_id": None, "errors": None,
+                "request_counts": {"total": 0, "completed": 0, "failed": 0}}  # fmt: skip
         self.batches[batch_id] = {"object": made, "polls": 0, "fault": fault}
         return 200, made
 
