@@ -77,7 +77,10 @@ MODEL = {
     "--temperature": ("sampling temperature (default: the server's)", {"type": float}),
     "--top-p": ("nucleus sampling (default: the server's)", {"type": float}),
     "--seed": ("for servers that sample reproducibly", {"type": int}),
-    "--max-tokens": ("longest answer (default: %(default)s)", {"type": int, "default": 1024}),
+    "--max-tokens": (
+        "longest answer; 0 for no limit (default: 1024, and 100 for each further text of a request)",
+        {"type": int, "metavar": "N"},
+    ),
     "--param": (
         "a further field of the request, such as reasoning_effort=low; may be repeated",
         {"action": "append", "default": [], "metavar": "NAME=JSON"},

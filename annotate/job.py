@@ -79,7 +79,7 @@ class Job:
         return {
             "model": self.settings.model,
             "prompt": self.identity["prompt"],
-            "parameters": {**self.settings.sampling, "max_tokens": self.settings.max_tokens},
+            "parameters": {**self.settings.sampling, "max_tokens": self.settings.longest},
             "server": self.settings.server,
             "items": len(keys),
             "structured": structured,
@@ -127,7 +127,7 @@ class Job:
         if reply.finish_reason == "length" and any(one.status != "ok" for one in outcomes):
             # Cut off at the token limit: even a list that parses may lack its end.
             cut = Outcome(
-                "invalid", reason=f"the answer was cut off at {self.settings.max_tokens} tokens (max_tokens)"
+                "invalid", reason=f"the answer was cut off at {self.settings.longest} tokens (max_tokens)"
             )
             return [cut] * len(keys)
         return outcomes

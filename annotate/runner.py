@@ -183,8 +183,8 @@ class Run:
 
     def _worst_case(self, tokens):
         """The most that one request can cost: its completion as long as it may get."""
-        price, longest = self.job.price, self.settings.max_tokens
-        return price.cost(tokens[0] * 1.5, max(tokens[1] * 2, longest or 0)) if price else 0.0
+        price, longest = self.job.price, self.settings.longest
+        return price.cost(tokens[0] * 1.5, max(tokens[1] * 2, longest)) if price else 0.0
 
     async def _lost(self, fault, keys, structured, tokens):
         """A request whose answer was lost may have been billed: it counts with its estimated tokens."""

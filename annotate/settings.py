@@ -21,7 +21,9 @@ class Settings:
         labels (`list[str]`, *optional*): the closed list, for a closed prompt.
         base_url (`str`, *optional*): the server; OpenAI's, or that of `OPENAI_BASE_URL`, by default.
         key_variable (`str`): the environment variable that holds the key. Keys come from nowhere else.
-        temperature, top_p, seed, max_tokens: sampling parameters; what is `None` is not sent.
+        temperature, top_p, seed: sampling parameters; what is `None` is not sent.
+        max_tokens (`int`, *optional*): the longest answer; 1,024 and 100 for each further text of a request by
+            default, 0 for no limit.
         extra (`dict`): further fields of the request, such as `{"reasoning_effort": "low"}`.
         reply_format (`str`): `json` (structured outputs), `text`, or `auto`: JSON until the server refuses it.
         texts_per_request (`int`): several texts in one request cost less and are answered less carefully.
@@ -50,7 +52,7 @@ class Settings:
     temperature: float | None = None
     top_p: float | None = None
     seed: int | None = None
-    max_tokens: int | None = 1024
+    max_tokens: int | None = None
     extra: dict = field(default_factory=dict)
     reply_format: str = "auto"
     texts_per_request: int = 1
@@ -78,10 +80,10 @@ class Settings:
         for name in ("texts_per_request", "concurrency", "max_asks", "max_failures"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: must be 1 or more")
-        for name in ("requests_per_minute", "tokens_per_minute", "max_tokens", "timeout"):
+        for name in ("requests_per_minute", "tokens_per_minute", "timeout"):
             if getattr(self, name) is not None and getattr(self, name) <= 0:
                 raise ValueError(f"{name}: must be more than 0")
-        for name in ("max_cost", "max_retries", "backoff", "max_wait", "limit"):
+        for name in ("max_cost", "max_retries", "max_tokens", "backoff", "max_wait", "limit"):
             if getattr(self, name) is not None and getattr(self, name) < 0:
                 raise ValueError(f"{name}: must not be negative")
         if set(self.retry) - {"refused", "invalid"}:
@@ -114,6 +116,11 @@ class Settings:
         return bool(re.search(r"(^|\.)openai\.(com|azure\.com)$", urlsplit(self.server).hostname or ""))
 
     @property
+    def longest(self):
+        """`int`: most tokens of an answer; 0 for no limit."""
+        return 1024 + 100 * (self.texts_per_request - 1) if self.max_tokens is None else self.max_tokens
+
+    @property
     def sampling(self):
         """`dict`: the parameters that shape an answer, as they are sent; part of each row's key.
 
@@ -126,9 +133,9 @@ class Settings:
     def request_body(self, messages, response_format):
         """`dict`: the fields of one chat-completions request."""
         body = {"model": self.model, "messages": messages, **self.sampling}
-        if self.max_tokens is not None:
+        if self.longest:
             # OpenAI's own models take only the new name, many other servers only the old one.
-            body["max_completion_tokens" if self.is_openai else "max_tokens"] = self.max_tokens
+            body["max_completion_tokens" if self.is_openai else "max_tokens"] = self.longest
         if response_format is not None:
             body["response_format"] = response_format
         return body

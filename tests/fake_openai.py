@@ -332,3 +332,11 @@ def _head(status, length, extra=None):
     lines = [f"HTTP/1.1 {status} Whatever", "content-type: application/json", f"content-length: {length}"]
     lines += [f"{name}: {value}" for name, value in (extra or {}).items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+if __name__ == "__main__":  # a process of its own, for benchmarks: prints the address, serves until its input ends
+    import sys
+
+    with FakeOpenAI(delay=float(sys.argv[1])) as fake:
+        print(fake.url, flush=True)
+        sys.stdin.read()
