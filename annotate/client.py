@@ -1,0 +1,264 @@
+"""One request to an OpenAI-compatible server, with the run's only retry layer.
+
+The `openai` package carries the request; its own retries are switched off, so that waits are not stacked on each
+other and the server's limits are met by one party. Replies are read from the raw body: servers differ in the
+fields they fill, and what they sent is what the store keeps.
+"""
+
+import json
+import re
+import time
+from dataclasses import dataclass
+
+from .limits import Gate, Rate, Stopped, backoff, retry_after
+
+_SECRET = re.compile(r"\b(sk|key|gsk|hf)[-_][A-Za-z0-9*_-]{4,}")
+_FILTERED = ("content_filter", "content_policy_violation", "responsible_ai")
+_FORMAT_WORDS = ("response_format", "json_schema", "structured output", "guided", "grammar")
+
+
+class FatalError(ValueError):
+    """No request of this run can succeed; the sentence says what to change."""
+
+
+class FormatUnsupported(Exception):
+    """The server has no structured outputs."""
+
+
+class RequestFailed(Exception):
+    """One request failed for good in this run; its texts are asked again by the next."""
+
+
+class RequestRefused(Exception):
+    """The server's content filter turned the request down."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A model's answer.
+
+    Args:
+        content (`str`): the message, empty where there is none.
+        refused (`bool`): whether the model or the server's filter declined.
+        finish_reason (`str`, *optional*): `stop`, `length`, `content_filter`, ...
+        prompt_tokens, cached_tokens, completion_tokens (`int`, *optional*): as the server counts them.
+        model, id (`str`, *optional*): as the server names them.
+        seconds (`float`): from sending to having the whole answer, without waits.
+    """
+
+    content: str
+    refused: bool
+    finish_reason: str | None
+    prompt_tokens: int | None
+    cached_tokens: int
+    completion_tokens: int | None
+    model: str | None
+    id: str | None
+    seconds: float
+
+
+def read_completion(data, seconds=0.0):
+    """A `Reply` from a chat-completions object.
+
+    Raises:
+        `ValueError`: where it is not one.
+    """
+    try:
+        choice = data["choices"][0]
+        message = choice["message"]
+        content, refusal = message.get("content") or "", message.get("refusal")
+        finish = choice.get("finish_reason")
+        if not isinstance(content, str):
+            raise TypeError
+    except (KeyError, IndexError, TypeError, AttributeError):
+        raise ValueError("the server's reply is not a chat completion") from None
+    usage = data.get("usage") or {}
+    details = usage.get("prompt_tokens_details") or {}
+    return Reply(
+        content=refusal or content,
+        refused=bool(refusal) or finish == "content_filter",
+        finish_reason=finish,
+        prompt_tokens=usage.get("prompt_tokens"),
+        cached_tokens=details.get("cached_tokens") or 0,
+        completion_tokens=usage.get("completion_tokens"),
+        model=data.get("model"),
+        id=data.get("id"),
+        seconds=seconds,
+    )
+
+
+class ChatClient:
+    """Sends chat-completions requests, one at a time for each caller.
+
+    Args:
+        settings (`Settings`)
+        gate (`Gate`): shared by the run; closing it ends every wait.
+    """
+
+    def __init__(self, settings, gate=None):
+        self._settings = settings
+        self._key = settings.read_key()
+        self._client = async_client(settings, self._key)
+        self.gate = gate or Gate()
+        self._requests = Rate(settings.requests_per_minute)
+        self._tokens = Rate(settings.tokens_per_minute)
+
+    async def close(self):
+        await self._client.close()
+
+    def redact(self, text):
+        """A server's words without anything that looks like a key."""
+        return redact(text, self._key)
+
+    async def ask(self, body, tokens, on_lost=None):
+        """Send a request until it is answered.
+
+        Args:
+            body (`dict`): the fields of the request.
+            tokens (`int`): an estimate of prompt and completion tokens, for the limit a minute.
+            on_lost (`Callable[[str], Awaitable]`, *optional*): called when the request was sent and its answer was
+                lost (cut off, timed out), for it may have been billed.
+
+        Returns:
+            `Reply`
+
+        Raises:
+            `FatalError`, `FormatUnsupported`, `RequestRefused`, `RequestFailed`, `Stopped`
+        """
+        for attempt in range(self._settings.max_retries + 1):
+            await self.gate.pass_through()
+            await self._requests.take(1, self.gate)
+            await self._tokens.take(tokens, self.gate)
+            try:
+                reply = await self._send(body)
+            except _Retriable as fault:
+                if fault.lost and on_lost is not None:
+                    await on_lost(self.redact(str(fault)))
+                if attempt == self._settings.max_retries:
+                    raise RequestFailed(self.redact(str(fault))) from None
+                await self._wait(fault, attempt)
+                continue
+            if reply.prompt_tokens is not None and reply.completion_tokens is not None:
+                self._tokens.correct(reply.prompt_tokens + reply.completion_tokens - tokens)
+            return reply
+        raise AssertionError("unreachable")
+
+    async def _wait(self, fault, attempt):
+        seconds = backoff(attempt, self._settings.backoff)
+        if fault.after is not None:
+            if fault.after > self._settings.max_wait:
+                raise FatalError(
+                    f"the server asks to wait {fault.after:.0f} seconds ({self.redact(str(fault))}); run the same "
+                    "command again after that, or raise the longest wait (--max-wait)"
+                )
+            # Never earlier than asked; the backoff on top keeps many waiting requests from coming back at once.
+            seconds = fault.after + min(seconds, 1.0)
+            self.gate.hold(fault.after)
+        await self.gate.sleep(seconds)
+
+    async def _send(self, body):
+        import openai
+
+        started = time.monotonic()
+        try:
+            raw = await self._client.chat.completions.with_raw_response.create(**_arguments(body))
+        except openai.APIStatusError as error:
+            raise self._judge(error, body) from None
+        except openai.APITimeoutError as error:
+            sent = "Connect" not in type(error.__cause__).__name__
+            raise _Retriable(f"no answer within {self._settings.timeout:g} seconds", lost=sent) from None
+        except openai.APIConnectionError as error:
+            cause = type(error.__cause__).__name__
+            raise _Retriable(f"the connection failed ({cause})", lost="Connect" not in cause) from None
+        seconds = time.monotonic() - started
+        try:
+            return read_completion(json.loads(raw.http_response.content), seconds)
+        except ValueError:  # a proxy's page, or a body that ends too early: the server's fault, not the model's
+            raise _Retriable("the server's reply is not a chat completion", lost=True) from None
+
+    def _judge(self, error, body):
+        """What an error status means: the exception to raise."""
+        status, code = error.status_code, str(getattr(error, "code", "") or "")
+        said = self.redact(f"{code} {_message(error)}".strip())
+        low = f"{code} {_message(error)} {getattr(error, 'param', '') or ''}".lower()
+        if status in (400, 403, 422) and any(word in low for word in _FILTERED):
+            return RequestRefused(said[:300])
+        if status in (400, 422, 501) and "response_format" in body and any(word in low for word in _FORMAT_WORDS):
+            return FormatUnsupported(said)
+        if status == 401:
+            return FatalError(f"the server does not accept the key in {self._settings.key_variable}: {said}")
+        if status == 403:
+            return FatalError(f"the server denies access: {said}")
+        if status == 404:
+            return FatalError(f"no such model or address at {self._settings.server}: {said}")
+        if status == 429 and ("insufficient_quota" in low or "billing" in low):
+            return FatalError(f"the account has no money left: {said}")
+        if status in (408, 409, 425, 429) or status >= 500:
+            return _Retriable(f"status {status}: {said}"[:300], after=retry_after(error.response.headers))
+        return RequestFailed(f"status {status}: {said}"[:300])
+
+
+class _Retriable(Exception):
+    def __init__(self, message, after=None, lost=False):
+        super().__init__(message)
+        self.after, self.lost = after, lost
+
+
+def async_client(settings, key=None):
+    """The `AsyncOpenAI` client of a run: no retries of its own, one pool that is as large as the run needs."""
+    try:
+        import openai
+    except ImportError:
+        raise ImportError("asking a model needs the openai package: pip install 'emodistill[annotate]'") from None
+
+    base_url = settings.base_url or None
+    timeout = openai.Timeout(settings.timeout, connect=min(10.0, settings.timeout))
+    return openai.AsyncOpenAI(
+        api_key=key or settings.read_key(), base_url=base_url, timeout=timeout, max_retries=0
+    )
+
+
+def redact(text, key):
+    """Take a key, and whatever looks like one, out of a text that will be written down."""
+    text = text.replace(key, "[key]") if key and key != "none" else text
+    return _SECRET.sub("[key]", text)
+
+
+def _message(error):
+    body = error.body
+    if isinstance(body, dict):
+        return str(body.get("message") or body.get("error") or body.get("detail") or body)
+    return str(body or error)[:300]
+
+
+_KNOWN = {
+    "model",
+    "messages",
+    "temperature",
+    "top_p",
+    "seed",
+    "max_tokens",
+    "max_completion_tokens",
+    "response_format",
+}
+
+
+def _arguments(body):
+    """Fields that the `openai` package does not know by name travel in `extra_body`."""
+    extra = {name: value for name, value in body.items() if name not in _KNOWN}
+    known = {name: value for name, value in body.items() if name in _KNOWN}
+    return {**known, "extra_body": extra} if extra else known
+
+
+__all__ = [
+    "ChatClient",
+    "FatalError",
+    "FormatUnsupported",
+    "Reply",
+    "RequestFailed",
+    "RequestRefused",
+    "Stopped",
+    "async_client",
+    "read_completion",
+    "redact",
+]

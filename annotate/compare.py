@@ -1,0 +1,192 @@
+"""`emodistill annotate compare`: the same sample of texts under several prompts."""
+
+import json
+import random
+import sys
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+
+from .cli import INPUT, LIMITS, MODEL, make_parser, reading, settings_from
+from .job import Job
+from .normalise import NEUTRAL, normalise_labels
+from .output import atomic_writer, check_output
+from .runner import ask_pending, prepare, read_rows, store_path
+from .store import Store
+from .tasks import DescriptorTask
+
+
+@dataclass
+class Answers:
+    """What one prompt made of the sample.
+
+    Args:
+        prompt (`str`): its id, `name/version`.
+        labels (`dict[str, list[str]]`): normalised descriptors of each text that has an answer.
+        statuses (`dict[str, int]`)
+        cost (`float`, *optional*): US dollars for the whole sample, earlier runs included.
+    """
+
+    prompt: str
+    labels: dict = field(default_factory=dict)
+    statuses: dict = field(default_factory=dict)
+    cost: float | None = None
+
+    def figures(self):
+        """`dict`: texts, distinct terms, terms a text, share of neutral, refusals, invalid answers, cost."""
+        texts = max(1, len(self.labels))
+        asked = max(1, sum(self.statuses.values()))
+        return {
+            "prompt": self.prompt,
+            "texts": len(self.labels),
+            "distinct_terms": len({term for labels in self.labels.values() for term in labels}),
+            "terms_a_text": round(sum(map(len, self.labels.values())) / texts, 3),
+            "neutral_share": round(sum(labels == [NEUTRAL] for labels in self.labels.values()) / texts, 4),
+            "refused_share": round(self.statuses.get("refused", 0) / asked, 4),
+            "invalid_share": round(self.statuses.get("invalid", 0) / asked, 4),
+            "cost": None if self.cost is None else round(self.cost, 6),
+        }
+
+
+def agreement(first, second):
+    """How far two prompts agree on the texts that both answered.
+
+    Args:
+        first, second (`dict[str, list[str]]`): descriptors by text.
+
+    Returns:
+        `dict`: `texts`; `jaccard`, the mean over texts of shared terms among all terms (0 to 1); `overlap`, the
+            share of texts with a term in common; `neutral`, the share on which both say neutral or neither does.
+            Figures are `None` where no text is shared.
+
+    Example:
+
+    ```python
+    >>> agreement({"a": ["joy", "relief"]}, {"a": ["joy"]})
+    {'texts': 1, 'jaccard': 0.5, 'overlap': 1.0, 'neutral': 1.0}
+    ```
+    """
+    shared = [(set(first[text]), set(second[text])) for text in first if text in second]
+    if not shared:
+        return {"texts": 0, "jaccard": None, "overlap": None, "neutral": None}
+    total = len(shared)
+    return {
+        "texts": total,
+        "jaccard": round(sum(len(a & b) / len(a | b) for a, b in shared) / total, 4),
+        "overlap": round(sum(bool(a & b) for a, b in shared) / total, 4),
+        "neutral": round(sum((a == {NEUTRAL}) == (b == {NEUTRAL}) for a, b in shared) / total, 4),
+    }
+
+
+def compare(rows, prompts, settings, output, *, store=None):
+    """Ask for a sample under each prompt, and write the comparison.
+
+    Args:
+        rows (`list[TextRow]`): the sample.
+        prompts (`list[str]`): names or paths.
+        settings (`Settings`)
+        output (`str` or `Path`): the JSON file.
+        store (`str` or `Path`, *optional*): `output` with `.sqlite` appended by default.
+
+    Returns:
+        `dict`: `prompts`, a list of `Answers.figures`; `agreement`, a list of `agreement` with the two `prompts`;
+            `stopped`, why it ended early, or `None`.
+    """
+    path = store_path(output, store)
+    check_output(output, path)
+    chosen = [replace(settings, prompt=name) for name in prompts]
+    if settings.labels:  # they are for the closed prompts among them
+        chosen = [
+            one if prepare(replace(one, labels=None)).closed else replace(one, labels=None) for one in chosen
+        ]
+    tasks = [DescriptorTask(prepare(one)) for one in chosen]
+    if len({task.prompt.id + task.prompt.digest for task in tasks}) < len(tasks):
+        raise ValueError("prompts: one is named twice")
+    settings.read_key()
+    answers, stopped = [], None
+    with Store(path) as opened:
+        for one, task in zip(chosen, tasks, strict=True):
+            job = Job(task, [(row.id, row.text) for row in rows], one, opened)
+            stopped = stopped or ask_pending(job).stopped
+            answers.append(collect(job, rows))
+    result = {
+        "model": settings.model,
+        "sample": len(rows),
+        "prompts": [one.figures() for one in answers],
+        "agreement": [
+            {"prompts": [one.prompt, other.prompt], **agreement(one.labels, other.labels)}
+            for one, other in combinations(answers, 2)
+        ],
+        "stopped": stopped,
+    }
+    with atomic_writer(output) as file:
+        json.dump(result, file, ensure_ascii=False, indent=1)
+    return result
+
+
+def collect(job, rows):
+    """`Answers`: what a job has stored for rows."""
+    answers = Answers(job.task.prompt.id)
+    for row in rows:
+        found = job.found(row)
+        status = found.status if found else "pending"
+        answers.statuses[status] = answers.statuses.get(status, 0) + 1
+        if status == "ok":
+            answers.labels[row.text] = normalise_labels(found.value)
+    if job.price is not None:
+        answers.cost = job.store.usage(job.settings.model, job.identity["prompt"])["cost"]
+    return answers
+
+
+def lines(result):
+    """`list[str]`: a comparison for people."""
+    columns = "".join(f"{name:>9}" for name in ("neutral", "refused", "invalid"))
+    table = [f"{'prompt':<18}{'texts':>7}{'distinct':>10}{'a text':>8}{columns}{'cost':>10}"]
+    for one in result["prompts"]:
+        cost = "unknown" if one["cost"] is None else f"${one['cost']:.4f}"
+        table.append(
+            f"{one['prompt']:<18}{one['texts']:>7,}{one['distinct_terms']:>10,}{one['terms_a_text']:>8.2f}"
+            f"{one['neutral_share']:>9.1%}{one['refused_share']:>9.1%}{one['invalid_share']:>9.1%}{cost:>10}"
+        )
+    table += ["", f"{'agreement':<38}{'jaccard':>9}{'overlap':>9}{'neutral':>9}"]
+    for one in result["agreement"]:
+        figures = [
+            f"{one[name]:>9.3f}" if one["texts"] else f"{'none':>9}" for name in ("jaccard", "overlap", "neutral")
+        ]
+        table.append(f"{' and '.join(one['prompts']):<38}" + "".join(figures))
+    return table + ([f"stopped early: {result['stopped']}"] if result["stopped"] else [])
+
+
+def main(argv):
+    """Run `emodistill annotate compare`. Returns the exit status."""
+    parser = make_parser(
+        "compare",
+        "Ask for a sample of the texts under several prompts, and report for each: distinct terms, terms a text, "
+        "share "
+        "of neutral, refusals and cost, and how far the prompts agree.",
+        input=INPUT,
+        model=MODEL,
+        limits=LIMITS,
+    )
+    parser.add_argument(
+        "--prompts", nargs="+", required=True, metavar="NAME", help="two or more names or .toml files"
+    )
+    parser.add_argument("--labels", metavar="A,B,...", help="the closed list, for a closed prompt")
+    parser.add_argument(
+        "--sample", type=int, default=200, metavar="N", help="texts, drawn at random (default: 200)"
+    )
+    parser.add_argument("--sample-seed", type=int, default=0, metavar="N", help="another seed, another sample")
+    parser.add_argument("--output", required=True, metavar="FILE", help="the comparison, as JSON")
+    parser.add_argument(
+        "--store", metavar="FILE", help="everything asked and answered (default: the output's .sqlite)"
+    )
+    args = parser.parse_args(argv)
+    if args.sample < 1:
+        raise ValueError("--sample: must be 1 or more")
+    settings = settings_from(args, labels=args.labels.split(",") if args.labels else None)
+    rows = [row for row in {row.text: row for row in read_rows(args.input, **reading(args))}.values() if row.text]
+    sample = random.Random(args.sample_seed).sample(rows, min(args.sample, len(rows)))
+    result = compare(sample, args.prompts, settings, args.output, store=args.store)
+    print("\n".join(lines(result)))
+    if result["stopped"]:
+        print("run the same command again to go on", file=sys.stderr)
+    return 1 if result["stopped"] else 0

@@ -1,0 +1,40 @@
+"""`emodistill annotate stats`: look at the vocabulary of a descriptor data set."""
+
+import json
+from pathlib import Path
+
+from .card import provenance, write_card
+from .cli import make_parser
+from .output import atomic_writer
+from .runner import store_path
+from .vocabulary import Vocabulary, plot, read_rows
+
+
+def main(argv):
+    """Print the figures; plot, JSON and card on request. Returns the exit status."""
+    parser = make_parser("stats", "Print and plot the vocabulary of a descriptor data set, and write its card.")
+    parser.add_argument("data", metavar="FILE", help="JSON lines with labels, such as emodistill annotate writes")
+    parser.add_argument(
+        "--plot", metavar="FILE", help="frequency curve, top terms and coverage, as .png, .svg or .pdf"
+    )
+    parser.add_argument("--json", metavar="FILE", help="the figures and the whole vocabulary with its counts")
+    parser.add_argument("--card", metavar="FILE", help="a data set card, such as README.md")
+    parser.add_argument("--name", help="of the data set, for the card (default: the file's name)")
+    parser.add_argument("--licence", help="for the card, an identifier such as cc-by-4.0")
+    parser.add_argument("--store", metavar="FILE", help="the run's store, for the card (default: FILE.sqlite)")
+    parser.add_argument("--merge-variants", action="store_true", help="count spelling variants as one term")
+    parser.add_argument("--top", type=int, default=20, metavar="N", help="terms to print (default: 20)")
+    args = parser.parse_args(argv)
+    vocabulary = Vocabulary.of(read_rows(args.data), args.merge_variants)
+    print("\n".join(vocabulary.lines(args.top)))
+    if args.plot:
+        plot(vocabulary, args.plot)
+    if args.json:
+        with atomic_writer(args.json) as file:
+            json.dump({**vocabulary.facts, "coverage": vocabulary.coverage, "counts": vocabulary.counts}, file,
+                      ensure_ascii=False, indent=1)  # fmt: skip
+    if args.card:
+        runs = provenance(store_path(args.data, args.store))
+        name = args.name or Path(args.data).stem
+        write_card(args.card, vocabulary, name=name, licence=args.licence, runs=runs)
+    return 0

@@ -1,0 +1,323 @@
+"""What has been asked and answered: one SQLite file beside the output.
+
+Why SQLite and not a log of JSON lines: a reply and the rows it decides are written in one transaction, a row is
+replaced in place when a text is asked again, and a look-up by key needs no index in memory. A write-ahead log with
+`synchronous=FULL` survives `kill -9` and, as far as the disk keeps its word, a power cut: what was committed is
+there, what was not leaves no trace. The file is locked while a run has it open, so that two runs cannot pay twice.
+
+Rows keep what the teacher wrote; normal forms are made when the output is written.
+"""
+
+import hashlib
+import json
+import queue
+import sqlite3
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .tasks import FORMAT_VERSION
+
+APPLICATION_ID = 0x656D6F64  # "emod", so that another program's database is not taken for a store
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE requests (
+    id INTEGER PRIMARY KEY, model TEXT NOT NULL, prompt TEXT NOT NULL, parameters TEXT NOT NULL, server TEXT NOT
+    NULL, items INTEGER NOT NULL, structured INTEGER NOT NULL, reply TEXT, finish_reason TEXT, fault TEXT,
+    prompt_tokens INTEGER, cached_tokens INTEGER, completion_tokens INTEGER, estimated INTEGER NOT NULL,
+    cost REAL, batch TEXT, served_model TEXT, reply_id TEXT, time REAL NOT NULL, seconds REAL
+);
+CREATE TABLE rows (
+    key TEXT PRIMARY KEY, text_id TEXT NOT NULL, text TEXT NOT NULL, model TEXT NOT NULL, prompt TEXT NOT NULL,
+    parameters TEXT NOT NULL, status TEXT NOT NULL, value TEXT, reason TEXT, asks INTEGER NOT NULL,
+    request INTEGER REFERENCES requests(id), time REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE shards (
+    name TEXT PRIMARY KEY, run TEXT NOT NULL, state TEXT NOT NULL, items TEXT NOT NULL, tokens INTEGER NOT NULL,
+    cost REAL, file_id TEXT, batch_id TEXT, note TEXT, time REAL NOT NULL
+);
+"""
+
+
+@dataclass
+class RequestRecord:
+    """One exchange with the server that was, or may have been, billed. Token counts are for the whole request."""
+
+    model: str
+    prompt: str
+    parameters: dict
+    server: str
+    items: int
+    structured: bool = False
+    reply: str | None = None
+    finish_reason: str | None = None
+    fault: str | None = None
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    completion_tokens: int | None = None
+    estimated: bool = False
+    cost: float | None = None
+    batch: str | None = None
+    served_model: str | None = None
+    reply_id: str | None = None
+    time: float = field(default_factory=time.time)
+    seconds: float | None = None
+
+
+@dataclass
+class RowRecord:
+    """What one text came to. `asks` counts the answers so far, so that a bound on them survives a restart."""
+
+    key: str
+    text_id: str
+    text: str
+    status: str
+    value: object = None
+    reason: str | None = None
+    asks: int = 0
+
+
+def row_key(model, parameters, prompt, text):
+    """The key of a row: SHA-256 of the model, the sampling parameters, the prompt's version and wording, and the
+    text.
+
+    Args:
+        model (`str`): its name.
+        parameters (`dict`): the sampling parameters that are sent.
+        prompt (`Prompt`): name, version and wording count.
+        text (`str`): white space at its ends does not count.
+
+    Returns:
+        `str`: 64 hexadecimal digits.
+    """
+    parts = [FORMAT_VERSION, model, parameters, prompt.id, prompt.digest, text.strip()]
+    canonical = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Store:
+    """The store of one output.
+
+    Args:
+        path (`str` or `Path`): the SQLite file; made where there is none.
+
+    Raises:
+        `ValueError`: for a file that is no store, or one that another run has open.
+
+    Example:
+
+    ```python
+    with Store("descriptors.jsonl.sqlite") as store:
+        print(store.spent(), store.counts())
+    ```
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        if not self.path.parent.is_dir():
+            raise FileNotFoundError(f"{self.path.parent}: no such folder, so the store cannot be made there")
+        self._lock = threading.Lock()
+        try:
+            self._db = sqlite3.connect(self.path, timeout=2.0, check_same_thread=False, isolation_level=None)
+        except sqlite3.Error as error:
+            raise OSError(f"{self.path}: the store cannot be opened ({error})") from None
+        try:
+            self._open()
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            if "locked" in str(error):
+                raise ValueError(f"{self.path}: another run has this store open; wait for it or stop it") from None
+            raise ValueError(f"{self.path}: not a store of emodistill annotate ({error}); move it away") from None
+        except ValueError:
+            self._db.close()
+            raise
+
+    def _open(self):
+        # EXCLUSIVE before the first read: the lock is the operating system's, so a killed run leaves none behind.
+        self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.execute("BEGIN EXCLUSIVE")
+        application = self._db.execute("PRAGMA application_id").fetchone()[0]
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if tables == 0:
+            for statement in _SCHEMA.split(";"):
+                self._db.execute(statement)
+            self._db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        elif application != APPLICATION_ID:
+            self._db.execute("ROLLBACK")
+            raise ValueError(f"{self.path}: not a store of emodistill annotate; move it away or name another one")
+        elif version != SCHEMA_VERSION:
+            self._db.execute("ROLLBACK")
+            raise ValueError(f"{self.path}: written by another version of emodistill (store version {version})")
+        self._db.execute("COMMIT")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        with self._lock:
+            self._db.close()
+
+    def record(self, entries):
+        """Write requests with the rows that they decide, all in one durable transaction.
+
+        Args:
+            entries (`Iterable[tuple[RequestRecord | None, list[RowRecord], dict]]`): a request, its rows, and the
+                model, prompt and parameters under which the rows stand.
+        """
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    for request, rows, identity in entries:
+                        self._write(request, rows, identity)
+                except BaseException:
+                    self._db.execute("ROLLBACK")
+                    raise
+                self._db.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise OSError(f"{self.path}: the store cannot be written ({error})") from error
+
+    def _write(self, request, rows, identity):
+        number = None
+        if request is not None:
+            values = {**vars(request), "parameters": canonical_json(request.parameters)}
+            names = ", ".join(values)
+            marks = ", ".join(f":{name}" for name in values)
+            number = self._db.execute(f"INSERT INTO requests ({names}) VALUES ({marks})", values).lastrowid
+        now = time.time()
+        for row in rows:
+            value = None if row.value is None else canonical_json(row.value)
+            self._db.execute(
+                "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(
+                        row.key,
+                        row.text_id,
+                        row.text,
+                        identity["model"],
+                        identity["prompt"],
+                        identity["parameters"],
+                    ),
+                    *(row.status, value, row.reason, row.asks, number, now),
+                ),
+            )
+
+    def rows(self, keys):
+        """The rows that there are for some keys.
+
+        Args:
+            keys (`Iterable[str]`)
+
+        Returns:
+            `dict[str, RowRecord]`
+        """
+        found = {}
+        keys = list(keys)
+        with self._lock:
+            for start in range(0, len(keys), 500):
+                part = keys[start : start + 500]
+                marks = ",".join("?" * len(part))
+                query = f"SELECT key, text_id, text, status, value, reason, asks FROM rows WHERE key IN ({marks})"
+                for key, text_id, text, status, value, reason, asks in self._db.execute(query, part):
+                    value = None if value is None else json.loads(value)
+                    found[key] = RowRecord(key, text_id, text, status, value, reason, asks)
+        return found
+
+    def query(self, sql, values=()):
+        """`list[tuple]`: the answer to any reading query; for inspection."""
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
+
+    def execute(self, sql, values=()):
+        """One durable writing statement; for the batch jobs' states."""
+        with self._lock:
+            try:
+                self._db.execute(sql, values)
+            except sqlite3.Error as error:
+                raise OSError(f"{self.path}: the store cannot be written ({error})") from error
+
+    def spent(self):
+        """`float`: US dollars of all runs on this store, as far as prices were known."""
+        return self.query("SELECT coalesce(sum(cost), 0) FROM requests")[0][0]
+
+    def counts(self):
+        """`dict[str, int]`: rows by status."""
+        return dict(self.query("SELECT status, count(*) FROM rows GROUP BY status ORDER BY status"))
+
+    def usage(self, model=None, prompt=None):
+        """`dict`: requests, items and tokens so far, for one model and prompt or for all."""
+        where = "WHERE (?1 IS NULL OR model = ?1) AND (?2 IS NULL OR prompt = ?2) AND NOT estimated"
+        names = ("requests", "items", "prompt_tokens", "completion_tokens", "cost", "seconds")
+        query = (
+            "SELECT count(*), coalesce(sum(items), 0), coalesce(sum(prompt_tokens), 0), "
+            "coalesce(sum(completion_tokens), 0), coalesce(sum(cost), 0), coalesce(sum(seconds), 0) "
+            f"FROM requests {where}"
+        )
+        return dict(zip(names, self.query(query, (model, prompt))[0], strict=True))
+
+
+def canonical_json(value):
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+class GroupWriter:
+    """Commits the records of many requests together, in a thread of its own.
+
+    A commit waits for the disk. One for each reply, in the event loop, would make the disk the limit; here
+    whatever has come in while the last commit ran goes into the next one, and each caller is told when its own
+    record is durable.
+
+    Args:
+        store (`Store`)
+        loop (`asyncio.AbstractEventLoop`): where the callers wait.
+    """
+
+    def __init__(self, store, loop):
+        self._store, self._loop = store, loop
+        self._queue = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="annotate-store", daemon=True)
+        self._thread.start()
+
+    async def record(self, request, rows, identity):
+        """Returns once the record is on the disk."""
+        future = self._loop.create_future()
+        self._queue.put(((request, rows, identity), future))
+        await future
+
+    def close(self):
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self):
+        while True:
+            batch = [self._queue.get()]
+            while not self._queue.empty():
+                batch.append(self._queue.get())
+            jobs = [job for job in batch if job is not None]
+            error = None
+            try:
+                if jobs:
+                    self._store.record([entry for entry, _ in jobs])
+            except Exception as caught:
+                error = caught
+            self._loop.call_soon_threadsafe(_tell, [future for _, future in jobs], error)
+            if len(jobs) < len(batch):
+                return
+
+
+def _tell(futures, error):
+    for future in futures:
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)

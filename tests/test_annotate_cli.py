@@ -1,0 +1,123 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from fake_openai import FakeOpenAI
+
+from emodistill import cli
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch):
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def texts(tmp_path):
+    path = tmp_path / "texts.csv"
+    path.write_text("id,text\na,so glad\nb,oh no\nc,so glad\n", "utf-8")
+    return path
+
+
+def annotate(tmp_path, texts, *more, model="gpt-4o"):
+    return cli.main(
+        ["annotate", "--input", str(texts), "--output", str(tmp_path / "o.jsonl"), "--model", model, *more]
+    )
+
+
+def test_from_a_csv_to_descriptors(tmp_path, texts, capsys):
+    with FakeOpenAI() as server:
+        assert annotate(tmp_path, texts, "--base-url", server.url) == 0
+        assert len(server.log) == 2 and "authorization" in server.log[0].headers
+    rows = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    assert [(row["id"], row["source"], row["status"]) for row in rows] == [
+        ("a", "texts", "ok"),
+        ("b", "texts", "ok"),
+        ("c", "texts", "ok"),
+    ]
+    assert list(rows[0]) == ["id", "source", "text", "labels", "status"] and rows[0]["labels"] == rows[2]["labels"]
+    err = capsys.readouterr().err
+    assert "cost:" in err and "3 ok" in err and "2 requests" in err
+
+
+def test_a_dry_run_needs_no_key_and_no_network_and_leaves_nothing(tmp_path, texts):
+    code = (
+        "import socket, sys\n"
+        "def no(*a, **k): raise SystemExit('network')\n"
+        "socket.socket.connect = socket.create_connection = socket.getaddrinfo = no\n"
+        "from emodistill.cli import main\n"
+        f"status = main(['annotate', '--input', {str(texts)!r}, '--output', {str(tmp_path / 'o.jsonl')!r}, "
+        "'--model', 'gpt-4o', '--dry-run'])\n"
+        "assert 'openai' not in sys.modules and 'datasets' not in sys.modules\n"
+        "sys.exit(status)"
+    )
+    from test_annotate_kill import environment
+
+    env = {k: v for k, v in environment().items() if k != "OPENAI_API_KEY"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "2 different texts" in done.stdout and "cost:" in done.stdout and "2026" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["texts.csv"]
+
+
+def test_an_estimate_without_a_price_and_with_the_users_own(tmp_path, texts, capsys):
+    assert annotate(tmp_path, texts, "--dry-run", model="llama") == 0
+    assert "unknown" in capsys.readouterr().out
+    assert annotate(tmp_path, texts, "--dry-run", "--price-in", "1", "--price-out", "2", model="llama") == 0
+    assert "$1 in and $2 out" in capsys.readouterr().out
+
+
+def test_an_estimate_learns_from_the_store(tmp_path, capsys):
+    path = tmp_path / "texts.txt"
+    path.write_text("".join(f"text {n}\n" for n in range(50)))
+    with FakeOpenAI() as server:
+        assert annotate(tmp_path, path, "--base-url", server.url, "--limit", "30") == 1
+        capsys.readouterr()
+        assert annotate(tmp_path, path, "--base-url", server.url, "--dry-run") == 0
+    out = capsys.readouterr().out
+    assert "30 of them stored" in out and "200 out (from the replies so far)" in out
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ([], ["OPENAI_API_KEY"]),
+        (["--prompt", "richest"], ["richest", "rich"]),
+        (["--text-column", "tweet"], ["tweet", "id, text"]),
+        (["--param", "nonsense"], ["nonsense"]),
+        (["--base-url", "nowhere"], ["nowhere"]),
+        (["--max-cost", "1", "--model", "llama"], ["llama", "price"]),
+        (["--concurrency", "0"], ["concurrency"]),
+        (["--input", "nothing.csv"], ["nothing.csv"]),
+        (["--output", "/no/such/folder/o.jsonl"], ["/no/such/folder"]),
+        (["--labels", "joy,fear"], ["labels", "closed"]),
+    ],
+)
+def test_a_mistake_is_one_sentence(tmp_path, texts, capsys, more, words):
+    assert annotate(tmp_path, texts, *more) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and all(word in err for word in words), err
+    assert [path.name for path in tmp_path.iterdir()] == ["texts.csv"]
+
+
+def test_help_and_prompts(capsys):
+    for argv in (["annotate", "--help"], ["annotate", "--list-prompts"]):
+        with pytest.raises(SystemExit) as end:
+            cli.main(argv)
+        assert end.value.code == 0
+    out = capsys.readouterr().out
+    assert "--max-cost" in out and "compare" in out and "few-shot/1" in out
+
+
+def test_importing_the_room_loads_nothing_heavy():
+    code = (
+        "import sys, emodistill.annotate, emodistill.annotate.cli\n"
+        "heavy = {'openai', 'datasets', 'pandas', 'pyarrow', 'matplotlib', 'tqdm'} & set(sys.modules)\n"
+        "from emodistill import annotate\n"
+        "assert not heavy, heavy"
+    )
+    from test_annotate_kill import environment
+
+    subprocess.run([sys.executable, "-c", code], env=environment(), check=True)
