@@ -33,7 +33,7 @@ class EmoDistillConfig(PreTrainedConfig):
             the paper), `"mean"`, or `"both"` (the sum of the two).
         num_queries (`int`, *optional*, defaults to 8): Learned queries of the Q-Former.
         num_qformer_layers (`int`, *optional*, defaults to 1): Layers of the Q-Former.
-        num_qformer_heads (`int`, *optional*, defaults to 6): Attention heads of a Q-Former layer.
+        num_qformer_heads (`int`, *optional*): Attention heads of a Q-Former layer; one for 64 dimensions by default.
         qformer_intermediate_size (`int`, *optional*): Width of its feed-forward block; four times the hidden size
             by default.
         qformer_dropout (`float`, *optional*, defaults to 0.1): Dropout in the Q-Former.
@@ -73,7 +73,7 @@ class EmoDistillConfig(PreTrainedConfig):
         pooling="both",
         num_queries=8,
         num_qformer_layers=1,
-        num_qformer_heads=6,
+        num_qformer_heads=None,
         qformer_intermediate_size=None,
         qformer_dropout=0.1,
         freeze_label_encoder=False,
@@ -95,7 +95,7 @@ class EmoDistillConfig(PreTrainedConfig):
         self.pooling = pooling
         self.num_queries = num_queries
         self.num_qformer_layers = num_qformer_layers
-        self.num_qformer_heads = num_qformer_heads
+        self.num_qformer_heads = num_qformer_heads or max(1, self.text_config.hidden_size // 64)
         self.qformer_intermediate_size = qformer_intermediate_size or 4 * self.text_config.hidden_size
         self.qformer_dropout = qformer_dropout
         self.freeze_label_encoder = freeze_label_encoder

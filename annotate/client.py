@@ -213,9 +213,7 @@ def async_client(settings, key=None):
 
     base_url = settings.base_url or None
     timeout = openai.Timeout(settings.timeout, connect=min(10.0, settings.timeout))
-    return openai.AsyncOpenAI(
-        api_key=key or settings.read_key(), base_url=base_url, timeout=timeout, max_retries=0
-    )
+    return openai.AsyncOpenAI(api_key=key or settings.read_key(), base_url=base_url, timeout=timeout, max_retries=0)
 
 
 def redact(text, key):

@@ -36,9 +36,7 @@ class Estimate:
             f"tokens: about {self.prompt_tokens:,} in and {self.completion_tokens:,} out ({basis})",
         ]
         if self.cost is None:
-            lines.append(
-                "cost:   unknown, for the model is not in the price table; give --price-in and --price-out"
-            )
+            lines.append("cost:   unknown, for the model is not in the price table; give --price-in and --price-out")
         else:
             lines.append(
                 f"cost:   about ${self.cost:,.2f} at ${self.price.input:g} in and ${self.price.output:g} out "

@@ -126,8 +126,6 @@ class Job:
         outcomes = self.task.parse(reply.content, texts, structured)
         if reply.finish_reason == "length" and any(one.status != "ok" for one in outcomes):
             # Cut off at the token limit: even a list that parses may lack its end.
-            cut = Outcome(
-                "invalid", reason=f"the answer was cut off at {self.settings.longest} tokens (max_tokens)"
-            )
+            cut = Outcome("invalid", reason=f"the answer was cut off at {self.settings.longest} tokens (max_tokens)")
             return [cut] * len(keys)
         return outcomes

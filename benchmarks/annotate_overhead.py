@@ -48,9 +48,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--texts", type=int, default=2000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument(
-        "--delay", type=float, default=0.1, help="seconds before each answer (default: %(default)s)"
-    )
+    parser.add_argument("--delay", type=float, default=0.1, help="seconds before each answer (default: %(default)s)")
     parser.add_argument("--concurrency", type=int, default=50)
     args = parser.parse_args()
     texts = [f"this is text number {number}, about nothing much" for number in range(args.texts)]
@@ -73,9 +71,7 @@ def main():
     medians = {name: round(statistics.median(times), 2) for name, times in seconds.items()}
     result = {"texts": args.texts, "floor": args.texts * args.delay / args.concurrency, "seconds": seconds}
     print(
-        json.dumps(
-            {**result, "medians": medians, "ratio": round(medians["annotate"] / medians["bare"], 3)}, indent=1
-        )
+        json.dumps({**result, "medians": medians, "ratio": round(medians["annotate"] / medians["bare"], 3)}, indent=1)
     )
 
 

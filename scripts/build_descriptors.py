@@ -131,7 +131,7 @@ def clean_labels(labels, where):
         raise ValueError(f"{where}: `labels` must be a list of strings")
     cleaned = list(dict.fromkeys(" ".join(label.lower().split()) for label in labels))
     if not cleaned or "" in cleaned:
-        raise ValueError(f"{where}: `labels` is empty or holds an empty descriptor; write [\"neutral\"] for none")
+        raise ValueError(f'{where}: `labels` is empty or holds an empty descriptor; write ["neutral"] for none')
     return cleaned
 
 
@@ -445,9 +445,7 @@ def parse_arguments(argv):
 def main(argv=None):
     arguments = parse_arguments(argv)
     try:
-        report = build(
-            arguments.descriptors, arguments.output, arguments.closed, arguments.lexicon, arguments.exclude
-        )
+        report = build(arguments.descriptors, arguments.output, arguments.closed, arguments.lexicon, arguments.exclude)
     except (ValueError, OSError) as error:
         print(f"build_descriptors: {error}", file=sys.stderr)
         return 2

@@ -1,6 +1,6 @@
 """Print the statistics of a built descriptor data set as Markdown, as its card shows them.
 
-    python scripts/describe_descriptors.py data/descriptors
+python scripts/describe_descriptors.py data/descriptors
 """
 
 import sys

@@ -60,9 +60,7 @@ def test_an_unknown_pooling_names_the_argument():
 @pytest.mark.parametrize("other", [{"vocab_size": 99}, {"hidden_size": 64}])
 def test_tied_embeddings_need_equal_shapes(other):
     text = {"vocab_size": 98, "hidden_size": 32}
-    with pytest.raises(
-        ValueError, match="tie_word_embeddings needs encoders of one vocabulary and one hidden size"
-    ):
+    with pytest.raises(ValueError, match="tie_word_embeddings needs encoders of one vocabulary and one hidden size"):
         EmoDistillConfig(text_config=text, label_config=text | other, tie_word_embeddings=True)
 
 

@@ -126,9 +126,7 @@ def test_single_label_by_hand():
     assert raw[0, 0].item() == pytest.approx(1 / (1 + math.exp(-1)), rel=1e-5)
     # Means 0.3 and 0.1, deviations 0.3 and 0.1 (0.2 on average): ((0.5-0.3)/1.5, (0.4-0.1)/0.5) = (0.1333, 0.6)
     background = torch.tensor([0.3, 0.1]), torch.diag(torch.tensor([0.09, 0.01]))
-    constants = DecisionConstants(
-        single_label_centering=1.0, single_label_scaling=1.0, single_label_temperature=0.1
-    )
+    constants = DecisionConstants(single_label_centering=1.0, single_label_scaling=1.0, single_label_temperature=0.1)
     scores = single_label_scores(similarities, torch.eye(2), background, constants)
     assert scores[0, 1].item() == pytest.approx(1 / (1 + math.exp((0.1333333 - 0.6) / 0.1)), rel=1e-4)
 

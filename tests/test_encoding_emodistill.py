@@ -83,8 +83,7 @@ def test_progress_sees_every_batch(model, tokenizer):
 def test_synonyms_are_averaged_after_normalisation(model, tokenizer):
     with torch.no_grad():
         model_labels = [
-            model.get_label_features(torch.tensor([tokenizer(word)["input_ids"]]))[0]
-            for word in ("joy", "delight")
+            model.get_label_features(torch.tensor([tokenizer(word)["input_ids"]]))[0] for word in ("joy", "delight")
         ]
     expected = torch.nn.functional.normalize(sum(model_labels), dim=0)
     embeds = encode_labels(model, tokenizer, [["joy", "delight"], "anger", ["rage"]])

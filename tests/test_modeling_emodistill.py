@@ -72,9 +72,7 @@ def test_padding_and_batch_change_nothing(tiny_model, pooling):
     beside = model.get_text_features(TEXTS, TEXTS.ne(0))[1:]
     padded = torch.nn.functional.pad(TEXTS[1:], (0, 20), value=17)  # whatever stands in the padding
     torch.testing.assert_close(beside, alone, atol=1e-5, rtol=0)
-    torch.testing.assert_close(
-        model.get_text_features(padded, padded.ne(0) & padded.ne(17)), alone, atol=1e-5, rtol=0
-    )
+    torch.testing.assert_close(model.get_text_features(padded, padded.ne(0) & padded.ne(17)), alone, atol=1e-5, rtol=0)
 
 
 def test_qformer_ignores_padding(tiny_model):
@@ -239,9 +237,7 @@ def test_no_parameter_goes_without_gradient(tiny_model, pooling, frozen):
     model.train()
     output = model(input_ids=TEXTS, attention_mask=TEXTS.ne(0), label_input_ids=LABELS, targets=torch.eye(2, 3))
     (output.loss + output.dimensions.sum()).backward()
-    idle = [
-        name for name, parameter in model.named_parameters() if parameter.requires_grad and parameter.grad is None
-    ]
+    idle = [name for name, parameter in model.named_parameters() if parameter.requires_grad and parameter.grad is None]
     assert not idle  # DistributedDataParallel breaks on one
 
 
@@ -264,9 +260,7 @@ def test_every_parameter_is_initialised(tiny_config, tmp_path):
     for _ in range(2):
         loaded, information = EmoDistillModel.from_pretrained(tmp_path, output_loading_info=True)
         state = loaded.state_dict()
-        assert set(own) <= set(information["missing_keys"]) | {
-            name for name in own if name.startswith("background")
-        }
+        assert set(own) <= set(information["missing_keys"]) | {name for name in own if name.startswith("background")}
         torch.testing.assert_close(state["text_projection.weight"], torch.eye(24, 32))
         assert state["logit_bias"].item() == config.logit_bias_init
         assert 0.5 < state["qformer.queries"].std() < 1.5
@@ -404,9 +398,7 @@ def test_remote_code_loads_with_the_package_absent(tiny_model, tokenizer, tmp_pa
         output = model(texts.input_ids, texts.attention_mask, labels.input_ids, labels.attention_mask)
     torch.save(output.logits, tmp_path / "logits.pt")
     command = [sys.executable, "-P", "-c", REMOTE, str(folder), str(tmp_path / "logits.pt")]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=clean_environment, capture_output=True, text=True, timeout=120
-    )
+    done = subprocess.run(command, cwd=tmp_path, env=clean_environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
 
 
@@ -435,9 +427,7 @@ def test_the_papers_preset_takes_a_step_at_full_size(capsys):
     losses = []
     for _ in range(2):
         torch.manual_seed(1)  # the same dropout, so that the two losses can be compared
-        output = model(
-            input_ids=TEXTS, attention_mask=TEXTS.ne(0), label_input_ids=LABELS, targets=torch.eye(2, 3)
-        )
+        output = model(input_ids=TEXTS, attention_mask=TEXTS.ne(0), label_input_ids=LABELS, targets=torch.eye(2, 3))
         losses.append(output.loss.item())
         optimizer.zero_grad()
         output.loss.backward()

@@ -115,9 +115,7 @@ def test_arguments_at_construction_and_per_call(checkpoint):
         threshold=0.0, top_k=2, label_template="feeling of {}", dimensions="valence", batch_size=3,
     )  # fmt: skip
     result = classify(TEXTS[0])
-    assert (
-        len(result["labels"]) == 2 and len(result["predicted"]) == 3 and list(result["dimensions"]) == ["valence"]
-    )
+    assert len(result["labels"]) == 2 and len(result["predicted"]) == 3 and list(result["dimensions"]) == ["valence"]
     assert isinstance(classify(TEXTS), list)
     changed = classify(TEXTS[0], labels=["relief", "joy", "love"], multi_label=False, threshold="auto", top_k=3)
     assert sorted(changed["labels"]) == ["joy", "love", "relief"] and sum(changed["scores"]) == pytest.approx(1)
@@ -217,9 +215,7 @@ def test_blank_texts_are_neutral(classify):
                 result = classify(text, labels=LABELS, multi_label=multi_label, threshold=threshold)
                 assert result["predicted"] == ["neutral"]
         own = classify(["joy", text], labels=["joy", "neutral"])[1]
-        assert (
-            own["labels"] == ["neutral", "joy"] and own["scores"] == [1.0, 0.0] and own["predicted"] == ["neutral"]
-        )
+        assert own["labels"] == ["neutral", "joy"] and own["scores"] == [1.0, 0.0] and own["predicted"] == ["neutral"]
         assert classify(text, labels=["Joy", "Neutral"])["predicted"] == ["Neutral"]
         assert classify(text, labels=LABELS, threshold=None)["predicted"] == []
         assert classify(text, dimensions=True)["dimensions"] == {"valence": 5.0, "arousal": 5.0, "dominance": 5.0}
@@ -238,9 +234,7 @@ def test_top_k_cuts_labels_and_scores_only(classify):
 
 def test_thresholds(classify):
     def predicted(threshold, **options):
-        return classify(TEXTS[0], labels=LABELS, threshold=threshold, **({"multi_label": True} | options))[
-            "predicted"
-        ]
+        return classify(TEXTS[0], labels=LABELS, threshold=threshold, **({"multi_label": True} | options))["predicted"]
 
     result = classify(TEXTS[0], labels=LABELS, multi_label=True)
     scores = dict(zip(result["labels"], result["scores"], strict=True))
@@ -350,9 +344,7 @@ def same_weights_elsewhere(model):
 CHANGES = {
     "optimizer step": optimizer_step,
     "load_state_dict": foreign_weights,
-    "no_grad edit": lambda model: torch.nn.init.ones_(
-        model.label_encoder.encoder.layer[0].attention.self.query.bias
-    ),
+    "no_grad edit": lambda model: torch.nn.init.ones_(model.label_encoder.encoder.layer[0].attention.self.query.bias),
     ".data edit": lambda model: model.label_projection.weight.data.add_(0.1),
     ".data edit of one value": lambda model: model.label_projection.weight.data[3, 5].add_(0.5),
     ".data edit of a row": lambda model: model.label_encoder.embeddings.word_embeddings.weight.data[7].add_(0.5),
@@ -418,9 +410,7 @@ def test_threads_share_one_pipeline(counted):
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(100)))
-    assert (
-        len(calls) <= 101 + 100 // 60 * 2
-    )  # each rare set once, the common ones only when they had been pushed out
+    assert len(calls) <= 101 + 100 // 60 * 2  # each rare set once, the common ones only when they had been pushed out
 
 
 def test_copies_and_pickles_work(classify):
@@ -624,9 +614,7 @@ def test_a_saved_pipeline_loads_with_and_without_the_package(classify, tmp_path,
             assert str(tmp_path).encode() not in content and b"/checkpoint" not in content, name
             assert emodistill.DEFAULT_CHECKPOINT.encode() not in content, name
     command = [sys.executable, "-P", "-c", REMOTE, str(folder), json.dumps(TEXTS), json.dumps(LABELS)]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=clean_environment, capture_output=True, text=True, timeout=200
-    )
+    done = subprocess.run(command, cwd=tmp_path, env=clean_environment, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     remote = json.loads(done.stdout.splitlines()[-1])
     assert all(close(one, other, 1e-5) for one, other in zip(remote, expected, strict=True))

@@ -1,7 +1,8 @@
 """Arguments of training: three dataclasses, filled from a YAML file, from flags, or from both."""
 
 import os
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from typing import get_type_hints
 
 __all__ = ["DataArguments", "ModelArguments", "RunArguments", "parse_arguments"]
 
@@ -20,7 +21,7 @@ class ModelArguments:
     pooling: str = _option("both", "qformer, mean, or both.")
     num_queries: int = _option(8, "Learned queries of the Q-Former.")
     num_qformer_layers: int = _option(1, "Layers of the Q-Former.")
-    num_qformer_heads: int = _option(6, "Attention heads of a Q-Former layer.")
+    num_qformer_heads: int | None = _option(None, "Attention heads of a Q-Former layer; one for 64 dimensions.")
     projection_dim: int = _option(384, "Dimension of the shared space.")
     freeze_label_encoder: bool = _option(False, "Keep the label encoder as pretrained; its output is then cached.")
     tie_word_embeddings: bool = _option(False, "Share one word-embedding matrix between the towers.")
@@ -138,7 +139,7 @@ def _read_yaml(path):
             raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise ValueError(f"{path} must hold `name: value` lines")
-    known = {entry.name: entry.type for group in GROUPS for entry in fields(group)}
+    known = {name: kind for group in GROUPS for name, kind in get_type_hints(group).items()}
     for name, value in values.items():
         if name not in known:
             raise ValueError(f"{path} names {name!r}, which is no argument of training (see emodistill train --help)")

@@ -1,0 +1,267 @@
+"""The training command as a user runs it: real `accelerate launch`, real signals, one process and two."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoTokenizer, pipeline
+
+from emodistill import EmoDistillModel, cli
+from emodistill.train_accelerate import Trainer, main
+from emodistill.training.arguments import parse_arguments
+from emodistill.training.states import last_state
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = str(ROOT / "configs" / "tiny.yaml")
+FEELINGS = {
+    "joy": ("i laughed so", "my birthday was sunny", "happy happy day"),
+    "anger": ("he was late and so angry", "the dog was angry", "rage rage"),
+    "sadness": ("she cried all day", "my cat lost the train", "so sad in the rain"),
+    "calm": ("the sun and the sun", "a calm day", "it was calm"),
+}
+
+
+@pytest.fixture(scope="session")
+def rows_file(tmp_path_factory):
+    """240 made-up rows in the format that `emodistill annotate` writes."""
+    chooser = random.Random(3)
+    path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
+    with open(path, "w", encoding="utf-8") as file:
+        for number in range(240):
+            label = chooser.choice(sorted(FEELINGS))
+            text = f"{chooser.choice(FEELINGS[label])} {'abc'[number % 3]} {number}"
+            labels = [label, *chooser.sample(["delight", "fear", "relief"], k=number % 3)]
+            row = {"id": str(number), "source": "made up", "text": text, "labels": labels, "status": "ok"}
+            file.write(json.dumps(row) + "\n")
+        file.write(json.dumps({"id": "x", "text": "refused", "labels": [], "status": "refused"}) + "\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def lexicon_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("lexicon") / "lexicon.tsv"
+    rows = [
+        "descriptor\tvalence\tarousal\tdominance\timplies",
+        "joy\t8.5\t7.0\t6.5\thappy, delight",
+        "anger\t2.0\t7.5\t6.0\trage",
+        "sadness\t2.0\t3.0\t3.0\tsad",
+        "calm\t7.0\t1.5\t6.0\t",
+    ]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def arguments(encoder_folder, rows_file, lexicon_file, tmp_path):
+    def build(*extra, output="run", lexicon=True):
+        flags = ["--text_encoder", str(encoder_folder), "--data", str(rows_file)]
+        flags += ["--lexicon", str(lexicon_file)] if lexicon else []
+        return [TINY, *flags, "--output_dir", str(tmp_path / output), *extra]
+
+    return build
+
+
+def digest(folder):
+    """SHA-256 of the final weights."""
+    return hashlib.sha256((Path(folder) / "final" / "model.safetensors").read_bytes()).hexdigest()
+
+
+def test_a_run_leaves_a_checkpoint_that_the_pipeline_loads(arguments, tmp_path, capsys):
+    assert cli.main(["train", *arguments("--epochs", "2")]) == 0
+    final = tmp_path / "run" / "final"
+    classify = pipeline("zero-shot-emotion", model=str(final), labels=["joy", "anger", "calm"])
+    result = classify("rage rage", multi_label=True, dimensions=True)
+    assert result["labels"] and set(result["dimensions"]) == {"valence", "arousal", "dominance"}
+    assert json.loads((final / "config.json").read_text())["dtype"] == "float16"
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert len(metrics["history"]) == 2 and metrics["history"][0]["selection"] > 0
+    assert "finished" in capsys.readouterr().out
+
+
+def test_training_learns_the_made_up_feelings(arguments, tmp_path):
+    main(arguments("--epochs", "6"))
+    classify = pipeline("zero-shot-emotion", model=str(tmp_path / "run" / "final"), labels=sorted(FEELINGS))
+    texts = [(f"{text} b 77", label) for label, texts in FEELINGS.items() for text in texts]
+    right = sum(classify(text)["labels"][0] == label for text, label in texts)
+    assert right >= 10, f"{right} of {len(texts)}"
+
+
+def test_the_dimension_head_learns_the_lexicons_ratings(arguments, tmp_path):
+    main(arguments("--epochs", "6"))
+    classify = pipeline("zero-shot-emotion", model=str(tmp_path / "run" / "final"))
+    values = [classify(text, dimensions=True)["dimensions"] for text in ("happy happy day", "rage rage", "a calm day")]
+    assert values[0]["valence"] > values[1]["valence"]
+    assert values[1]["arousal"] > values[2]["arousal"]
+
+
+def test_without_a_lexicon_there_are_no_built_in_dimensions(arguments, tmp_path):
+    main(arguments("--epochs", "1", lexicon=False))
+    model = EmoDistillModel.from_pretrained(tmp_path / "run" / "final")
+    assert model.config.dimension_names == [] and model.dimension_head is None
+    classify = pipeline("zero-shot-emotion", model=str(tmp_path / "run" / "final"))
+    with pytest.raises(ValueError, match="none in this checkpoint"):
+        classify("a day", dimensions="valence")
+
+
+@pytest.mark.parametrize("pooling", ["mean", "qformer"])
+def test_a_frozen_label_encoder_stays_as_pretrained(arguments, tmp_path, encoder_folder, pooling):
+    main(arguments("--epochs", "1", "--freeze_label_encoder", "--pooling", pooling, "--export_dtype", "float32"))
+    trained = EmoDistillModel.from_pretrained(tmp_path / "run" / "final")
+    start = EmoDistillModel.from_encoders(str(encoder_folder))
+    for name, parameter in start.label_encoder.named_parameters():
+        assert torch.equal(parameter, trained.label_encoder.get_parameter(name)), name
+    moved = [not torch.equal(a, b) for a, b in zip(start.text_encoder.parameters(), trained.text_encoder.parameters(), strict=False)]
+    assert any(moved)
+
+
+def test_init_goes_on_from_a_trained_checkpoint(arguments, tmp_path, rows_file):
+    main(arguments("--epochs", "1"))
+    first = tmp_path / "run" / "final"
+    more = [TINY, "--init", str(first), "--data", str(rows_file), "--output_dir", str(tmp_path / "more")]
+    assert main([*more, "--epochs", "1"]) == 0
+    before, after = (EmoDistillModel.from_pretrained(folder) for folder in (first, tmp_path / "more" / "final"))
+    assert not torch.equal(before.text_projection.weight, after.text_projection.weight)
+    assert after.config.dimension_names == before.config.dimension_names
+
+
+def test_keep_trained_mixes_with_the_start(arguments, tmp_path, encoder_folder):
+    main(arguments("--epochs", "1", "--keep_trained", "0.0", "--export_dtype", "float32"))
+    mixed = EmoDistillModel.from_pretrained(tmp_path / "run" / "final")
+    start = EmoDistillModel.from_encoders(str(encoder_folder))
+    for name, parameter in start.text_encoder.named_parameters():
+        assert torch.allclose(parameter, mixed.text_encoder.get_parameter(name)), name
+
+
+def test_the_bias_starts_at_the_logit_of_the_measured_positive_rate(arguments):
+    trainer = Trainer(*parse_arguments(arguments("--implied_weight", "0")))
+    positives = pairs = 0
+    trainer.sampler.set_epoch(0)
+    for _, batch in zip(range(20), trainer.loader, strict=False):
+        positives += batch["targets"].sum().item()
+        pairs += len(batch["targets"]) * len(batch["label_ids"])
+    rate = positives / pairs
+    assert trainer.network.logit_bias.item() == pytest.approx(torch.logit(torch.tensor(rate)).item(), abs=1e-4)
+
+
+def test_weights_do_not_depend_on_saved_states(arguments, tmp_path):
+    main(arguments("--epochs", "1", "--save_steps", "7", output="often"))
+    main(arguments("--epochs", "1", "--save_steps", "1000", output="seldom"))
+    assert digest(tmp_path / "often") == digest(tmp_path / "seldom")
+
+
+def test_an_unfinished_state_is_ignored(tmp_path):
+    (tmp_path / "states" / "step-00000010").mkdir(parents=True)
+    (tmp_path / "states" / "unfinished").mkdir()
+    assert last_state(tmp_path).endswith("step-00000010")
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--mixed_precision", "fp16"], "fp16 needs an accelerator"),
+        (["--epochs", "0"], "epochs must be at least 1"),
+        (["--data", "no/such/data.jsonl"], "no/such/data.jsonl"),
+        (["--pooling", "max"], "pooling must be one of"),
+        (["--labels_from", "both"], "needs closed_config"),
+        (["--sources", "nowhere"], "no training text has a source"),
+    ],
+)
+def test_mistakes_are_one_sentence(arguments, extra, message, capsys):
+    assert cli.main(["train", *arguments(*extra)]) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert message in error[-1] and "Traceback" not in "\n".join(error)
+
+
+def test_another_run_in_the_folder_is_not_overwritten(arguments, tmp_path, capsys):
+    assert cli.main(["train", *arguments("--epochs", "1")]) == 0
+    before = digest(tmp_path / "run")
+    assert cli.main(["train", *arguments("--epochs", "1", "--seed", "5")]) == 2
+    assert "other settings (seed)" in capsys.readouterr().err
+    assert digest(tmp_path / "run") == before
+    assert cli.main(["train", *arguments("--epochs", "1", "--seed", "5", "--overwrite")]) == 0
+    assert digest(tmp_path / "run") != before
+
+
+def test_a_configuration_file_names_its_mistakes(tmp_path):
+    path = tmp_path / "run.yaml"
+    for content, message in (
+        ("text_encoder: x\nepoch: 3\n", "names 'epoch'"),
+        ("text_encoder: x\nepochs: three\n", "epochs must be int"),
+        ("text_encoder: [x\n", "is not YAML"),
+        ("epochs: 3\n", "give text_encoder"),
+    ):
+        path.write_text(content, encoding="utf-8")
+        with pytest.raises(ValueError, match=message):
+            parse_arguments([str(path)])
+
+
+def test_flags_win_over_the_file():
+    _, _, run = parse_arguments([TINY, "--text_encoder", "x", "--epochs", "9", "--text_lr", "1e-5"])
+    assert (run.epochs, run.text_lr, run.batch_size) == (9, 1e-5, 4)
+
+
+@pytest.mark.parametrize("name", ["minilm", "paper-bert-base"])
+def test_shipped_configurations_parse(name):
+    parse_arguments([str(ROOT / "configs" / f"{name}.yaml")])
+
+
+def launch(arguments, processes):
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(processes)]
+    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    command += ["--main_process_port", "0"] if processes > 1 else []
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    return subprocess.Popen(
+        [*command, str(ROOT / "train_accelerate.py"), *arguments],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output[-3000:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_run_that_is_stopped_and_killed_ends_with_the_same_weights(arguments, tmp_path, processes):
+    settings = ("--epochs", "6", "--export_dtype", "float32", "--save_steps", "10")
+    finish(launch(arguments(*settings, output="whole"), processes))
+    chooser = random.Random(processes)
+    seen = 0
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+        process = launch(arguments(*settings, output="broken"), processes)
+        wait_for_step(process, tmp_path / "broken", seen + chooser.randint(5, 30))
+        os.killpg(process.pid, number)
+        process.communicate(timeout=120)
+        assert process.returncode != 0, f"the run had ended before signal {number}"
+        seen = step_of(last_state(tmp_path / "broken"))
+        assert not (tmp_path / "broken" / "final").exists()
+    finish(launch(arguments(*settings, output="broken"), processes))
+    assert digest(tmp_path / "broken") == digest(tmp_path / "whole")
+
+
+def step_of(state):
+    return int(state.rsplit("-", 1)[1]) if state else 0
+
+
+def wait_for_step(process, folder, step):
+    """Until a state of at least this step is there, and a random moment longer."""
+    deadline = time.time() + 200
+    while step_of(last_state(folder)) < step:
+        assert process.poll() is None, process.communicate()[0][-3000:]
+        assert time.time() < deadline, "no state was saved in time"
+        time.sleep(0.01)
+    time.sleep(random.Random(step).uniform(0.0, 0.1))
+
+
+def test_the_tokenizer_is_part_of_the_checkpoint(arguments, tmp_path):
+    main(arguments("--epochs", "1"))
+    assert AutoTokenizer.from_pretrained(tmp_path / "run" / "final")("joy")["input_ids"]
