@@ -298,6 +298,10 @@ class Trainer:
         return 0
 
     def _step(self, batch):
+        # Dropout depends on the step alone: creating a data loader's iterator, as resuming does, draws random numbers.
+        number = self.progress.epoch * len(self.loader) + self.progress.batch
+        processes, rank = self.accelerator.num_processes, self.accelerator.process_index
+        torch.manual_seed(self.args.seed + 7919 * (number * processes + rank))
         with self.accelerator.accumulate(self.model):
             ids = batch["label_ids"].cpu()
             if self.cached_states is not None:
@@ -428,6 +432,18 @@ def _cache_label_states(network, vocabulary, batch_size=256):
     return torch.cat(parts)
 
 
+def _quiet_libraries():
+    """Leave the screen to the one bar and the few lines that tell how training goes."""
+    import logging
+
+    import datasets
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    logging.getLogger("accelerate").setLevel(logging.ERROR)  # a notice about tied weights at every saved state
+
+
 def _check_precision(args):
     if args.mixed_precision == "fp16" and (args.cpu or not torch.cuda.is_available()):
         raise ValueError("mixed_precision fp16 needs an accelerator; on a CPU choose bf16 or no")
@@ -473,6 +489,7 @@ def main(argv=None):
     """
     groups = parse_arguments(list(sys.argv[1:] if argv is None else argv))
     _check_precision(groups[2])
+    _quiet_libraries()
     _claim_output(groups)
     return Trainer(*groups).run()
 
