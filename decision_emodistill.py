@@ -179,27 +179,27 @@ def dimension_scores(text_embeds, high_embeds, low_embeds):
     return text_embeds.float() @ axis
 
 
-def select_labels(labels, scores, thresholds):
+def select_labels(scores, thresholds):
     """
-    Labels that reach their threshold, best first.
+    Which labels reach their threshold.
 
     Args:
-        labels (`list[str]`): The labels.
-        scores (`list[float]`): Their scores.
-        thresholds (`list[float]`): Their thresholds.
+        scores (`torch.Tensor` of shape `(batch, labels)`): The labels' scores.
+        thresholds (`list[float]` or `torch.Tensor` of shape `(labels,)`): Their thresholds.
 
     Returns:
-        `list[str]`: empty if none reaches it: there is no fallback to the best label.
+        `torch.BoolTensor` of shape `(batch, labels)`: a row without any is left so: there is no fallback to the
+        best label.
 
     Example:
 
     ```python
+    >>> import torch
     >>> from emodistill.decision_emodistill import select_labels
 
-    >>> select_labels(["joy", "anger", "relief"], [0.6, 0.2, 0.9], [0.5, 0.5, 0.5])
-    ['relief', 'joy']
+    >>> select_labels(torch.tensor([[0.6, 0.2], [0.1, 0.3]]), [0.5, 0.5]).tolist()
+    [[True, False], [False, False]]
 
     ```
     """
-    passed = [(score, label) for label, score, least in zip(labels, scores, thresholds, strict=True) if score >= least]
-    return [label for _, label in sorted(passed, key=lambda pair: -pair[0])]
+    return scores >= torch.as_tensor(thresholds, dtype=torch.float64, device=scores.device)
