@@ -1,4 +1,6 @@
-"""Print speed and size figures (import time: scripts/import_time.py): ratios of two arms timed in turn within one run, and parameter counts.
+"""Print speed and size figures: ratios of two arms timed in turn within one run, and parameter counts.
+
+The time an import takes is told by scripts/import_time.py.
 
     python scripts/speed.py                       # the default checkpoint
     python scripts/speed.py --model FOLDER --threads 2 --repeats 15
@@ -31,7 +33,7 @@ def made_up_texts(number, seed=0):
     ]
 
 
-def in_turn(first, second, repeats):
+def in_turn(first, second, repeats, clock=time.perf_counter):
     """Median seconds of two functions called in turn, and the median of the ratios of neighbouring calls.
 
     Neighbours share whatever else the machine is doing, so their ratio is steadier than that of two totals.
@@ -42,21 +44,21 @@ def in_turn(first, second, repeats):
         order = (first, second) if number % 2 == 0 else (second, first)
         seconds = []
         for function in order:
-            start = time.perf_counter()
+            start = clock()
             function()
-            seconds.append(time.perf_counter() - start)
+            seconds.append(clock() - start)
         pairs.append(tuple(seconds if number % 2 == 0 else reversed(seconds)))
     medians = [statistics.median(column) for column in zip(*pairs, strict=True)]
     return *medians, statistics.median(one / other for one, other in pairs)
 
 
-def labels_cost(classify, number, repeats):
+def labels_cost(classify, number, timing):
     """(a) Seconds a text with 1,000 cached labels against 5."""
     texts = made_up_texts(number, seed=1)
     many = [f"feeling {number}" for number in range(LABELS)]
     few = many[:5]
     arms = [lambda labels=labels: classify(texts, labels=labels, top_k=5) for labels in (many, few)]
-    slow, fast, ratio = in_turn(*arms, repeats)
+    slow, fast, ratio = in_turn(*arms, **timing)
     print(
         f"(a) {LABELS} cached labels: {1e3 * slow / len(texts):.3f} ms a text; 5 labels: "
         f"{1e3 * fast / len(texts):.3f} ms; ratio {ratio:.3f} (target at most 1.05)"
@@ -78,7 +80,7 @@ def sorted_batches(classify, texts, batch_size):
     return batches
 
 
-def throughput(classify, number, repeats):
+def throughput(classify, number, timing):
     """(b) Texts a second of the pipeline, from strings to dictionaries, against the text tower alone."""
     import torch
 
@@ -96,7 +98,7 @@ def throughput(classify, number, repeats):
         def whole(batch_size=batch_size):
             classify(texts, labels=labels, batch_size=batch_size)
 
-        seconds, alone, ratio = in_turn(whole, tower, repeats)
+        seconds, alone, ratio = in_turn(whole, tower, **timing)
         print(
             f"    batch size {batch_size}: pipeline {len(texts) / seconds:.0f} texts/s, "
             f"text tower {len(texts) / alone:.0f} texts/s, ratio {1 / ratio:.3f}"
@@ -108,7 +110,7 @@ def throughput(classify, number, repeats):
     )
 
 
-def training_step(model, repeats):
+def training_step(model, timing):
     """(c) A training step with a frozen, cached label tower against the text tower's own forward and backward."""
     import torch
 
@@ -135,7 +137,7 @@ def training_step(model, repeats):
         model.get_text_features(input_ids, mask).sum().backward()
         model.zero_grad()
 
-    whole, alone, ratio = in_turn(step, tower, repeats)
+    whole, alone, ratio = in_turn(step, tower, **timing)
     print(
         f"(c) forward and backward of a training step ({STEP_TEXTS} texts of {STEP_LENGTH} tokens, {STEP_LABELS} "
         f"labels): {whole:.3f} s; text tower alone: {alone:.3f} s; ratio {ratio:.3f} (target at most 1.15)"
@@ -189,6 +191,12 @@ def main(argv=None):
     parser.add_argument("--threads", type=int, help="threads of torch; its own choice by default")
     parser.add_argument("--texts", type=int, default=1024, help="made-up texts that each arm scores")
     parser.add_argument("--repeats", type=int, default=9, help="turns of each pair of arms")
+    parser.add_argument(
+        "--clock",
+        choices=("wall", "cpu"),
+        default="wall",
+        help="time that passes, or processor time of this process: steadier on a busy machine, for one thread",
+    )
     parser.add_argument("--parts", default="abcd", help="which of the figures a to d")
     args = parser.parse_args(argv)
     import torch
@@ -202,15 +210,16 @@ def main(argv=None):
         torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     classify = pipeline(emodistill.TASK, model=args.model, device="cpu")
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, fp32, CPU")
+    clock = time.perf_counter if args.clock == "wall" else time.process_time
+    timing = {"repeats": args.repeats, "clock": clock}
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, fp32, CPU, {args.clock} time")
     if "a" in args.parts:
-        labels_cost(classify, args.texts, args.repeats)
+        labels_cost(classify, args.texts, timing)
     if "b" in args.parts:
-        throughput(classify, args.texts, args.repeats)
+        throughput(classify, args.texts, timing)
     if "c" in args.parts:
-        training_step(
-            emodistill.EmoDistillModel.from_pretrained(args.model or emodistill.DEFAULT_CHECKPOINT), args.repeats
-        )
+        folder = args.model or emodistill.DEFAULT_CHECKPOINT
+        training_step(emodistill.EmoDistillModel.from_pretrained(folder), timing)
     if "d" in args.parts:
         ours = sizes("this checkpoint", classify.model)
         papers = sizes("the paper's BERT-base system", paper_model())
