@@ -5,6 +5,7 @@ an exit status. It is imported only when it is called, so each command needs no 
 """
 
 import importlib
+import os
 import sys
 
 # command: (module, function, one line for --help)
@@ -67,6 +68,9 @@ def main(argv=None):
         hint = f"; it comes with: pip install 'emodistill[{extra}]'" if extra else ""
         print(f"emodistill {name}: {error}{hint}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader, `head` for instance, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has nowhere to go
+        return 141
     except (ValueError, OSError, ImportError) as error:  # a user's mistake: one sentence, no traceback
         print(f"emodistill {name}: {error}", file=sys.stderr)
         return 2

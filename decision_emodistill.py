@@ -99,6 +99,20 @@ def multi_label_scores(similarities, label_embeds, background, constants):
 
     Returns:
         `torch.Tensor` of shape `(batch, labels)`, between 0 and 1. A label's score depends on no other label.
+
+    Example:
+
+    ```python
+    >>> import torch
+    >>> from emodistill.decision_emodistill import DecisionConstants, multi_label_scores
+
+    >>> label = torch.tensor([[1.0, 0.0]])
+    >>> background = torch.tensor([0.1, 0.0]), torch.eye(2) * 0.04
+    >>> constants = DecisionConstants(multi_label_cut=2.0, multi_label_slope=1.0)
+    >>> multi_label_scores(torch.tensor([[0.5]]), label, background, constants)  # 2 deviations up: at the cut
+    tensor([[0.5000]])
+
+    ```
     """
     standardised = standardise(similarities, label_embeds, background)
     return torch.sigmoid(constants.multi_label_slope * (standardised - constants.multi_label_cut))
@@ -116,6 +130,18 @@ def single_label_scores(similarities, label_embeds, background, constants):
 
     Returns:
         `torch.Tensor` of shape `(batch, labels)`; rows add up to 1.
+
+    Example:
+
+    ```python
+    >>> import torch
+    >>> from emodistill.decision_emodistill import DecisionConstants, single_label_scores
+
+    >>> constants = DecisionConstants(single_label_temperature=0.1)
+    >>> single_label_scores(torch.tensor([[0.5, 0.4]]), torch.eye(2), None, constants)
+    tensor([[0.7311, 0.2689]])
+
+    ```
     """
     scores = similarities.float()
     if background is not None and (constants.single_label_centering or constants.single_label_scaling):
@@ -137,22 +163,43 @@ def dimension_scores(text_embeds, high_embeds, low_embeds):
 
     Returns:
         `torch.Tensor` of shape `(batch,)`: between -2 and 2; positive is nearer to the upper pole.
+
+    Example:
+
+    ```python
+    >>> import torch
+    >>> from emodistill.decision_emodistill import dimension_scores
+
+    >>> dimension_scores(torch.tensor([[0.6, 0.8]]), torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]))
+    tensor([-0.2000])
+
+    ```
     """
     axis = high_embeds.float().mean(dim=0) - low_embeds.float().mean(dim=0)
     return text_embeds.float() @ axis
 
 
-def select_labels(labels, scores, thresholds):
+def select_labels(scores, thresholds):
     """
-    Labels that reach their threshold, best first.
+    Which labels reach their threshold.
 
     Args:
-        labels (`list[str]`): The labels.
-        scores (`list[float]`): Their scores.
-        thresholds (`list[float]`): Their thresholds.
+        scores (`torch.Tensor` of shape `(batch, labels)`): The labels' scores.
+        thresholds (`list[float]` or `torch.Tensor` of shape `(labels,)`): Their thresholds.
 
     Returns:
-        `list[str]`: empty if none reaches it: there is no fallback to the best label.
+        `torch.BoolTensor` of shape `(batch, labels)`: a row without any is left so: there is no fallback to the
+        best label.
+
+    Example:
+
+    ```python
+    >>> import torch
+    >>> from emodistill.decision_emodistill import select_labels
+
+    >>> select_labels(torch.tensor([[0.6, 0.2], [0.1, 0.3]]), [0.5, 0.5]).tolist()
+    [[True, False], [False, False]]
+
+    ```
     """
-    passed = [(score, label) for label, score, least in zip(labels, scores, thresholds, strict=True) if score >= least]
-    return [label for _, label in sorted(passed, key=lambda pair: -pair[0])]
+    return scores >= torch.as_tensor(thresholds, dtype=torch.float64, device=scores.device)

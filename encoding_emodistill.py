@@ -94,7 +94,20 @@ def encode_labels(model, tokenizer, wordings, batch_size=256):
         batch_size (`int`, *optional*, defaults to 256): Wordings in a batch.
 
     Returns:
-        `torch.Tensor` of shape `(labels, d)`: L2-normalised, fp32.
+        `torch.Tensor` of shape `(labels, d)`: L2-normalised, fp32, on the model's device.
+
+    Example:
+
+    ```python
+    >>> from transformers import AutoTokenizer
+    >>> from emodistill import DEFAULT_CHECKPOINT, EmoDistillModel
+    >>> from emodistill.encoding_emodistill import encode_labels
+
+    >>> model = EmoDistillModel.from_pretrained(DEFAULT_CHECKPOINT)
+    >>> encode_labels(model, AutoTokenizer.from_pretrained(DEFAULT_CHECKPOINT), ["relief", ["joy", "delight"]]).shape
+    torch.Size([2, 384])
+
+    ```
     """
     groups = [[group] if isinstance(group, str) else list(group) for group in wordings]
     flat = [wording for group in groups for wording in group]

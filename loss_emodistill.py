@@ -95,6 +95,18 @@ def gather_labels(label_ids, label_embeds):
     Returns:
         `tuple(torch.LongTensor, torch.Tensor)`: ids of shape `(all_labels,)` in ascending order and embeddings of
         shape `(all_labels, d)`.
+
+    Example:
+
+    ```python
+    >>> import torch
+    >>> from emodistill.loss_emodistill import gather_labels
+
+    >>> ids, embeds = gather_labels(torch.tensor([7, 2]), torch.tensor([[0.7, 0.0], [0.2, 0.0]]))
+    >>> ids.tolist(), embeds.shape
+    ([2, 7], torch.Size([2, 2]))
+
+    ```
     """
     if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
         size = torch.tensor([len(label_ids)], device=label_ids.device)

@@ -8,6 +8,7 @@ import types
 from collections import OrderedDict
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from transformers import Pipeline
 
@@ -430,24 +431,26 @@ def _blank_scores(names, multi_label):
 
 
 def _add_labels(results, scores, names, thresholds, multi_label, top_k, blank):
-    """Fill in `labels`, `scores` and `predicted`, sorting all texts at once."""
+    """Fill in `labels`, `scores` and `predicted`, of all texts at once: a thousand labels must cost little."""
+    if thresholds is None:  # "auto"; in single-label mode the best label needs no certain score
+        thresholds = [0.5 if multi_label else 0.0] * len(names)
     ordered = scores.sort(dim=1, descending=True, stable=True)
+    order, keep = ordered.indices.numpy(), min(top_k or len(names), len(names))
+    all_names = np.array(names, dtype=object)
+    best, values = all_names[order[:, :keep]].tolist(), ordered.values[:, :keep].numpy().tolist()
+    if thresholds:
+        chosen = select_labels(scores, thresholds).gather(1, ordered.indices).numpy()
+        if not multi_label:
+            chosen[:, 1:] = False
     neutral = _neutral(names)
-    keep = min(top_k or len(names), len(names))
-    best, values = ordered.indices[:, :keep].tolist(), ordered.values[:, :keep].tolist()
     for index, result in enumerate(results):
-        result["labels"] = [names[position] for position in best[index]]
-        result["scores"] = values[index]
-        if thresholds == []:
+        result["labels"], result["scores"] = best[index], values[index]
+        if not thresholds:  # scores only
             result["predicted"] = []
         elif index in blank:
             result["predicted"] = [neutral]
-        elif thresholds is None and not multi_label:
-            result["predicted"] = result["labels"][:1]
         else:
-            cuts = thresholds or [0.5] * len(names)
-            passed = select_labels(names, scores[index].tolist(), cuts)
-            passed = passed if multi_label else [label for label in passed if label == names[best[index][0]]]
+            passed = all_names[order[index][chosen[index]]].tolist()
             result["predicted"] = passed if passed or neutral in names else [neutral]
 
 

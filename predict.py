@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 
 __all__ = ["main"]
@@ -40,6 +41,23 @@ def _threshold(value):
         return float(value)
     except ValueError:
         raise ValueError(f'--threshold must be "auto", "none" or a number between 0 and 1, not {value!r}') from None
+
+
+def _device(value):
+    import torch
+
+    try:
+        torch.zeros(1, device=value)
+    except (AssertionError, RuntimeError):  # torch's own words name neither the argument nor a way out
+        raise ValueError(f"--device {value} is not available on this machine; cpu always is") from None
+    return value
+
+
+def _model(value):
+    looks_like_a_path = value is not None and (os.path.isabs(value) or value.count("/") > 1 or value.startswith("."))
+    if looks_like_a_path and not os.path.isdir(value):
+        raise ValueError(f"--model {value} is no folder here; give a checkpoint's folder or a Hub id (owner/name)")
+    return value
 
 
 def _dimensions(value):
@@ -92,7 +110,7 @@ def main(argv=None):
     from . import TASK
 
     logging.disable_progress_bar()
-    classify = pipeline(TASK, model=args.model, device=args.device)
+    classify = pipeline(TASK, model=_model(args.model), device=_device(args.device))
     options = {
         "labels": args.labels,
         "multi_label": args.multi_label,

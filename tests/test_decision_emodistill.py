@@ -126,27 +126,25 @@ def test_single_label_by_hand():
     assert raw[0, 0].item() == pytest.approx(1 / (1 + math.exp(-1)), rel=1e-5)
     # Means 0.3 and 0.1, deviations 0.3 and 0.1 (0.2 on average): ((0.5-0.3)/1.5, (0.4-0.1)/0.5) = (0.1333, 0.6)
     background = torch.tensor([0.3, 0.1]), torch.diag(torch.tensor([0.09, 0.01]))
-    constants = DecisionConstants(single_label_centering=1.0, single_label_scaling=1.0, single_label_temperature=0.1)
+    constants = DecisionConstants(
+        single_label_centering=1.0, single_label_scaling=1.0, single_label_temperature=0.1
+    )
     scores = single_label_scores(similarities, torch.eye(2), background, constants)
     assert scores[0, 1].item() == pytest.approx(1 / (1 + math.exp((0.1333333 - 0.6) / 0.1)), rel=1e-4)
 
 
-@given(
-    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=8),
-)
-def test_selection_has_no_fallback_and_is_sorted(pairs):
-    labels = [f"label{index}" for index in range(len(pairs))]
-    scores, thresholds = [score for score, _ in pairs], [least for _, least in pairs]
-    chosen = select_labels(labels, scores, thresholds)
-    assert set(chosen) == {name for name, (score, least) in zip(labels, pairs, strict=True) if score >= least}
-    values = [scores[labels.index(name)] for name in chosen]
-    assert values == sorted(values, reverse=True)
-    assert select_labels(labels, scores, [2.0] * len(labels)) == []
+@given(st.lists(st.tuples(st.floats(0, 1, width=32), st.floats(0, 1)), min_size=1, max_size=8))
+@settings(deadline=None)
+def test_selection_is_by_threshold_alone_without_a_fallback(pairs):
+    scores = torch.tensor([[score for score, _ in pairs]])
+    chosen = select_labels(scores, [least for _, least in pairs])
+    assert chosen.tolist() == [[score >= least for score, least in pairs]]
+    assert not select_labels(scores, [2.0] * len(pairs)).any()
 
 
-def test_selection_refuses_lists_that_do_not_match():
-    with pytest.raises(ValueError):
-        select_labels(["joy"], [0.5, 0.6], [0.5, 0.5])
+def test_selection_refuses_thresholds_that_do_not_match():
+    with pytest.raises(RuntimeError):
+        select_labels(torch.rand(2, 3), [0.5, 0.5])
 
 
 @given(seed=SEEDS)
