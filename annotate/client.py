@@ -99,6 +99,7 @@ class ChatClient:
         self._settings = settings
         self._key = settings.read_key()
         self._client = async_client(settings, self._key)
+        self._create = self._client.chat.completions.with_raw_response.create
         self.gate = gate or Gate()
         self._requests = Rate(settings.requests_per_minute)
         self._tokens = Rate(settings.tokens_per_minute)
@@ -161,7 +162,7 @@ class ChatClient:
 
         started = time.monotonic()
         try:
-            raw = await self._client.chat.completions.with_raw_response.create(**_arguments(body))
+            raw = await self._create(**arguments(body))
         except openai.APIStatusError as error:
             raise self._judge(error, body) from None
         except openai.APITimeoutError as error:
@@ -231,23 +232,13 @@ def _message(error):
     return str(body or error)[:300]
 
 
-_KNOWN = {
-    "model",
-    "messages",
-    "temperature",
-    "top_p",
-    "seed",
-    "max_tokens",
-    "max_completion_tokens",
-    "response_format",
-}
+def arguments(body):
+    """A request's fields as arguments of `create`: in `extra_body`, which is sent as it is.
 
-
-def _arguments(body):
-    """Fields that the `openai` package does not know by name travel in `extra_body`."""
-    extra = {name: value for name, value in body.items() if name not in _KNOWN}
-    known = {name: value for name, value in body.items() if name in _KNOWN}
-    return {**known, "extra_body": extra} if extra else known
+    As named arguments they would be walked through and checked against the package's types: a quarter of the
+    processor time of a request, for nothing.
+    """
+    return {"model": body["model"], "messages": [], "extra_body": body}
 
 
 __all__ = [
@@ -258,6 +249,7 @@ __all__ = [
     "RequestFailed",
     "RequestRefused",
     "Stopped",
+    "arguments",
     "async_client",
     "read_completion",
     "redact",
