@@ -4,7 +4,7 @@ from .estimate import estimate
 from .output import EMPTY
 from .prices import batch_discount, estimate_messages
 from .replies import Outcome
-from .store import RequestRecord, RowRecord, canonical_json, row_key
+from .store import OPEN_STATES, RequestRecord, RowRecord, canonical_json, row_key
 
 
 class Job:
@@ -31,6 +31,8 @@ class Job:
             if text.strip():
                 self.unique.setdefault(self.key(text), (item_id, text.strip()))
         self.rows = store.rows(self.unique)
+        shards = store.shards(OPEN_STATES)
+        self.in_batches = {key for shard in shards for keys in shard["items"]["groups"] for key in keys}
 
     def key(self, text):
         return row_key(self.settings.model, self.settings.sampling, self.task.prompt, text)
@@ -46,8 +48,8 @@ class Job:
         return row.status == "invalid" and row.asks < self.settings.max_asks
 
     def pending(self):
-        """`list[str]`: keys still to be asked, in input order."""
-        keys = [key for key in self.unique if self.is_pending(key)]
+        """`list[str]`: keys still to be asked, in input order; not those whose answer a batch is to bring."""
+        keys = [key for key in self.unique if self.is_pending(key) and key not in self.in_batches]
         return keys if self.settings.limit is None else keys[: self.settings.limit]
 
     def estimate(self):
