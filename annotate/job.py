@@ -3,7 +3,7 @@
 from .estimate import estimate
 from .output import EMPTY
 from .prices import batch_discount, estimate_messages
-from .replies import Outcome
+from .replies import Outcome, looks_like_json, strip_reasoning
 from .store import OPEN_STATES, RequestRecord, RowRecord, canonical_json, row_key
 
 
@@ -126,8 +126,9 @@ class Job:
         if reply.refused:
             return [Outcome("refused", reason=reply.content[:300] or "the content filter")] * len(keys)
         outcomes = self.task.parse(reply.content, texts, structured)
-        if reply.finish_reason == "length" and any(one.status != "ok" for one in outcomes):
-            # Cut off at the token limit: even a list that parses may lack its end.
+        whole = all(one.status == "ok" for one in outcomes) and looks_like_json(strip_reasoning(reply.content))
+        if reply.finish_reason == "length" and not whole:
+            # Cut off at the token limit: JSON that parses has its end, a list in plain text may lack it.
             cut = Outcome(
                 "invalid", reason=f"the answer was cut off at {self.settings.longest} tokens (max_tokens)"
             )
