@@ -125,9 +125,7 @@ class BatchRun:
         for keys in groups:
             line = len(self._line("x" * 48, keys, self.structured)) + 1
             counts = self.job.guess(keys, self.structured)
-            worst = (
-                self.price.cost(counts[0] * 1.2, max(self.settings.longest, counts[1] * 2)) if self.price else 0.0
-            )
+            worst = self.price.cost(counts[0] * 1.2, max(self.settings.longest, counts[1] * 2)) if self.price else 0.0
             if left is not None and cost + worst > left:
                 break
             limit = self.options.max_enqueued_tokens
@@ -300,9 +298,7 @@ class BatchRun:
             self.job.rows.update({row.key: row for row in rows})
         self._release(shard)
         missing = len(groups) - len(answered)
-        self.say(
-            f"collected batch {batch.id}: {len(answered):,} answers" + (f", {missing:,} missing" * bool(missing))
-        )
+        self.say(f"collected batch {batch.id}: {len(answered):,} answers" + (f", {missing:,} missing" * bool(missing)))
 
     def _lines(self, file_id):
         if not file_id:

@@ -82,8 +82,7 @@ def _card(vocabulary, name, licence, runs, language):
         "| `id` | unique within its source |",
         "| `source` | where the text comes from |",
         "| `text` | the text |",
-        "| `labels` | descriptors in lower case, the most salient first; `neutral` alone where nothing is "
-        "expressed |",
+        "| `labels` | descriptors in lower case, the most salient first; `neutral` alone where nothing is expressed |",
         "| `status` | `ok`, `refused` (the model or its filter declined), `invalid` (no usable answer), `error` |",
         "",
         *_table("Sources", ("source", "texts"), vocabulary.sources.items()),
@@ -117,8 +116,7 @@ def _card(vocabulary, name, licence, runs, language):
 def _made(runs):
     if not runs:
         return [
-            "The store of the run was not at hand when this card was written; add the model, the prompt and the "
-            "date."
+            "The store of the run was not at hand when this card was written; add the model, the prompt and the date."
         ]
     lines = [
         "| model | prompt | parameters | requests | tokens in / out | cost | days |",
@@ -132,8 +130,7 @@ def _made(runs):
         batch = " (batch)" if run["batch"] else ""
         tokens = f"{run['prompt_tokens'] or 0:,} / {run['completion_tokens'] or 0:,}"
         lines.append(
-            f"| {run['model']}{batch} | {run['prompt']} | {shown} | {run['requests']:,} | {tokens} | {cost} | "
-            f"{days} |"
+            f"| {run['model']}{batch} | {run['prompt']} | {shown} | {run['requests']:,} | {tokens} | {cost} | {days} |"
         )
     return lines
 

@@ -95,9 +95,7 @@ def compare(rows, prompts, settings, output, *, store=None):
     check_output(output, path)
     chosen = [replace(settings, prompt=name) for name in prompts]
     if settings.labels:  # they are for the closed prompts among them
-        chosen = [
-            one if prepare(replace(one, labels=None)).closed else replace(one, labels=None) for one in chosen
-        ]
+        chosen = [one if prepare(replace(one, labels=None)).closed else replace(one, labels=None) for one in chosen]
     tasks = [DescriptorTask(prepare(one)) for one in chosen]
     if len({task.prompt.id + task.prompt.digest for task in tasks}) < len(tasks):
         raise ValueError("prompts: one is named twice")
@@ -167,13 +165,9 @@ def main(argv):
         model=MODEL,
         limits=LIMITS,
     )
-    parser.add_argument(
-        "--prompts", nargs="+", required=True, metavar="NAME", help="two or more names or .toml files"
-    )
+    parser.add_argument("--prompts", nargs="+", required=True, metavar="NAME", help="two or more names or .toml files")
     parser.add_argument("--labels", metavar="A,B,...", help="the closed list, for a closed prompt")
-    parser.add_argument(
-        "--sample", type=int, default=200, metavar="N", help="texts, drawn at random (default: 200)"
-    )
+    parser.add_argument("--sample", type=int, default=200, metavar="N", help="texts, drawn at random (default: 200)")
     parser.add_argument("--sample-seed", type=int, default=0, metavar="N", help="another seed, another sample")
     parser.add_argument("--output", required=True, metavar="FILE", help="the comparison, as JSON")
     parser.add_argument(

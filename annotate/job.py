@@ -129,8 +129,6 @@ class Job:
         whole = all(one.status == "ok" for one in outcomes) and looks_like_json(strip_reasoning(reply.content))
         if reply.finish_reason == "length" and not whole:
             # Cut off at the token limit: JSON that parses has its end, a list in plain text may lack it.
-            cut = Outcome(
-                "invalid", reason=f"the answer was cut off at {self.settings.longest} tokens (max_tokens)"
-            )
+            cut = Outcome("invalid", reason=f"the answer was cut off at {self.settings.longest} tokens (max_tokens)")
             return [cut] * len(keys)
         return outcomes

@@ -117,9 +117,7 @@ def main(argv):
     parser.add_argument(
         "--min-count", type=int, default=1, metavar="N", help="leave out rarer descriptors (default: 1)"
     )
-    parser.add_argument(
-        "--prompt", default="lexicon", metavar="NAME", help="a prompt for ratings (default: lexicon)"
-    )
+    parser.add_argument("--prompt", default="lexicon", metavar="NAME", help="a prompt for ratings (default: lexicon)")
     parser.add_argument("--descriptors-per-request", type=int, default=20, metavar="N", help="(default: 20)")
     parser.add_argument("--merge-variants", action="store_true", help="rate spelling variants as one descriptor")
     args = parser.parse_args(argv)

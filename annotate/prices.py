@@ -72,9 +72,7 @@ def find_price(model, price_in=None, price_out=None):
     for table in _table()["tables"]:
         entry = table["models"].get(model) or table["models"].get(_SNAPSHOT.sub("", model))
         if entry:
-            return Price(
-                entry["input"], entry["output"], entry.get("cached"), f"{table['date']}, {table['source']}"
-            )
+            return Price(entry["input"], entry["output"], entry.get("cached"), f"{table['date']}, {table['source']}")
     return None
 
 

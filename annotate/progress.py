@@ -26,9 +26,7 @@ class Progress:
     def update(self, items, tokens, cost, note=""):
         """Add finished items; tokens and cost (US dollars, or `None`) are the run's totals."""
         self._done += items
-        facts = (
-            f"{tokens:,} tokens" + (f", ${cost:.2f}" if cost is not None else "") + (f", {note}" if note else "")
-        )
+        facts = f"{tokens:,} tokens" + (f", ${cost:.2f}" if cost is not None else "") + (f", {note}" if note else "")
         if self._bar is not None:
             self._bar.set_postfix_str(facts, refresh=False)
             self._bar.update(items)

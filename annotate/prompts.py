@@ -76,9 +76,7 @@ class Prompt:
         """
         labels = tuple(str(label).strip().lower() for label in labels)
         if not self.closed:
-            raise ValueError(
-                f"labels: the prompt {self.name!r} asks for free descriptors; use the prompt 'closed'"
-            )
+            raise ValueError(f"labels: the prompt {self.name!r} asks for free descriptors; use the prompt 'closed'")
         if not all(labels) or len(set(labels)) < max(2, len(labels)):
             raise ValueError("labels: give two or more different labels, separated by commas")
         return replace(self, labels=labels)
@@ -87,9 +85,7 @@ class Prompt:
 def list_prompts():
     """`list[Prompt]`: the prompts that come with the package, by name."""
     files = resources.files(__package__).joinpath("prompts").iterdir()
-    return [
-        _parse(file.read_text("utf-8"), file.name) for file in sorted(files, key=str) if file.name[-5:] == ".toml"
-    ]
+    return [_parse(file.read_text("utf-8"), file.name) for file in sorted(files, key=str) if file.name[-5:] == ".toml"]
 
 
 def load_prompt(name, task=None):

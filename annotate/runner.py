@@ -94,9 +94,7 @@ class Run:
         self.client = ChatClient(self.settings, self.gate)
         self.writer = GroupWriter(self.job.store, loop)
         restore = self._catch_signals(loop)
-        workers = [
-            asyncio.create_task(self._work(groups)) for _ in range(min(len(groups), self.settings.concurrency))
-        ]
+        workers = [asyncio.create_task(self._work(groups)) for _ in range(min(len(groups), self.settings.concurrency))]
         try:
             await asyncio.gather(*workers)
         finally:
@@ -163,9 +161,7 @@ class Run:
         reserved = self._worst_case(tokens)
         await self.budget.reserve(reserved)
         try:
-            reply = await self.client.ask(
-                body, sum(tokens), lambda fault: self._lost(fault, keys, structured, tokens)
-            )
+            reply = await self.client.ask(body, sum(tokens), lambda fault: self._lost(fault, keys, structured, tokens))
             if reply.refused:
                 reply = replace(reply, content=self.client.redact(reply.content))
             self.failures = 0
@@ -285,9 +281,7 @@ def prepare(settings, task_name="descriptors"):
     """The prompt of a run, its closed list in place."""
     prompt = settings.prompt if isinstance(settings.prompt, Prompt) else load_prompt(settings.prompt, task_name)
     if prompt.task != task_name:
-        raise ValueError(
-            f"prompt: {prompt.name!r} is for the task {prompt.task!r}, and {task_name!r} is needed here"
-        )
+        raise ValueError(f"prompt: {prompt.name!r} is for the task {prompt.task!r}, and {task_name!r} is needed here")
     return prompt.with_labels(settings.labels) if settings.labels else prompt
 
 
@@ -296,9 +290,7 @@ def store_path(output, store=None):
     return Path(store) if store else Path(f"{output}.sqlite")
 
 
-def annotate(
-    source, output, settings, *, store=None, every=False, merge_variants=False, on_estimate=None, **reading
-):
+def annotate(source, output, settings, *, store=None, every=False, merge_variants=False, on_estimate=None, **reading):
     """Ask a teacher for the descriptors of texts and write the data set that training reads.
 
     What an earlier run on the same output has stored is not asked again. Whatever ends the run early (a fault, the

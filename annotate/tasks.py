@@ -145,9 +145,7 @@ class LexiconTask(Task):
 
     def response_format(self, count):
         number = {"type": "number"}
-        answer = _object(
-            number={"type": "integer"}, valence=number, arousal=number, dominance=number, implies=_LABELS
-        )
+        answer = _object(number={"type": "integer"}, valence=number, arousal=number, dominance=number, implies=_LABELS)
         return _response_format("lexicon", _object(answers={"type": "array", "items": answer}))
 
     def parse(self, content, texts, structured):
@@ -169,9 +167,7 @@ class WrittenTask(Task):
 
     def question(self, texts):
         item = json.loads(texts[0])
-        return (
-            f"Write {item['count']} texts. Genre: {item['genre']}. (Block {item['block']}: unlike earlier blocks.)"
-        )
+        return f"Write {item['count']} texts. Genre: {item['genre']}. (Block {item['block']}: unlike earlier blocks.)"
 
     def response_format(self, count):
         one = _object(text={"type": "string"}, labels=_LABELS)

@@ -190,9 +190,7 @@ def _jsonl(path, header, quotes, encoding):
         except json.JSONDecodeError as error:
             raise ValueError(f"{path}, line {number}: not valid JSON ({error.msg})") from None
         if not isinstance(record, dict):
-            raise ValueError(
-                f"{path}, line {number}: a JSON object is expected, with the text as one of its fields"
-            )
+            raise ValueError(f"{path}, line {number}: a JSON object is expected, with the text as one of its fields")
         yield f"{path}, line {number}", record
 
 
@@ -225,9 +223,7 @@ def _hub(name, split, config, local_only):
     try:
         import datasets
     except ImportError:
-        raise ImportError(
-            f"{name!r} is no file, and a Hub data set needs datasets: pip install datasets"
-        ) from None
+        raise ImportError(f"{name!r} is no file, and a Hub data set needs datasets: pip install datasets") from None
     try:
         data = datasets.load_dataset(
             name, config, split=split, download_config=datasets.DownloadConfig(local_files_only=local_only)
@@ -250,9 +246,7 @@ def _objects(source, name="input"):
         if isinstance(record, str):
             record = {"text": record}
         if not isinstance(record, Mapping):
-            raise ValueError(
-                f"{name}, row {number}: a string or a mapping is expected, not {type(record).__name__}"
-            )
+            raise ValueError(f"{name}, row {number}: a string or a mapping is expected, not {type(record).__name__}")
         yield f"{name}, row {number}", record
 
 

@@ -136,9 +136,7 @@ class Vocabulary:
             "most frequent:     " + ", ".join(f"{t} {n:,}" for t, n in list(self.counts.items())[:top]),
         ]
         missing = [label for label, one in self.coverage.items() if not one["exact"]]
-        lines.append(
-            f"GoEmotions labels: {facts['goemotions_covered']} of {len(self.coverage)} occur as they stand"
-        )
+        lines.append(f"GoEmotions labels: {facts['goemotions_covered']} of {len(self.coverage)} occur as they stand")
         if missing:
             inside = [f"{label} ({self.coverage[label]['within']:,} within phrases)" for label in missing]
             lines.append("  not as such:     " + ", ".join(inside))

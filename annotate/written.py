@@ -81,9 +81,7 @@ def main(argv):
     parser.add_argument("--genres-file", metavar="FILE", help="one genre a line")
     parser.add_argument("--count", type=int, default=100, metavar="N", help="texts of each genre (default: 100)")
     parser.add_argument("--texts-per-request", type=int, default=10, metavar="N", help="(default: 10)")
-    parser.add_argument(
-        "--prompt", default="written", metavar="NAME", help="a prompt for writing (default: written)"
-    )
+    parser.add_argument("--prompt", default="written", metavar="NAME", help="a prompt for writing (default: written)")
     parser.add_argument("--output", required=True, metavar="FILE", help="JSON lines, as annotate writes them")
     parser.add_argument(
         "--store", metavar="FILE", help="everything asked and answered (default: the output's .sqlite)"

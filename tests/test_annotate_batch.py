@@ -3,16 +3,16 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
+from multiprocessing import connection
 
 import pytest
+from fake_openai import FakeOpenAI, default_labels
+from test_annotate_kill import fork
+
 from emodistill import cli
 from emodistill.annotate import Settings, Store, annotate
 from emodistill.annotate.batch import BatchOptions, annotate_batch
-from fake_openai import FakeOpenAI, default_labels
-from test_annotate_kill import environment
 
 KEY = "sk-test-0123456789abcdef"
 
@@ -58,9 +58,7 @@ def test_a_batch_from_building_to_collecting(tmp_path):
         assert report.cost == pytest.approx(20 * 350e-6 / 2)  # half the price
         again, _ = run(tmp_path, server, texts(20))
         assert again.asked == 0 and len(server.batches) == 1
-        single = annotate(
-            texts(20), tmp_path / "o.jsonl", Settings(model="gpt-4o", base_url=server.url, quiet=True)
-        )
+        single = annotate(texts(20), tmp_path / "o.jsonl", Settings(model="gpt-4o", base_url=server.url, quiet=True))
         assert single.asked == 0  # one store for both modes
     with Store(tmp_path / "o.jsonl.sqlite") as store:
         assert store.query("SELECT DISTINCT batch FROM requests") == [("batch_1",)]
@@ -195,22 +193,22 @@ def test_a_kill_at_any_stage_asks_nothing_twice(tmp_path, stage, acts):
     """A real process, killed while the server holds its request, which the server then acts on or not."""
     (tmp_path / "t.txt").write_text("\n".join(texts(12)))
     with FakeOpenAI() as server:
-        process = None
+        process, killed = None, []
 
         def kill(event, details):
-            if event != stage or process.poll() is not None:
+            if event != stage or killed:
                 return None
+            killed.append(process.pid)
             os.kill(process.pid, signal.SIGKILL)
-            process.wait()
+            connection.wait([process.sentinel], 10)  # the process is gone before the server acts
             return None if acts else "!500 nobody hears this"
 
         server.batch_script = kill
         argv = ["annotate", "batch", "--input", str(tmp_path / "t.txt"), "--output", str(tmp_path / "o.jsonl")]
         argv += ["--model", "gpt-4o", "--base-url", server.url, "--poll", "0.01", "--backoff", "0.01", "--quiet"]
-        command = [sys.executable, "-m", "emodistill.cli", *argv]
-        process = subprocess.Popen(command, env=environment(), cwd="/")
-        process.wait(60)
-        assert process.returncode == -signal.SIGKILL
+        process = fork(argv[1:])
+        process.join(60)
+        assert process.exitcode == -signal.SIGKILL
         server.batch_script = None
         assert cli.main(argv) == 0
         rows = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
@@ -251,9 +249,7 @@ def test_the_spending_cap_holds_against_the_worst_case(tmp_path):
 
 def test_a_batch_that_fails_ends_the_run_and_its_texts_are_free_again(tmp_path):
     with FakeOpenAI(lambda call, seen: None) as server:
-        server.batch_script = lambda event, details: (
-            "!400 the endpoint is wrong" if event == "POST batches" else None
-        )
+        server.batch_script = lambda event, details: "!400 the endpoint is wrong" if event == "POST batches" else None
         report, _ = run(tmp_path, server, texts(3))
         assert "turned down" in report.stopped and states(tmp_path) == ["failed"]
         server.batch_script = lambda event, details: f"!401 bad {KEY}" if event == "POST files" else None

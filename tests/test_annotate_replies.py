@@ -11,9 +11,7 @@ from emodistill.annotate.tasks import DescriptorTask, LexiconTask
 RICH = load_prompt("rich")
 CLOSED = load_prompt("closed")
 WORD = st.text("abcdefghijklmnopqrstuvwxyzéß-'", min_size=1, max_size=10).filter(lambda w: normalise(w) == w)
-TERM = (
-    st.lists(WORD, min_size=1, max_size=3).map(" ".join).filter(lambda t: normalise(t) == t and t.count("-") < 2)
-)
+TERM = st.lists(WORD, min_size=1, max_size=3).map(" ".join).filter(lambda t: normalise(t) == t and t.count("-") < 2)
 
 
 def labels_of(outcomes):
@@ -109,9 +107,7 @@ def test_a_closed_list_admits_its_labels_only():
     outcome = DescriptorTask(CLOSED).parse('{"labels": ["glee"]}', ["x"], True)[0]
     assert outcome.status == "invalid" and "glee" in outcome.reason
     other = CLOSED.with_labels(["hygge", "saudade"])
-    enum = DescriptorTask(other).response_format(1)["json_schema"]["schema"]["properties"]["labels"]["items"][
-        "enum"
-    ]
+    enum = DescriptorTask(other).response_format(1)["json_schema"]["schema"]["properties"]["labels"]["items"]["enum"]
     assert enum == ["hygge", "saudade"] and "hygge, saudade" in other.rendered() and other.digest != CLOSED.digest
     assert "neutral" not in other.rendered() and "{" not in other.rendered()
 

@@ -146,8 +146,7 @@ def test_a_server_without_structured_outputs_is_asked_in_plain_text(tmp_path, si
         assert 1 <= sum("response_format" in call.body for call in server.log) <= 2
         run(tmp_path, server, ["more"], reply_format="text")
         assert (
-            "response_format" not in server.log[-1].body
-            and "commas" in server.log[-1].body["messages"][0]["content"]
+            "response_format" not in server.log[-1].body and "commas" in server.log[-1].body["messages"][0]["content"]
         )
         report, _ = run(tmp_path, server, ["other"], reply_format="json")
         assert "structured" in report.stopped and report.statuses == {"pending": 1}
@@ -187,9 +186,7 @@ def test_nobody_at_the_address(tmp_path):
 
 
 def test_retry_after_is_honoured_and_holds_the_others_back(tmp_path):
-    with FakeOpenAI(
-        lambda call, seen: "429-after" if not waited.append(1) and len(waited) == 1 else None
-    ) as server:
+    with FakeOpenAI(lambda call, seen: "429-after" if not waited.append(1) and len(waited) == 1 else None) as server:
         waited = []
         server.retry_after = "1"
         report, _ = run(tmp_path, server, [f"text {n}" for n in range(30)], concurrency=3)

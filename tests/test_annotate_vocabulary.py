@@ -170,9 +170,7 @@ def test_a_lexicon_is_rated_and_goes_on(tmp_path, capsys):
         assert cli.main(argv) == 0 and len(server.log) == asked
         expected = {term: {**rating(term), "implies": ["joy", "calm"]} for term in [*labels, "joy"]}
         assert read_lexicon(output) == expected
-        assert (
-            cli.main([*argv, "--min-count", "2", "--store", str(tmp_path / "other.sqlite")]) == 2
-        )  # not its output
+        assert cli.main([*argv, "--min-count", "2", "--store", str(tmp_path / "other.sqlite")]) == 2  # not its output
         other = [*argv[:4], "--output", str(tmp_path / "l2.tsv"), *argv[6:]]
         assert cli.main([*other, "--known", str(output)]) == 0 and len(server.log) == asked
         assert (tmp_path / "l2.tsv").read_text() == output.read_text()
@@ -212,7 +210,5 @@ def test_texts_are_written_by_genre(tmp_path, capsys):
     rows = [json.loads(line) for line in output.read_text().splitlines()]
     assert len(rows) == 50 and len({row["id"] for row in rows}) == 50
     assert rows[0]["id"] == "customer-review-1-1" and rows[0]["genre"] == "Customer review"
-    assert (
-        rows[0]["labels"] == default_labels("0") and rows[0]["source"] == "written" and rows[0]["status"] == "ok"
-    )
+    assert rows[0]["labels"] == default_labels("0") and rows[0]["source"] == "written" and rows[0]["status"] == "ok"
     assert cli.main([*argv[:2], *argv[5:]]) == 2 and "genres" in capsys.readouterr().err
