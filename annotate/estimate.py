@@ -14,7 +14,8 @@ class Estimate:
         texts, requests (`int`)
         prompt_tokens, completion_tokens (`int`): estimates, see `emodistill.annotate.prices.estimate_tokens`.
         cost (`float`, *optional*): US dollars; `None` where the model's price is unknown.
-        seconds (`float`): at two seconds a request, or what the limits a minute allow.
+        seconds (`float`): at a second a request and 60 completion tokens a second, or what the limits a minute
+            allow.
         price (`Price`, *optional*)
         measured (`bool`): whether earlier replies of this store gave the completion tokens and the time.
     """
@@ -66,7 +67,8 @@ def estimate(task, texts, settings, price, history=None):
     if structured and texts:
         frame += estimate_tokens(str(task.response_format(size)))
     prompt_tokens = frame * requests + sum(map(estimate_tokens, texts))
-    completion, seconds, measured = task.output_tokens * len(texts), 2.0, False
+    completion, measured = task.output_tokens * len(texts), False
+    seconds = 1.0 + task.output_tokens * size / 60
     if history and history["requests"] >= 20 and history["completion_tokens"]:
         completion = round(history["completion_tokens"] / history["items"] * len(texts))
         seconds, measured = history["seconds"] / history["requests"], True

@@ -3,8 +3,8 @@
 from .estimate import estimate
 from .output import EMPTY
 from .prices import batch_discount, estimate_messages
-from .replies import Outcome
-from .store import RequestRecord, RowRecord, canonical_json, row_key
+from .replies import Outcome, looks_like_json, strip_reasoning
+from .store import OPEN_STATES, RequestRecord, RowRecord, canonical_json, row_key
 
 
 class Job:
@@ -31,6 +31,8 @@ class Job:
             if text.strip():
                 self.unique.setdefault(self.key(text), (item_id, text.strip()))
         self.rows = store.rows(self.unique)
+        shards = store.shards(OPEN_STATES)
+        self.in_batches = {key for shard in shards for keys in shard["items"]["groups"] for key in keys}
 
     def key(self, text):
         return row_key(self.settings.model, self.settings.sampling, self.task.prompt, text)
@@ -46,8 +48,8 @@ class Job:
         return row.status == "invalid" and row.asks < self.settings.max_asks
 
     def pending(self):
-        """`list[str]`: keys still to be asked, in input order."""
-        keys = [key for key in self.unique if self.is_pending(key)]
+        """`list[str]`: keys still to be asked, in input order; not those whose answer a batch is to bring."""
+        keys = [key for key in self.unique if self.is_pending(key) and key not in self.in_batches]
         return keys if self.settings.limit is None else keys[: self.settings.limit]
 
     def estimate(self):
@@ -124,8 +126,9 @@ class Job:
         if reply.refused:
             return [Outcome("refused", reason=reply.content[:300] or "the content filter")] * len(keys)
         outcomes = self.task.parse(reply.content, texts, structured)
-        if reply.finish_reason == "length" and any(one.status != "ok" for one in outcomes):
-            # Cut off at the token limit: even a list that parses may lack its end.
+        whole = all(one.status == "ok" for one in outcomes) and looks_like_json(strip_reasoning(reply.content))
+        if reply.finish_reason == "length" and not whole:
+            # Cut off at the token limit: JSON that parses has its end, a list in plain text may lack it.
             cut = Outcome("invalid", reason=f"the answer was cut off at {self.settings.longest} tokens (max_tokens)")
             return [cut] * len(keys)
         return outcomes

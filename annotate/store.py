@@ -19,6 +19,7 @@ from pathlib import Path
 
 from .tasks import FORMAT_VERSION
 
+OPEN_STATES = ("built", "uploaded", "creating", "submitted")  # of a shard whose texts are spoken for
 APPLICATION_ID = 0x656D6F64  # "emod", so that another program's database is not taken for a store
 SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -165,12 +166,13 @@ class Store:
         with self._lock:
             self._db.close()
 
-    def record(self, entries):
+    def record(self, entries, statements=()):
         """Write requests with the rows that they decide, all in one durable transaction.
 
         Args:
             entries (`Iterable[tuple[RequestRecord | None, list[RowRecord], dict]]`): a request, its rows, and the
                 model, prompt and parameters under which the rows stand.
+            statements (`Iterable[tuple[str, tuple]]`): further SQL of the same transaction, with its values.
         """
         with self._lock:
             try:
@@ -178,6 +180,8 @@ class Store:
                 try:
                     for request, rows, identity in entries:
                         self._write(request, rows, identity)
+                    for sql, values in statements:
+                        self._db.execute(sql, values)
                 except BaseException:
                     self._db.execute("ROLLBACK")
                     raise
@@ -247,6 +251,23 @@ class Store:
     def spent(self):
         """`float`: US dollars of all runs on this store, as far as prices were known."""
         return self.query("SELECT coalesce(sum(cost), 0) FROM requests")[0][0]
+
+    def shards(self, states, run=None):
+        """Shards of batch mode in some states, the oldest first.
+
+        Args:
+            states (`Iterable[str]`)
+            run (`str`, *optional*): those of one run only.
+
+        Returns:
+            `list[dict]`: the columns of the table; `items` is decoded.
+        """
+        names = ("name", "run", "state", "items", "tokens", "cost", "file_id", "batch_id", "note")
+        marks = ",".join("?" * len(states))
+        query = f"SELECT {', '.join(names)} FROM shards WHERE state IN ({marks}) ORDER BY time, name"
+        shards = [dict(zip(names, row, strict=True)) for row in self.query(query, tuple(states))]
+        chosen = [shard for shard in shards if run in (None, shard["run"])]
+        return [{**shard, "items": json.loads(shard["items"])} for shard in chosen]
 
     def counts(self):
         """`dict[str, int]`: rows by status."""

@@ -21,9 +21,26 @@ from emodistill.annotate import Store, cli
 ROOT = str(Path(emodistill.__file__).resolve().parent.parent)
 
 
+@pytest.fixture(autouse=True)
+def key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+
+
 def environment():
     path = os.pathsep.join([ROOT, *filter(None, [os.environ.get("PYTHONPATH")])])
     return {**os.environ, "PYTHONPATH": path, "OPENAI_API_KEY": "sk-test", "OMP_NUM_THREADS": "1"}
+
+
+# A fork server that has the package and the client imported starts each process in a moment.
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["emodistill.annotate.cli", "emodistill.annotate.batch_cli", "openai"])
+
+
+def fork(argv):
+    """A real process that runs `emodistill annotate`."""
+    process = CONTEXT.Process(target=cli.main, args=(argv,))
+    process.start()
+    return process
 
 
 def arguments(tmp_path, server, **options):
@@ -49,25 +66,20 @@ def output_of(tmp_path):
 
 
 @pytest.mark.slow
-def test_five_thousand_texts_one_fifth_faults_twenty_kills(tmp_path, monkeypatch):
+def test_five_thousand_texts_one_fifth_faults_twenty_kills(tmp_path):
     count, kills, concurrency = 5000, 20, 32
     rng = random.Random(7)
 
     def script(call, seen):
         return rng.choice(FAULTS) if rng.random() < 0.2 else None
 
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     write_texts(tmp_path, count)
-    # A fork server that has the client imported starts each real process in a moment.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["emodistill.annotate.cli", "emodistill.annotate.runner", "openai"])
     with FakeOpenAI(script, delay=0.02) as server:
         argv = arguments(tmp_path, server, concurrency=concurrency)
         killed, stored, asked_again = 0, set(), []
         while killed < kills:
-            process = context.Process(target=cli.main, args=(argv,))
             before, goal = len(server.log), rng.randrange(20, 260)
-            process.start()
+            process = fork(argv)
             while process.is_alive() and len(server.log) - before < goal:
                 time.sleep(0.005)
             assert process.is_alive(), "the run ended before its kill: too few texts left"
@@ -123,7 +135,7 @@ def test_a_killed_command_goes_on_where_it_was(tmp_path):
         wait_for_requests(server, 40)
         process.kill()
         process.wait()
-        assert cli_run(argv) == 0
+        assert cli.main(argv) == 0
         repeats = len(server.log) - 120
         assert 0 <= repeats <= 4 and len(output_of(tmp_path)) == 120
 
@@ -141,7 +153,7 @@ def test_an_interrupt_waits_for_what_is_in_flight_and_writes_the_output(tmp_path
         asked = len(server.log)
         statuses = Counter(row["status"] for row in output_of(tmp_path))
         assert statuses == {"ok": asked, "pending": 200 - asked}
-        assert cli_run(argv) == 0 and len(server.log) == 200
+        assert cli.main(argv) == 0 and len(server.log) == 200
 
 
 def test_two_interrupts_stop_at_once(tmp_path):
@@ -156,9 +168,3 @@ def test_two_interrupts_stop_at_once(tmp_path):
         errors = process.communicate(timeout=30)[1]
         assert time.monotonic() - started < 10 and process.returncode == 130 and "Traceback" not in errors
         assert len(output_of(tmp_path)) == 50
-
-
-def cli_run(argv):
-    process = start(argv)
-    process.communicate(timeout=120)
-    return process.returncode

@@ -113,6 +113,13 @@ def test_an_answer_cut_off_at_the_token_limit_is_not_taken_for_whole(tmp_path):
         assert report.statuses == {"ok": 1}
 
 
+@pytest.mark.parametrize(("content", "status"), [("joy, quiet reli", "invalid"), ('{"labels": ["joy"]}', "ok")])
+def test_a_list_in_plain_text_that_was_cut_off_may_lack_its_end(tmp_path, content, status):
+    with FakeOpenAI(lambda call, seen: {"content": content, "finish_reason": "length"}) as server:
+        report, _ = run(tmp_path, server, ["one"], max_asks=1)
+        assert report.statuses == {status: 1}
+
+
 def test_several_texts_in_one_request(tmp_path):
     texts = [f"text {n}" for n in range(10)]
 

@@ -1,0 +1,266 @@
+"""Batch mode against the batch endpoints of the loopback server, ended and killed at every stage."""
+
+import json
+import os
+import signal
+import time
+from multiprocessing import connection
+
+import pytest
+from fake_openai import FakeOpenAI, default_labels
+from test_annotate_kill import fork
+
+from emodistill import cli
+from emodistill.annotate import Settings, Store, annotate
+from emodistill.annotate.batch import BatchOptions, annotate_batch
+
+KEY = "sk-test-0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+
+
+def run(tmp_path, server, texts, *, options=None, **settings):
+    chosen = {
+        "model": "gpt-4o",
+        "base_url": server.url,
+        "backoff": 0.01,
+        "timeout": 5,
+        "max_retries": 3,
+        **settings,
+    }
+    options = BatchOptions(**{"poll": 0.01, **(options or {})})
+    report = annotate_batch(texts, tmp_path / "o.jsonl", Settings(**chosen), options, every=True)
+    lines = (tmp_path / "o.jsonl").read_text("utf-8").splitlines()
+    return report, {row["text"]: row for row in map(json.loads, lines)}
+
+
+def texts(count):
+    return [f"text {number}" for number in range(count)]
+
+
+def states(tmp_path):
+    with Store(tmp_path / "o.jsonl.sqlite") as store:
+        return [state for (state,) in store.query("SELECT state FROM shards ORDER BY time")]
+
+
+def test_a_batch_from_building_to_collecting(tmp_path):
+    with FakeOpenAI() as server:
+        report, rows = run(tmp_path, server, [*texts(20), "text 3", ""])
+        assert report.statuses == {"ok": 21, "invalid": 1} and len(server.batches) == 1 and len(server.log) == 20
+        assert all(rows[text]["labels"] == default_labels(text) for text in texts(20))
+        line = json.loads(server.files["file-1"]["data"].splitlines()[0])
+        assert line["method"] == "POST" and line["url"] == "/v1/chat/completions"
+        assert line["body"]["response_format"]["json_schema"]["strict"] is True
+        assert report.cost == pytest.approx(20 * 350e-6 / 2)  # half the price
+        again, _ = run(tmp_path, server, texts(20))
+        assert again.asked == 0 and len(server.batches) == 1
+        single = annotate(texts(20), tmp_path / "o.jsonl", Settings(model="gpt-4o", base_url=server.url, quiet=True))
+        assert single.asked == 0  # one store for both modes
+    with Store(tmp_path / "o.jsonl.sqlite") as store:
+        assert store.query("SELECT DISTINCT batch FROM requests") == [("batch_1",)]
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_shards_keep_under_the_limits(tmp_path, size):
+    with FakeOpenAI() as server:
+        options = {"max_requests": 3}
+        report, _ = run(tmp_path, server, texts(20), options=options, texts_per_request=size)
+        assert report.statuses == {"ok": 20} and len(server.batches) == {1: 7, 4: 2}[size]
+    with FakeOpenAI() as server:
+        (tmp_path / "b").mkdir()
+        report, _ = run(tmp_path / "b", server, texts(20), options={"max_bytes": 8000})
+        assert report.statuses == {"ok": 20} and len(server.batches) > 3
+        uploads = [file["data"] for file in server.files.values() if file["name"].startswith("emodistill")]
+        assert max(map(len, uploads)) <= 8000
+
+
+def test_the_queue_of_the_account_is_respected(tmp_path):
+    waiting = []
+
+    def watch(event, details):
+        if event == "POST batches":
+            waiting.append(sum(one["object"]["status"] != "completed" for one in server.batches.values()))
+
+    with FakeOpenAI() as server:
+        server.batch_script = watch
+        report, _ = run(tmp_path, server, texts(20), options={"max_enqueued_tokens": 2000})
+        assert report.statuses == {"ok": 20} and len(server.batches) > 2 and max(waiting) == 0
+
+
+def test_a_full_queue_is_tried_again_and_named_when_it_stays_full(tmp_path):
+    refusals = iter(["token-limit", "token-limit"])
+    with FakeOpenAI() as server:
+        server.batch_script = lambda event, details: next(refusals, None) if event == "POST batches" else None
+        report, _ = run(tmp_path, server, texts(5))
+        assert report.statuses == {"ok": 5} and len(server.batches) == 3 and len(server.log) == 5
+    with FakeOpenAI() as server:
+        (tmp_path / "b").mkdir()
+        server.batch_script = lambda event, details: "token-limit" if event == "POST batches" else None
+        report, _ = run(tmp_path / "b", server, texts(5))
+        assert "--max-enqueued-tokens" in report.stopped and report.statuses == {"pending": 5}
+        server.batch_script = None
+        report, _ = run(tmp_path / "b", server, texts(5), options={"max_enqueued_tokens": 1500})
+        assert report.statuses == {"ok": 5} and len(server.log) == 5
+
+
+def test_failed_invalid_and_refused_rows(tmp_path):
+    def script(call, seen):
+        once = {
+            "text 1": ("500", 1),
+            "text 2": ("malformed", 2),
+            "text 3": ("refusal", 9),
+            "text 4": ("filter-400", 9),
+        }
+        fault, times = {**once, "text 5": ("malformed", 9), "text 6": ("500", 9)}.get(call.texts[0], (None, 0))
+        return fault if seen < times else None
+
+    with FakeOpenAI(script) as server:
+        _, rows = run(tmp_path, server, texts(8))
+        assert {text: row["status"] for text, row in rows.items()} == {
+            **dict.fromkeys(texts(8), "ok"),
+            "text 3": "refused",
+            "text 4": "refused",
+            "text 5": "invalid",
+            "text 6": "error",
+        }
+        assert len(server.batches) == 3
+        asked = {text: server.asked.count(text) for text in texts(8)}
+        assert asked == {**dict.fromkeys(texts(8), 1), "text 1": 2, "text 2": 3, "text 5": 3, "text 6": 3}
+        again = [call.body["messages"][-1]["content"] for call in server.log if call.texts == ["text 2"]]
+        assert "could not be used" in again[1] and "could not be used" not in again[0]
+
+
+def test_what_an_expired_batch_lacks_is_asked_again(tmp_path):
+    faults = iter(["expire"])
+    with FakeOpenAI() as server:
+        server.batch_script = lambda event, details: next(faults, None) if event == "POST batches" else None
+        report, _ = run(tmp_path, server, texts(10))
+        assert report.statuses == {"ok": 10} and len(server.batches) == 2
+        assert sorted(server.asked) == sorted(texts(10))  # nothing that was answered is asked again
+
+
+def test_a_server_without_structured_outputs(tmp_path):
+    with FakeOpenAI(
+        lambda call, seen: "!400 response_format unsupported" if "response_format" in call.body else None
+    ) as s:
+        report, rows = run(tmp_path, s, texts(4))
+        assert (
+            report.statuses == {"ok": 4}
+            and len(s.batches) == 2
+            and rows["text 1"]["labels"] == default_labels("text 1")
+        )
+
+
+def test_faults_of_the_endpoints_are_ridden_out(tmp_path):
+    seen = set()
+
+    def once(event, details):
+        if event not in seen:
+            seen.add(event)
+            return "!500 now" if event != "POST files" else "!429 slow down"
+
+    with FakeOpenAI() as server:
+        server.batch_script = once
+        report, _ = run(tmp_path, server, texts(6))
+        assert report.statuses == {"ok": 6} and len(server.batches) == 1
+        assert seen >= {"POST files", "POST batches", "GET batches", "GET batches/id", "GET files/content"}
+
+
+def test_no_second_batch_is_made_where_the_answer_to_the_first_was_lost(tmp_path):
+    """The server makes the batch and answers with an error: only a look at its list tells."""
+
+    def make_and_fail(event, details):
+        if event == "POST batches" and not server.batches:
+            server._create(json.loads(details["body"]), None)
+            return "!500 lost"
+
+    with FakeOpenAI() as server:
+        server.batch_script = make_and_fail
+        report, _ = run(tmp_path, server, texts(6))
+        assert report.statuses == {"ok": 6} and len(server.batches) == 1 and len(server.log) == 6
+
+
+STAGES = ("POST files", "POST batches", "GET batches/id", "GET files/content")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("acts", [False, True])
+def test_a_kill_at_any_stage_asks_nothing_twice(tmp_path, stage, acts):
+    """A real process, killed while the server holds its request, which the server then acts on or not."""
+    (tmp_path / "t.txt").write_text("\n".join(texts(12)))
+    with FakeOpenAI() as server:
+        process, killed = None, []
+
+        def kill(event, details):
+            if event != stage or killed:
+                return None
+            killed.append(process.pid)
+            os.kill(process.pid, signal.SIGKILL)
+            connection.wait([process.sentinel], 10)  # the process is gone before the server acts
+            return None if acts else "!500 nobody hears this"
+
+        server.batch_script = kill
+        argv = ["annotate", "batch", "--input", str(tmp_path / "t.txt"), "--output", str(tmp_path / "o.jsonl")]
+        argv += ["--model", "gpt-4o", "--base-url", server.url, "--poll", "0.01", "--backoff", "0.01", "--quiet"]
+        process = fork(argv[1:])
+        process.join(60)
+        assert process.exitcode == -signal.SIGKILL
+        server.batch_script = None
+        assert cli.main(argv) == 0
+        rows = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+        assert [row["text"] for row in rows] == texts(12) and sorted(server.asked) == sorted(texts(12))
+        assert len(server.batches) == 1
+
+
+def test_submit_now_and_collect_later(tmp_path, capsys):
+    (tmp_path / "t.txt").write_text("\n".join(texts(6)))
+    argv = ["annotate", "batch", "--input", str(tmp_path / "t.txt"), "--output", str(tmp_path / "o.jsonl")]
+    argv += ["--model", "gpt-4o"]
+    assert cli.main([*argv, "--dry-run"]) == 0
+    assert "$1.25 in and $5 out" in capsys.readouterr().out
+    with FakeOpenAI() as server:
+        server.batch_polls = 3
+        argv += ["--base-url", server.url, "--no-wait"]
+        assert cli.main(argv) == 1 and states(tmp_path) == ["submitted"]
+        err = capsys.readouterr().err
+        assert "submitted batch batch_1: 6 texts" in err and "6 pending" in err
+        # The other mode leaves alone what a batch is to bring.
+        single = ["annotate", *argv[2:-1], "--quiet"]
+        assert cli.main(single) == 1 and server.log == []
+        deadline = time.monotonic() + 20
+        while (status := cli.main(argv)) and time.monotonic() < deadline:
+            pass
+        assert status == 0 and states(tmp_path) == ["collected"] and len(server.log) == 6
+
+
+def test_the_spending_cap_holds_against_the_worst_case(tmp_path):
+    price = {"price_in": 10.0, "price_out": 100.0, "max_tokens": 100}
+    with FakeOpenAI() as server:
+        report, _ = run(tmp_path, server, texts(60), max_cost=0.05, **price)
+        assert "cap" in report.stopped and 0.03 < report.total_cost <= 0.05
+        assert report.statuses["ok"] == len(server.log) and report.statuses["pending"] == 60 - len(server.log)
+        report, _ = run(tmp_path, server, texts(60), max_cost=1, **price)
+        assert report.statuses == {"ok": 60} and len(server.log) == 60
+
+
+def test_a_batch_that_fails_ends_the_run_and_its_texts_are_free_again(tmp_path):
+    with FakeOpenAI(lambda call, seen: None) as server:
+        server.batch_script = lambda event, details: "!400 the endpoint is wrong" if event == "POST batches" else None
+        report, _ = run(tmp_path, server, texts(3))
+        assert "turned down" in report.stopped and states(tmp_path) == ["failed"]
+        server.batch_script = lambda event, details: f"!401 bad {KEY}" if event == "POST files" else None
+        report, _ = run(tmp_path, server, texts(3))
+        assert "key" in report.stopped and KEY not in report.stopped
+        server.batch_script = None
+        report, _ = run(tmp_path, server, texts(3))
+        assert report.statuses == {"ok": 3}
+
+
+def test_wrong_options():
+    for name in ("max_requests", "rounds", "max_enqueued_tokens"):
+        with pytest.raises(ValueError, match=name):
+            BatchOptions(**{name: 0})
