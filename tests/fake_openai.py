@@ -112,7 +112,9 @@ class FakeOpenAI:
     async def _one(self, reader, writer):
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         method, path, _ = head.split("\r\n", 1)[0].split(" ")
-        headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)}
+        headers = {
+            k.lower(): v for k, v in (line.split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
+        }
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -221,7 +223,9 @@ class FakeOpenAI:
 
     def _batch_route(self, method, path, headers, body):
         parts = path.split("/v1/", 1)[-1].strip("/").split("/")
-        event = f"{method} {parts[0]}" + ("/content" if parts[-1] == "content" else "/id" if len(parts) > 1 else "")
+        event = f"{method} {parts[0]}" + (
+            "/content" if parts[-1] == "content" else "/id" if len(parts) > 1 else ""
+        )
         self.batch_events.append(event)
         fault = self.batch_script(event, {"body": body, "path": path}) if self.batch_script else None
         if fault and fault[:1] == "!":
