@@ -86,7 +86,7 @@ EMPATHETIC = BenchmarkSpec(
 
 # The original ISEAR export marks each wrapped line with this sign before the line end.
 LINE_WRAP = re.compile(r"\s*á[ \t]*(?=\r?\n|$)|(?<=\s)á(?=\s)")
-BRACKETED = re.compile(r"^\s*\[.*\]?\s*$", re.DOTALL)
+BRACKETED = re.compile(r"^\s*\[[^\]]*\]?[\s.]*$")
 FALSE_FLAGS = {"", "0", "0.0", "false", "no", "none", "nan"}
 
 
