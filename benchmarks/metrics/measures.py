@@ -141,9 +141,7 @@ def regression_measures(references, predictions):
     """
     references, predictions = np.asarray(references, dtype=float), np.asarray(predictions, dtype=float)
     if references.ndim != 1 or references.shape != predictions.shape or references.size < 2:
-        raise ValueError(
-            f"predictions: expected {references.shape} values as in references, at least 2, got {predictions.shape}."
-        )
+        raise ValueError(f"predictions: expected {references.shape} values, at least 2, got {predictions.shape}.")
     constant = np.ptp(references) == 0 or np.ptp(predictions) == 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.NearConstantInputWarning)
