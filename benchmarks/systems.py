@@ -81,6 +81,7 @@ class EmbeddingSystem:
         self.name, self.model, self.tokenizer = name, model.eval(), tokenizer
         self.cache = cache or EmbeddingCache(None)
         self.batch_size, self.quiet = batch_size, quiet
+        self.known = {}  # text to its embedding: sets share texts, and a text is encoded once a run
         self.background = model.background
         self.has_dimensions = trained_dimensions
         fields = DecisionConstants.__dataclass_fields__
@@ -89,7 +90,7 @@ class EmbeddingSystem:
         self.fingerprint = weights_hash(model, model.config.to_json_string(use_diff=False), vocabulary)
 
     def encode_texts(self, texts):
-        """`(texts, d)` float32, from the cache where it has them."""
+        """`(texts, d)` float32, from memory or the cache where they have them."""
         from ..encoding_emodistill import encode_texts
 
         def progress(batches):
@@ -101,7 +102,10 @@ class EmbeddingSystem:
             wrap = None if self.quiet else progress
             return encode_texts(self.model, self.tokenizer, texts, self.batch_size, progress=wrap).cpu().numpy()
 
-        return self.cache.get(self.fingerprint, texts, compute)
+        missing = [text for text in dict.fromkeys(texts) if text not in self.known]
+        if missing:
+            self.known.update(zip(missing, self.cache.get(self.fingerprint, missing, compute), strict=True))
+        return np.stack([self.known[text] for text in texts])
 
     def encode_labels(self, labels):
         """`(labels, d)` float32."""
@@ -255,9 +259,7 @@ def untrained_like(system, seed=0):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = EmoDistillModel(system.model.config)
-    return EmbeddingSystem(
-        "untrained", model, system.tokenizer, system.cache, False, system.batch_size, system.quiet
-    )
+    return EmbeddingSystem("untrained", model, system.tokenizer, system.cache, False, system.batch_size, system.quiet)
 
 
 def load_nli(path, name=None, batch_size=32, template=NLI_TEMPLATE):
@@ -319,7 +321,6 @@ def load_gliclass(path, name=None, batch_size=16):
         AutoTokenizer.from_pretrained(path),
         classification_type="multi-label",
         device="cpu",
-        progress_bar=False,
     )
 
     def score(texts, labels):

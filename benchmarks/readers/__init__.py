@@ -56,8 +56,7 @@ class MissingBenchmark(FileNotFoundError):
     def __init__(self, spec, data_dir):
         names = sorted({names[0] for names in spec.files.values()})
         super().__init__(
-            f"{spec.name}: not in {Path(data_dir) / spec.folder}; "
-            f"put {', '.join(names)} there, from {spec.download}."
+            f"{spec.name}: not in {Path(data_dir) / spec.folder}; put {', '.join(names)} there, from {spec.download}."
         )
 
 

@@ -42,9 +42,7 @@ def read_equity_corpus(data_dir):
     path = next((found for name in FILE_NAMES for found in sorted(folder.glob(name))), None)
     if path is None:
         return None
-    sentences = [
-        EquitySentence(*(row[column].strip() for column in COLUMNS)) for _, row in read_csv(path, COLUMNS)
-    ]
+    sentences = [EquitySentence(*(row[column].strip() for column in COLUMNS)) for _, row in read_csv(path, COLUMNS)]
     if len(sentences) != PUBLISHED_ROWS:
         warnings.warn(f"{path}: {len(sentences)} rows, {PUBLISHED_ROWS} are published.", stacklevel=2)
     return sentences

@@ -17,9 +17,7 @@ EKMAN_GROUPS = {
     "anger": ("anger", "annoyance", "disapproval"),
     "disgust": ("disgust",),
     "fear": ("fear", "nervousness"),
-    "joy": words(
-        "joy amusement approval excitement gratitude love optimism relief pride admiration desire caring"
-    ),
+    "joy": words("joy amusement approval excitement gratitude love optimism relief pride admiration desire caring"),
     "neutral": ("neutral",),
     "sadness": ("sadness", "disappointment", "embarrassment", "grief", "remorse"),
     "surprise": ("surprise", "realization", "confusion", "curiosity"),

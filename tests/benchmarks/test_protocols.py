@@ -109,9 +109,7 @@ def test_interval_covers_the_truth_about_as_often_as_it_says():
     covered = 0
     for seed in range(200):
         values = np.random.default_rng(seed).random(150) < 0.3
-        found = resampling.interval(
-            resampling.mean_replicates(values, resampling.bootstrap_weights(150, 300, seed))
-        )
+        found = resampling.interval(resampling.mean_replicates(values, resampling.bootstrap_weights(150, 300, seed)))
         covered += found["low"] <= 0.3 <= found["high"]
     assert 0.88 <= covered / 200 <= 0.99
 
