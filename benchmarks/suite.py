@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from pathlib import Path
 
 from . import protocols, resampling, tasks
 from .published import published_for
@@ -70,6 +71,8 @@ def read_selection(pairs, named, data_dir, limit=None, from_hub=False):
     Raises:
         MissingBenchmark: a set the user named is absent.
     """
+    if not Path(data_dir).is_dir():
+        raise ValueError(f"--data-dir: no directory {data_dir}; give the one with a folder for each set.")
     found, skipped = [], []
     for name, split in pairs:
         spec, _ = BENCHMARKS[name]
@@ -120,10 +123,20 @@ def measure_system(system, data, calibration, weights):
     spec = data.spec
     if spec.task == DIMENSIONS:
         readouts = system.dimension_scores(data.texts, spec.labels, spec.scale)
-        return tasks.measure_dimensions(data.targets, spec.labels, readouts, weights)
+        result, replicates = tasks.measure_dimensions(data.targets, spec.labels, readouts, weights)
+        result["points"] = scatter_points(data.targets, readouts)
+        return result, replicates
     scores = system.label_scores(spec.task, data.texts, spec.labels, calibration.texts if calibration else None)
     targets = calibration.targets if calibration else None
     return LABEL_TASKS[spec.task](data.targets, spec.labels, scores, targets, weights)
+
+
+def scatter_points(targets, readouts, most=400):
+    """Evenly drawn points of the first readout, for the picture."""
+    readout, predictions = next(iter(readouts.items()))
+    step = max(1, len(targets) // most)
+    truth, predicted = (table[::step][:most].round(3).tolist() for table in (targets, predictions))
+    return {"readout": readout, "truth": truth, "predicted": predicted}
 
 
 def primary_value(task, result, protocol):
@@ -201,17 +214,16 @@ def run_benchmark(systems, data, calibration, replicates=1000, seed=0, say=None)
     }
 
 
-def run_suite(systems, selection, data_dir, limit=None, replicates=1000, seed=0, from_hub=False, quiet=False):
+def run_suite(systems, found, skipped, data_dir, limit=None, replicates=1000, seed=0, quiet=False):
     """Every system on every selected benchmark.
 
     Args:
         systems (`list`): the checkpoint first.
-        selection (`str`): see `parse_selection`.
-        data_dir (`str`): the directory with one folder a set.
+        found, skipped: of `read_selection`.
+        data_dir (`str`): where source texts for systems without a background are looked for.
         limit (`int`, *optional*): rows a split, for a quick look; marked in the result.
         replicates (`int`): bootstrap replicates.
         seed (`int`): seed.
-        from_hub (`bool`): download absent sets that the Hub serves.
         quiet (`bool`): no lines on standard error.
 
     Returns:
@@ -223,8 +235,6 @@ def run_suite(systems, selection, data_dir, limit=None, replicates=1000, seed=0,
             print(line, file=sys.stderr, flush=True)
 
     started = time.perf_counter()
-    pairs, named = parse_selection(selection)
-    found, skipped = read_selection(pairs, named, data_dir, limit, from_hub)
     for line in skipped:
         say(f"skipped {line}")
     give_backgrounds(systems, data_dir, limit, say)

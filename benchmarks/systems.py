@@ -5,6 +5,7 @@ worth is decided elsewhere. Systems that embed share one class, so that a raw en
 checkpoints meet the same rules.
 """
 
+import json
 import sys
 from dataclasses import dataclass
 
@@ -71,23 +72,30 @@ class EmbeddingSystem:
         trained_dimensions (`bool`): whether the dimension head means anything.
         batch_size (`int`): windows in a batch.
         quiet (`bool`): no progress bars.
+        autocast (`bool`): compute in bf16, for baselines whose third decimal does not matter.
     """
 
     kind = "embeddings"
 
-    def __init__(self, name, model, tokenizer, cache=None, trained_dimensions=True, batch_size=64, quiet=True):
+    def __init__(
+        self, name, model, tokenizer, cache=None, trained_dimensions=True, batch_size=32, quiet=True, autocast=False
+    ):
         from ..decision_emodistill import DecisionConstants
 
         self.name, self.model, self.tokenizer = name, model.eval(), tokenizer
         self.cache = cache or EmbeddingCache(None)
-        self.batch_size, self.quiet = batch_size, quiet
+        self.batch_size, self.quiet, self.autocast = batch_size, quiet, autocast
         self.known = {}  # text to its embedding: sets share texts, and a text is encoded once a run
         self.background = model.background
-        self.has_dimensions = trained_dimensions
+        self.has_dimensions = trained_dimensions and model.dimension_head is not None
         fields = DecisionConstants.__dataclass_fields__
         self.constants = DecisionConstants(**{k: v for k, v in model.config.decision.items() if k in fields})
         vocabulary = str(sorted(tokenizer.get_vocab().items()))
-        self.fingerprint = weights_hash(model, model.config.to_json_string(use_diff=False), vocabulary)
+        precision = "bf16" if autocast else "fp32"
+        shape = model.config.to_dict()
+        for key in ("_name_or_path", "transformers_version", "decision", "dtype"):  # not what embeddings depend on
+            shape.pop(key, None)
+        self.fingerprint = weights_hash(model, json.dumps(shape, sort_keys=True, default=str), vocabulary, precision)
 
     def encode_texts(self, texts):
         """`(texts, d)` float32, from memory or the cache where they have them."""
@@ -100,7 +108,8 @@ class EmbeddingSystem:
 
         def compute(texts):
             wrap = None if self.quiet else progress
-            return encode_texts(self.model, self.tokenizer, texts, self.batch_size, progress=wrap).cpu().numpy()
+            found = encode_texts(self.model, self.tokenizer, texts, self.batch_size, self.autocast, wrap)
+            return found.cpu().numpy()
 
         missing = [text for text in dict.fromkeys(texts) if text not in self.known]
         if missing:

@@ -177,11 +177,41 @@ def rank_table(results):
     return Table("Rank correlation of systems between protocols", header, rows) if rows else None
 
 
+def alignment_table(space):
+    """Emotional alignment of each system's label space."""
+    rows = []
+    for system, result in space.items():
+        found = result["alignment"]
+        counts = f"{found['seen_descriptors']} / {found['held_out_descriptors']}"
+        rows.append([system, number(found["seen"]), number(found["held_out"]), counts])
+        rows[-1] += [number(found[key]) for key in ("synonyms", "antonyms", "gap", "auc")]
+    header = ["system", "alignment, seen", "alignment, held out", "descriptors"]
+    header += ["cosine of synonyms", "cosine of antonyms", "gap", "AUC"]
+    note = (
+        "Alignment: Spearman correlation over pairs of descriptors between cosine and negative distance in valence, "
+        "arousal and dominance of the lexicon. AUC: how often a synonym pair is nearer than an antonym pair."
+    )
+    return Table("Emotional alignment of the label space", header, rows, note)
+
+
+def retrieval_table(space):
+    """Retrieval of descriptors by label-space size; `None` where no text had one."""
+    rows = []
+    for system, result in space.items():
+        for size, found in result["retrieval"].items():
+            cells = [number(found[key]) for key in ("recall_at_1", "recall_at_5", "mrr")]
+            rows.append([system, size, *cells, str(found["pairs"])])
+    header = ["system", "candidates", "recall at 1", "recall at 5", "mean reciprocal rank", "pairs"]
+    return Table("Retrieval of a held-out descriptor by its text", header, rows) if rows else None
+
+
 def all_tables(suite):
     """Every table of a suite result, `list[Table]`."""
     tables = []
     for name, result in suite["benchmarks"].items():
         tables.append((dimension_table if result["task"] == DIMENSIONS else label_table)(name, result))
+    if suite.get("space"):
+        tables += [alignment_table(suite["space"]), retrieval_table(suite["space"])]
     tables += [comparison_table(suite["benchmarks"]), rank_table(suite["benchmarks"])]
     return [table for table in tables if table is not None]
 

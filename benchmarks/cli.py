@@ -1,0 +1,131 @@
+"""Command lines of the room: `emodistill evaluate`, `emodistill ablate` and `emodistill audit`."""
+
+import argparse
+import sys
+
+from .cache import EmbeddingCache, default_cache_dir
+
+
+def positive(text):
+    """A positive whole number from a command line."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return value
+
+
+def add_common(parser):
+    """Arguments that `evaluate` and `audit` share."""
+    parser.add_argument("checkpoint", nargs="?", help="folder or Hub id; the package's own model by default")
+    parser.add_argument("--output", default="results", help="folder for results (default: results)")
+    parser.add_argument("--cache-dir", help="folder for embeddings (default: the user's cache)")
+    parser.add_argument("--no-cache", action="store_true", help="keep no embeddings on disk")
+    parser.add_argument("--batch-size", type=positive, default=32, help="texts in a batch (default: 32)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of resampling (default: 0)")
+    parser.add_argument("--report", action="store_true", help="write one HTML page with everything")
+    parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
+    return parser
+
+
+def evaluate_parser():
+    parser = add_common(
+        argparse.ArgumentParser(
+            prog="emodistill evaluate",
+            description="Measure a checkpoint on public benchmarks and write JSON, Markdown tables and plots.",
+        )
+    )
+    parser.add_argument("--data-dir", required=True, help="directory with one folder a set, goemotions/ and so on")
+    parser.add_argument("--benchmarks", default="all", help="all, or names separated by commas, each with :split")
+    parser.add_argument("--limit", type=positive, help="first rows of each split only: a quick look, marked as such")
+    parser.add_argument("--replicates", type=positive, default=1000, help="bootstrap replicates (default: 1000)")
+    parser.add_argument("--compare", action="append", default=[], metavar="CHECKPOINT", help="another checkpoint")
+    parser.add_argument("--raw-encoder", metavar="PATH", help="pretrained encoder whose plain cosine is a baseline")
+    parser.add_argument("--nli", metavar="PATH", help="NLI model with real weights as a baseline")
+    parser.add_argument("--gliclass", metavar="PATH", help="GLiClass model with real weights as a baseline")
+    parser.add_argument("--no-untrained", action="store_true", help="leave out the untrained baseline")
+    parser.add_argument("--descriptors", metavar="PATH", help="descriptor data set: adds alignment and retrieval")
+    parser.add_argument("--from-hub", action="store_true", help="download absent sets that the Hub serves")
+    return parser
+
+
+def cache_of(args):
+    """The embedding cache that the arguments ask for."""
+    return EmbeddingCache(None if args.no_cache else (args.cache_dir or default_cache_dir()))
+
+
+def load_systems(args):
+    """The checkpoint, then every other system the arguments name."""
+    from . import systems
+
+    options = {"cache": cache_of(args), "batch_size": args.batch_size, "quiet": args.quiet}
+    loaded = [systems.load_checkpoint(args.checkpoint or default_checkpoint(), **options)]
+    for path in getattr(args, "compare", ()):
+        other = systems.load_checkpoint(path, **options)
+        if other.name in {system.name for system in loaded}:
+            other.name = str(path)
+        loaded.append(other)
+    if args.raw_encoder:
+        loaded.append(systems.load_raw_encoder(args.raw_encoder, **options))
+    if not args.no_untrained:
+        loaded.append(systems.untrained_like(loaded[0]))
+    if args.nli:
+        loaded.append(systems.load_nli(args.nli))
+    if args.gliclass:
+        loaded.append(systems.load_gliclass(args.gliclass))
+    return loaded
+
+
+def default_checkpoint():
+    """The path of the package's own model."""
+    from .. import DEFAULT_CHECKPOINT
+
+    return DEFAULT_CHECKPOINT
+
+
+def quiet_libraries():
+    """No progress bars of weight loading between our own lines."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
+def evaluate(argv):
+    """`emodistill evaluate [CHECKPOINT] --data-dir DIR`: measure, write, print the tables.
+
+    Returns:
+        `int`: 0; 1 where a benchmark that the user named is absent.
+    """
+    args = evaluate_parser().parse_args(argv)
+    from .readers import MissingBenchmark
+    from .report import write_results
+    from .space import emotion_space, space_result
+    from .suite import parse_selection, read_selection, run_suite
+    from .tables import all_tables
+
+    pairs, named = parse_selection(args.benchmarks)
+    try:  # before any model is loaded, so that a slip is told at once
+        found, skipped = read_selection(pairs, named, args.data_dir, args.limit, args.from_hub)
+    except MissingBenchmark as missing:
+        print(f"emodistill evaluate: {missing}", file=sys.stderr)
+        return 1
+    quiet_libraries()
+    loaded = load_systems(args)
+    suite = run_suite(loaded, found, skipped, args.data_dir, args.limit, args.replicates, args.seed, quiet=args.quiet)
+    suite["checkpoint"] = {"path": str(args.checkpoint or "default"), "fingerprint": loaded[0].fingerprint}
+    ratings = None
+    if args.descriptors:
+        from ..training.data import Lexicon
+
+        ratings = Lexicon.load(args.descriptors).ratings
+        suite["space"] = space_result(loaded, args.descriptors)
+    suite["emotion_space"] = emotion_space(loaded[0], ratings)
+    written = write_results(suite, args.output, args.report)
+    if suite["limit"]:
+        print(f"LIMITED to the first {suite['limit']} rows of each split: a quick look, not a result.\n")
+    for table in all_tables(suite):
+        print(table.markdown())
+    print(f"wrote {len(written)} files to {args.output} in {suite['seconds']:.0f} s")
+    return 0
