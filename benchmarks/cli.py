@@ -129,3 +129,42 @@ def evaluate(argv):
         print(table.markdown())
     print(f"wrote {len(written)} files to {args.output} in {suite['seconds']:.0f} s")
     return 0
+
+
+def audit_parser():
+    parser = add_common(
+        argparse.ArgumentParser(
+            prog="emodistill audit",
+            description="Look for bias between groups and for fragility in a checkpoint; write tables and a plot.",
+        )
+    )
+    parser.add_argument("--data-dir", help="directory that may hold eec/ and semeval2025-eng/")
+    parser.add_argument("--labels", help="labels whose gaps are measured, separated by commas")
+    return parser
+
+
+def audit(argv):
+    """`emodistill audit [CHECKPOINT]`: measure, write, print the tables.
+
+    Returns:
+        `int`: 0, whatever was found: findings are told, not hidden in a status.
+    """
+    args = audit_parser().parse_args(argv)
+    from . import systems
+    from .audit.counterfactual import LABELS
+    from .audit.run import audit_tables, run_audit, write_audit
+
+    labels = LABELS
+    if args.labels is not None:
+        labels = tuple(dict.fromkeys(label.strip() for label in args.labels.split(",") if label.strip()))
+        if not labels:
+            raise ValueError("--labels: name at least one label.")
+    quiet_libraries()
+    options = {"cache": cache_of(args), "batch_size": args.batch_size, "quiet": args.quiet}
+    system = systems.load_checkpoint(args.checkpoint or default_checkpoint(), **options)
+    found = run_audit(system, args.data_dir, labels)
+    written = write_audit(found, args.output, args.report)
+    for table in audit_tables(found):
+        print(table.markdown())
+    print(f"wrote {len(written)} files to {args.output} in {found['seconds']:.0f} s")
+    return 0
