@@ -212,11 +212,12 @@ def systems_by_protocol(name, result):
         told.append(f"{system} " + ", ".join(f"{p} {v:.2f}" for p, v in zip(entries, values, strict=True)))
     for position, (reference, entry) in enumerate(result["references"].items()):
         axis.axhline(entry["macro_f1"], color="#555555", linewidth=0.8, linestyle=DASHES[position + 1])
-        axis.annotate(reference, (len(present) - 0.5, entry["macro_f1"]), fontsize=7, va="bottom", ha="right")
+        place = (1.01, entry["macro_f1"])
+        axis.annotate(reference, place, xycoords=("axes fraction", "data"), fontsize=7, va="center")
     axis.set_xticks(range(len(present)), present)
     axis.set(ylabel="macro-F1", ylim=(0, None))
     axis.set_title(f"{name}: systems by protocol", fontsize=10)
-    axis.legend(frameon=False, fontsize=8)
+    axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.12, 1))
     alt = f"Bars of macro-F1 on {name} by protocol with 95 % intervals: {'; '.join(told)}."
     return Picture(f"{name}-systems", alt, figure)
 

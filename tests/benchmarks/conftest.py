@@ -8,9 +8,10 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import numpy as np
 import pytest
 import torch
+from transformers import BertConfig, BertTokenizer
+
 from emodistill import EmoDistillConfig, EmoDistillModel
 from emodistill.benchmarks.readers.multi_label import GOEMOTIONS_LABELS, SEMEVAL2025_LABELS
-from transformers import BertConfig, BertTokenizer
 
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,!?'-"
 

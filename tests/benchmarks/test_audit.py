@@ -5,11 +5,12 @@ import json
 
 import numpy as np
 import pytest
+from scipy import stats
+
 from emodistill.benchmarks.audit import statistics, templates
 from emodistill.benchmarks.audit.counterfactual import LABELS, audit_bias, equity_rows
 from emodistill.benchmarks.readers import EquitySentence
 from emodistill.cli import main
-from scipy import stats
 
 SENTENCES = {attribute: templates.counterfactuals(attribute) for attribute in templates.ATTRIBUTES}
 

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+
 from emodistill.benchmarks import systems
 from emodistill.benchmarks.cache import EmbeddingCache
 from emodistill.benchmarks.cli import evaluate

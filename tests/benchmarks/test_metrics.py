@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from emodistill.benchmarks.metrics import METRICS, metric_path
 from emodistill.benchmarks.metrics.measures import (
     calibration_measures,

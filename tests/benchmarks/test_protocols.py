@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from emodistill.benchmarks import protocols, resampling
-from emodistill.benchmarks.metrics.measures import multi_label_measures, regression_measures
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from emodistill.benchmarks import protocols, resampling
+from emodistill.benchmarks.metrics.measures import multi_label_measures, regression_measures
 
 
 def made_up(texts=400, labels=4, seed=0, signal=1.5):

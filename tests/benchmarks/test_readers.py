@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+
 from emodistill.benchmarks.readers import (
     BENCHMARKS,
     DamagedFile,
