@@ -21,7 +21,6 @@ a changed cell is trained again.
 import hashlib
 import json
 import shutil
-import sys
 from pathlib import Path
 
 from . import descriptor_variants, protocols, resampling
@@ -353,9 +352,9 @@ def parse_overrides(pairs):
     return overrides
 
 
-def list_cells(grid, file=sys.stdout):
+def list_cells(grid):
     """Print what a grid would train."""
-    print(f"{grid.get('title', grid['path'].stem)} ({grid['path']})", file=file)
+    print(f"{grid.get('title', grid['path'].stem)} ({grid['path']})")
     for cell in grid["cells"]:
         details = {**cell["train"], **({"descriptors": cell["descriptors"]} if cell.get("descriptors") else {})}
-        print(f"  {cell['name']}: {json.dumps(details)}", file=file)
+        print(f"  {cell['name']}: {json.dumps(details)}")

@@ -100,7 +100,8 @@ def descriptors(tmp_path_factory):
     blocks = []
     for config in ("default", "closed28", "lexicon"):
         (root / config).mkdir()
-        blocks.append(f"- config_name: {config}\n  data_files:\n")
+        default = "  default: true\n" if config == "default" else ""
+        blocks.append(f"- config_name: {config}\n{default}  data_files:\n")
         for split, count in names.items():
             rows = [
                 {"id": f"{split}{i}", "text": text, "labels": [words[i % 6], words[(i * 5 + 1) % 6]]}
@@ -117,8 +118,6 @@ def descriptors(tmp_path_factory):
             lines = "\n".join(json.dumps(row) for row in rows)
             (root / config / f"{split}.jsonl").write_text(lines + "\n")
             blocks.append(f"  - split: {split}\n    path: {config}/{split}.jsonl\n")
-        if config == "default":
-            blocks.insert(1, "  default: true\n")
     (root / "README.md").write_text(f"---\nconfigs:\n{''.join(blocks)}---\n")
     return str(root)
 
