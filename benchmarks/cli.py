@@ -1,6 +1,7 @@
 """Command lines of the room: `emodistill evaluate`, `emodistill ablate` and `emodistill audit`."""
 
 import argparse
+import os
 import sys
 
 from .cache import EmbeddingCache, default_cache_dir
@@ -90,6 +91,7 @@ def quiet_libraries():
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # read when datasets is imported
 
 
 def evaluate(argv):
