@@ -13,7 +13,7 @@ import numpy as np
 from . import protocols
 from .readers import DIMENSIONS, MULTI_LABEL, SINGLE_LABEL
 
-SHADES = ("#0b2545", "#8d5a97", "#d98f2b", "#7fb7be", "#b9b9b9")
+SHADES = ("#0b2545", "#7b3f8c", "#c9762b", "#7fb7be", "#c8c89a")
 MARKERS = ("o", "s", "^", "D", "v")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 HATCHES = ("", "///", "...", "xxx", "\\\\\\")

@@ -1,5 +1,6 @@
 """A tiny random checkpoint and made-up benchmark files in the published formats."""
 
+import json
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -115,4 +116,35 @@ def data_dir(tmp_path_factory):
         ratings = ",".join(f"{value:.2f}" for value in generator.uniform(1, 5, 3))
         lines.append(f"e{number},{'dev' if number % 2 else 'train'},{ratings},{text}\n")
     (root / "emobank" / "emobank.csv").write_text("".join(lines))
+    return str(root)
+
+
+@pytest.fixture(scope="session")
+def descriptors_folder(tmp_path_factory):
+    """A descriptor data set folder with the four configurations of the real one."""
+    root = tmp_path_factory.mktemp("descriptors")
+    words = ["joy", "deep joy", "rage", "fear", "grief", "neutral"]
+    names = {"train": 48, "validation": 16}
+    blocks = []
+    for config in ("default", "closed28", "lexicon"):
+        (root / config).mkdir()
+        default = "  default: true\n" if config == "default" else ""
+        blocks.append(f"- config_name: {config}\n{default}  data_files:\n")
+        for split, count in names.items():
+            rows = [
+                {"id": f"{split}{i}", "text": text, "labels": [words[i % 6], words[(i * 5 + 1) % 6]]}
+                for i, text in enumerate(sentences(count, len(split)))
+            ]
+            if config == "closed28":
+                rows = [row | {"labels": ["anger"]} for row in rows[::2]]
+            if config == "lexicon":
+                rated = words[:4] if split == "train" else words[4:5]
+                rows = [
+                    {"descriptor": word, "valence": 3.0 + i, "arousal": 5.0, "dominance": 4.0, "implies": ["joy"]}
+                    for i, word in enumerate(rated)
+                ]
+            lines = "\n".join(json.dumps(row) for row in rows)
+            (root / config / f"{split}.jsonl").write_text(lines + "\n")
+            blocks.append(f"  - split: {split}\n    path: {config}/{split}.jsonl\n")
+    (root / "README.md").write_text(f"---\nconfigs:\n{''.join(blocks)}---\n")
     return str(root)
