@@ -29,7 +29,7 @@ class KnownSpace:
 
 
 def test_alignment_is_one_where_cosine_follows_the_ratings():
-    angles = np.array([0, 0.11, 0.31, 0.72, 1.13, 1.55])
+    angles = np.array([0, 0.11, 0.31, 0.74, 1.13, 1.55])
     embeddings = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     ratings = np.stack([angles, np.zeros(6)], axis=1)  # a dimension without spread does not disturb
     assert space.pairwise_alignment(embeddings, ratings) == pytest.approx(1)
