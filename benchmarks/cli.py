@@ -1,6 +1,7 @@
 """Command lines of the room: `emodistill evaluate`, `emodistill ablate` and `emodistill audit`."""
 
 import argparse
+import importlib.util
 import os
 import sys
 
@@ -94,6 +95,13 @@ def quiet_libraries():
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # read when datasets is imported
 
 
+def require_libraries():
+    """One sentence, where the benchmark libraries are not installed."""
+    missing = [name for name in ("matplotlib", "scipy", "sklearn") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(f"{', '.join(missing)} not installed; pip install 'emodistill[benchmarks]' brings them.")
+
+
 def evaluate(argv):
     """`emodistill evaluate [CHECKPOINT] --data-dir DIR`: measure, write, print the tables.
 
@@ -101,6 +109,7 @@ def evaluate(argv):
         `int`: 0; 1 where a benchmark that the user named is absent.
     """
     args = evaluate_parser().parse_args(argv)
+    require_libraries()
     from .readers import MissingBenchmark
     from .report import write_results
     from .space import emotion_space, space_result
@@ -152,6 +161,7 @@ def audit(argv):
         `int`: 0, whatever was found: findings are told, not hidden in a status.
     """
     args = audit_parser().parse_args(argv)
+    require_libraries()
     from . import systems
     from .audit.counterfactual import LABELS
     from .audit.run import audit_tables, run_audit, write_audit
@@ -199,6 +209,7 @@ def ablate(argv):
         `int`: 0; 130 where training was stopped.
     """
     args = ablate_parser().parse_args(argv)
+    require_libraries()
     from pathlib import Path
 
     from .ablate import grid_table, list_cells, load_grid, parse_overrides, run_grid

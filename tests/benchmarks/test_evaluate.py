@@ -1,5 +1,6 @@
 """The whole suite from the command line, on a tiny checkpoint and made-up files."""
 
+import importlib.util
 import json
 import re
 
@@ -122,6 +123,13 @@ def test_user_mistakes_are_one_sentence(checkpoint, data_dir, tmp_path, capsys):
     assert "none" in capsys.readouterr().err
     assert main(["evaluate", checkpoint, "--data-dir", str(tmp_path / "nowhere")]) == 2
     assert "--data-dir" in capsys.readouterr().err
+
+
+def test_missing_libraries_are_one_sentence(checkpoint, data_dir, monkeypatch, capsys):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "sklearn" else find(name))
+    assert main(["evaluate", checkpoint, "--data-dir", data_dir]) == 2
+    assert "emodistill[benchmarks]" in capsys.readouterr().err
 
 
 def test_damaged_file_gives_file_and_line(checkpoint, tmp_path, capsys):
