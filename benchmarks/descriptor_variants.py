@@ -171,6 +171,12 @@ def descriptor_format(rows, name, lexicon):
     return relabel(rows, changes[name])
 
 
+def frequent_descriptors(rows, most):
+    """The most frequent descriptors of rows, a `set`; of equally frequent ones the first in the alphabet."""
+    counts = Counter(label for row in rows for label in row["labels"])
+    return {label for label, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]}
+
+
 def drop_words(rows, labels):
     """Rows without descriptors that name any of the labels."""
     return relabel(rows, lambda names: [name for name in names if not names_label(name, labels)])
@@ -217,7 +223,8 @@ def build_variant(spec, descriptors, data_dir, folder):
 
     Args:
         spec (`dict`): `supervision` (`descriptors`, `closed` or `human`), `format`, `drop` (labels), `matched`
-            (`all`: only texts that have all three supervisions; `human`: only texts with human labels).
+            (`all`: only texts that have all three supervisions; `human`: only texts with human labels),
+            `vocabulary` (only so many of the most frequent descriptors).
         descriptors (`str`): the descriptor data set.
         data_dir (`str`): benchmark directory, for human labels.
         folder (`str` or `Path`): where the variant is written.
@@ -227,7 +234,7 @@ def build_variant(spec, descriptors, data_dir, folder):
     """
     from ..training.data import Lexicon, load_rows
 
-    unknown = set(spec) - {"supervision", "format", "drop", "matched"}
+    unknown = set(spec) - {"supervision", "format", "drop", "matched", "vocabulary"}
     if unknown:
         raise ValueError(f"descriptors: unknown key {', '.join(sorted(unknown))} in an ablation cell.")
     supervision, drop = spec.get("supervision", "descriptors"), tuple(spec.get("drop", ()))
@@ -256,6 +263,12 @@ def build_variant(spec, descriptors, data_dir, folder):
         if not rows:
             raise ValueError(f"descriptors: no {split} text fits an ablation cell's {spec}.")
         splits[split] = drop_words(rows, drop) if drop else rows
+    if spec.get("vocabulary"):
+        kept = frequent_descriptors(splits["train"], spec["vocabulary"])
+        splits = {
+            split: relabel(rows, lambda labels: [label for label in labels if label in kept])
+            for split, rows in splits.items()
+        }
     folder = write_rows(folder, splits["train"], splits["validation"])
     result = {"data": str(folder), "lexicon": str(descriptors)}
     if drop:

@@ -82,7 +82,7 @@ def test_every_preset_is_valid():
     known = {entry.name for group in GROUPS for entry in fields(group)}
     names = {path.stem for path in ablate.presets_dir().glob("*.yaml")}
     assert names >= {
-        "main-table", "dimension", "label-tower", "pooling", "supervision", "amount", "descriptor-format",
+        "main-table", "dimension", "label-tower", "pooling", "supervision", "amount", "vocabulary", "descriptor-format",
         "unseen-labels", "unseen-labels-semeval2018",
     }  # fmt: skip
     for name in names:
@@ -179,6 +179,14 @@ def test_variant_without_a_label_trains_without_its_words(descriptors, data_dir,
     assert labels == {"rage", "fear", "neutral"}
     lexicon = Lexicon.load(found["lexicon"])
     assert set(lexicon.ratings) == {"rage", "fear"} and set(map(tuple, lexicon.implies.values())) == {()}
+
+
+def test_vocabulary_keeps_the_most_frequent_descriptors(descriptors, data_dir, tmp_path):
+    rows = [{"labels": ["b", "a"]}, {"labels": ["b"]}, {"labels": ["c", "a"]}, {"labels": ["d"]}]
+    assert descriptor_variants.frequent_descriptors(rows, 3) == {"a", "b", "c"}
+    found = descriptor_variants.build_variant({"vocabulary": 2}, descriptors, data_dir, tmp_path / "variant")
+    train = load_rows(found["data"], "train")
+    assert len({label for row in train for label in row["labels"]}) == 2 and 0 < len(train) < 48
 
 
 def test_human_labels_are_matched_by_id(descriptors, data_dir, tmp_path):
