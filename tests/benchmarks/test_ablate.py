@@ -82,7 +82,8 @@ def test_every_preset_is_valid():
     known = {entry.name for group in GROUPS for entry in fields(group)}
     names = {path.stem for path in ablate.presets_dir().glob("*.yaml")}
     assert names >= {
-        "main-table", "dimension", "label-tower", "pooling", "supervision", "amount", "vocabulary", "descriptor-format",
+        "main-table", "dimension", "label-tower", "pooling", "supervision", "amount", "vocabulary",
+        "descriptor-format",
         "unseen-labels", "unseen-labels-semeval2018",
     }  # fmt: skip
     for name in names:
