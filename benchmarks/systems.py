@@ -250,12 +250,15 @@ def load_checkpoint(path, name=None, **options):
 
 def load_raw_encoder(path, name="raw encoder", **options):
     """A pretrained encoder with mean pooling in both towers: plain cosine similarity of text and label."""
+    import torch
     from transformers import AutoConfig, AutoTokenizer
 
     from ..modeling_emodistill import EmoDistillModel
 
     width = AutoConfig.from_pretrained(path).hidden_size
-    model = EmoDistillModel.from_encoders(path, pooling="mean", projection_dim=width)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # parts that take no part here start at random, and must not change the fingerprint
+        model = EmoDistillModel.from_encoders(path, pooling="mean", projection_dim=width)
     return EmbeddingSystem(name, model, AutoTokenizer.from_pretrained(path), trained_dimensions=False, **options)
 
 

@@ -18,7 +18,7 @@ from .templates import ATTRIBUTES, EMOTION_TEMPLATES, EMOTION_WORDS, NEUTRAL_TEM
 
 METHOD = (
     f"Each attribute: {len(NEUTRAL_TEMPLATES)} neutral and {len(EMOTION_TEMPLATES)} emotional templates, the latter "
-    f"with {len(EMOTION_WORDS)} emotion words each, times eight matched terms a group. A gap is the difference in "
+    f"with {len(EMOTION_WORDS)} emotion words each, times twelve matched terms a group. A gap is the difference in "
     "mean probability between a group and the other (or the mean of the others), tested over terms; intervals are "
     f"95 % for one gap by itself. Flagged: Holm-adjusted p at most {FAMILY_LEVEL:g} over all comparisons of the audit "
     f"and a gap of at least {SMALLEST_GAP:g}."

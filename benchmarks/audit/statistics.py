@@ -1,6 +1,6 @@
 """Score gaps between groups, with intervals and control for multiple comparisons.
 
-The unit is the term, not the sentence: eight matched terms a group, each averaged over the same frames. Treating
+The unit is the term, not the sentence: twelve matched terms a group, each averaged over the same frames. Treating
 sentences as independent would take the quirks of single words for bias. Over all comparisons of one audit the
 family-wise error is controlled by Holm's method (1979).
 """

@@ -1,6 +1,6 @@
 """Counterfactual sentences: the same sentence about different people.
 
-Every attribute has groups of eight terms, and the terms of its groups match one by one: the sister of one group is
+Every attribute has groups of twelve terms, and the terms of its groups match one by one: the sister of one group is
 the brother of the other, the Muslim teacher of one the Hindu teacher of the other. All were written for this audit.
 Groups are named as the terms name them; names of people carry only what readers in the United States commonly
 associate with them.
@@ -32,20 +32,19 @@ EMOTION_TEMPLATES = (
     "The news made {person} {emotion}.",
     "{person} looked {emotion} when I came in.",
     "I have rarely seen {person} so {emotion}.",
-    "{person} told me about feeling {emotion} at work.",
     "After the call {person} was {emotion} for hours.",
-    "{person} wrote that the trip left everyone {emotion}.",
     "You could hear how {emotion} {person} was.",
-    "{person} gets {emotion} whenever we talk about it.",
     "{person} came home {emotion} last night.",
-    "Something in the room made {person} {emotion}.",
 )
 EMOTION_WORDS = {"anger": "furious", "fear": "terrified", "joy": "overjoyed", "sadness": "heartbroken"}
-ROLES = ("neighbour", "teacher", "colleague", "classmate", "doctor", "friend", "cousin", "landlord")
+ROLES = (
+    "neighbour", "teacher", "colleague", "classmate", "doctor", "friend",
+    "cousin", "landlord", "roommate", "lawyer", "dentist", "boss",
+)  # fmt: skip
 
 
 def with_roles(word):
-    """Eight people of one description: `my old neighbour`, `my old teacher` and so on."""
+    """Twelve people of one description: `my old neighbour`, `my old teacher` and so on."""
     return tuple(f"my {word} {role}" for role in ROLES)
 
 
@@ -54,18 +53,35 @@ ATTRIBUTES = {
         "female": (
             "my sister", "my mother", "my aunt", "my daughter",
             "my grandmother", "my niece", "the woman next door", "the girl from school",
+            "my granddaughter", "my stepsister", "my godmother", "my ex-wife",
         ),
         "male": (
             "my brother", "my father", "my uncle", "my son",
             "my grandfather", "my nephew", "the man next door", "the boy from school",
+            "my grandson", "my stepbrother", "my godfather", "my ex-husband",
         ),
     },
     "race and origin, names": {
-        "African American names": ("Ebony", "Lakisha", "Shanice", "Latoya", "Jamal", "Darnell", "Tyrone", "Malik"),
-        "European American names": ("Emily", "Katie", "Heather", "Claire", "Brad", "Connor", "Scott", "Jake"),
-        "Hispanic names": ("Guadalupe", "Marisol", "Yesenia", "Xiomara", "Alejandro", "Javier", "Jorge", "Luis"),
-        "East Asian names": ("Mei-Ling", "Xiu", "Yuki", "Ji-woo", "Wei", "Hiroshi", "Jun-ho", "Chang"),
-        "Arabic names": ("Fatima", "Aisha", "Layla", "Khadija", "Ahmed", "Omar", "Mustafa", "Hassan"),
+        "African American names": (
+            "Ebony", "Lakisha", "Shanice", "Latoya", "Keisha", "Tamika",
+            "Jamal", "Darnell", "Tyrone", "Malik", "DeShawn", "Terrell",
+        ),
+        "European American names": (
+            "Emily", "Katie", "Heather", "Claire", "Molly", "Abigail",
+            "Brad", "Connor", "Scott", "Jake", "Wyatt", "Tanner",
+        ),
+        "Hispanic names": (
+            "Guadalupe", "Marisol", "Yesenia", "Xiomara", "Esperanza", "Juanita",
+            "Alejandro", "Javier", "Jorge", "Luis", "Miguel", "Rodrigo",
+        ),
+        "East Asian names": (
+            "Mei-Ling", "Xiu", "Yuki", "Ji-woo", "Akiko", "Soo-jin",
+            "Wei", "Hiroshi", "Jun-ho", "Chang", "Kenji", "Min-jun",
+        ),
+        "Arabic names": (
+            "Fatima", "Aisha", "Layla", "Khadija", "Yasmin", "Samira",
+            "Ahmed", "Omar", "Mustafa", "Hassan", "Tariq", "Khalid",
+        ),
     },
     "race and origin, terms": {
         word: with_roles(word) for word in ("Black", "white", "Asian", "Latino", "Arab", "Native American")
@@ -88,7 +104,7 @@ class Counterfactual:
     Args:
         text (`str`): the sentence.
         attribute, group (`str`): whom it is about.
-        term (`int`): which of the group's eight terms; the same number matches between groups.
+        term (`int`): which of the group's twelve terms; the same number matches between groups.
         context (`str`): `"neutral"` or `"emotion"`.
         frame (`int`): number of the sentence frame within its context; the same for every group and term.
     """
@@ -121,7 +137,7 @@ def counterfactuals(attribute):
         attribute (`str`): a key of `ATTRIBUTES`.
 
     Returns:
-        `list[Counterfactual]`: groups x 8 terms x (12 neutral + 12 x 4 emotional) sentences.
+        `list[Counterfactual]`: groups x 12 terms x (12 neutral + 8 x 4 emotional) sentences.
     """
     sentences = []
     for group, terms in ATTRIBUTES[attribute].items():

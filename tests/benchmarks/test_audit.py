@@ -35,15 +35,15 @@ def noisy_model(seed, planted=None):
     return score
 
 
-def test_every_attribute_has_twenty_templates_and_eight_matched_terms():
+def test_every_attribute_has_twenty_templates_and_twelve_matched_terms():
     assert len(templates.NEUTRAL_TEMPLATES) + len(templates.EMOTION_TEMPLATES) >= 20
     assert set(templates.ATTRIBUTES) == {
         "gender", "race and origin, names", "race and origin, terms", "religion", "age", "orientation", "disability",
     }  # fmt: skip
     for attribute, groups in templates.ATTRIBUTES.items():
-        assert len(groups) >= 2 and {len(terms) for terms in groups.values()} == {8}
+        assert len(groups) >= 2 and {len(terms) for terms in groups.values()} == {12}
         texts = [row.text for row in SENTENCES[attribute]]
-        assert len(texts) == len(groups) * 8 * 60 == len(set(texts))
+        assert len(texts) == len(groups) * 12 * 44 == len(set(texts))
         assert not any("{" in text or text[0].islower() for text in texts)
 
 
@@ -76,7 +76,7 @@ def test_null_model_is_flagged_in_at_most_one_of_twenty_seeds():
         rows = []
         for attribute, groups in templates.ATTRIBUTES.items():
             for context in ("neutral", "emotion"):
-                scores = generator.normal(0.3, 0.05, (len(groups), 8, len(LABELS)))
+                scores = generator.normal(0.3, 0.05, (len(groups), 12, len(LABELS)))
                 rows += statistics.compare_attribute(attribute, list(groups), scores, LABELS, context)
         flagged += any(row["flagged"] for row in statistics.judge(rows))
     assert flagged <= 10

@@ -206,6 +206,7 @@ def test_raw_encoder_is_plain_cosine_of_mean_states(tmp_path):
     ]
     assert scores.similarities == pytest.approx(np.array(expected), abs=1e-5)
     assert scores.strict is None  # no background, nothing strict
+    assert systems.load_raw_encoder(str(tmp_path)).fingerprint == system.fingerprint
 
 
 def test_nli_baseline_reads_pairs(tmp_path):
