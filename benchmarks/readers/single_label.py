@@ -87,13 +87,15 @@ EMPATHETIC = BenchmarkSpec(
 # The original ISEAR export marks each wrapped line with this sign before the line end.
 LINE_WRAP = re.compile(r"\s*á[ \t]*(?=\r?\n|$)|(?<=\s)á(?=\s)")
 BRACKETED = re.compile(r"^\s*\[[^\]]*\]?[\s.]*$")
+MISSPELT = {"guit": "guilt"}  # stands so in some copies of ISEAR
 FALSE_FLAGS = {"", "0", "0.0", "false", "no", "none", "nan"}
 
 
 def label_index(value, labels, path, line):
     """The index of a label name, `DamagedFile` for an unknown one."""
+    name = value.strip().lower()
     try:
-        return labels.index(value.strip().lower())
+        return labels.index(MISSPELT.get(name, name))
     except ValueError:
         raise DamagedFile(path, line, f"unknown emotion {value!r}; expected one of {', '.join(labels)}.") from None
 

@@ -128,7 +128,7 @@ def test_isear_original(tmp_path):
     rows = [
         isear_row("11001", "joy", 'When I got the \\"yes\\" from á\nthe school.'),
         isear_row("11001", "shame", "[ No response.]"),
-        isear_row("11002", "guilt", "I took | the last one á\r\nof my café."),
+        isear_row("11002", "guit", "I took | the last one á\r\nof my café."),
     ]
     put(tmp_path, "isear/isear.csv", "\n".join([ISEAR_HEADER, *rows, ""]), "latin-1")
     data = load_benchmark("isear", tmp_path)
