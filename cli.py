@@ -12,6 +12,9 @@ import sys
 COMMANDS = {
     "predict": (".predict", "main", "score texts against labels and dimensions"),
     "train": (".train_accelerate", "main", "train a model on emotion descriptors"),
+    "evaluate": (".benchmarks.cli", "evaluate", "measure a checkpoint on public benchmarks"),
+    "ablate": (".benchmarks.cli", "ablate", "train and measure a grid of variants"),
+    "audit": (".benchmarks.cli", "audit", "look for bias and fragility in a checkpoint"),
     "annotate": (".annotate.cli", "main", "ask a language model for emotion descriptors of texts"),
 }
 

@@ -1,0 +1,87 @@
+"""Embeddings on disk, keyed by what they were made of, so that a benchmark is encoded once a checkpoint."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+
+def default_cache_dir():
+    """`$EMODISTILL_CACHE`, else `emodistill` in the user's cache directory."""
+    if "EMODISTILL_CACHE" in os.environ:
+        return Path(os.environ["EMODISTILL_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "emodistill"
+
+
+def texts_hash(texts):
+    """A digest of texts in order."""
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(text.encode("utf-8", "surrogatepass") + b"\x00")
+    return digest.hexdigest()
+
+
+def weights_hash(model, *parts):
+    """A digest of a model's parameters, buffers and whatever else changes its output.
+
+    Args:
+        model (`torch.nn.Module`): the model.
+        parts (`str`): further text, such as its configuration and vocabulary.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(-1).float().numpy().tobytes())
+    for part in parts:
+        digest.update(part.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+class EmbeddingCache:
+    """Arrays in one folder, one file a key; written atomically, and a damaged file counts as absent.
+
+    Args:
+        folder (`str` or `Path`, *optional*): where; `None` keeps nothing.
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder) if folder is not None else None
+        self.hits = 0
+        self.misses = 0
+
+    def get(self, fingerprint, texts, compute):
+        """The embeddings of `texts` by the model `fingerprint`, computed if they are not kept.
+
+        Args:
+            fingerprint (`str`): digest of the model, see `weights_hash`.
+            texts (`list[str]`): the texts.
+            compute (`Callable`): takes the texts, gives `(texts, d)`.
+
+        Returns:
+            `np.ndarray` of shape `(texts, d)`, float32.
+        """
+        if self.folder is None:
+            return np.asarray(compute(texts), dtype=np.float32)
+        key = hashlib.sha256(f"{fingerprint} {texts_hash(texts)}".encode()).hexdigest()
+        path = self.folder / f"{key}.npy"
+        try:
+            embeddings = np.load(path, allow_pickle=False)
+            if len(embeddings) == len(texts):
+                self.hits += 1
+                return embeddings
+        except (OSError, ValueError, EOFError):
+            pass  # absent or damaged: compute again and replace it
+        self.misses += 1
+        embeddings = np.asarray(compute(texts), dtype=np.float32)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=".part")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                np.save(file, embeddings)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        return embeddings

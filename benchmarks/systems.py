@@ -1,0 +1,347 @@
+"""What is measured: a checkpoint, the baselines of the same run, and other zero-shot models by path.
+
+A system turns texts and labels into `LabelScores` and opposing labels into dimension scores; what those scores are
+worth is decided elsewhere. Systems that embed share one class, so that a raw encoder, an untrained model and two
+checkpoints meet the same rules.
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+
+from .cache import EmbeddingCache, weights_hash
+from .readers import SINGLE_LABEL
+
+# Opposing labels of each dimension. The first of each side is the paper's single pair; the others make the average
+# steadier. They were written down before any measurement and are not tuned.
+POLES = {
+    "valence": (
+        ("happy", "joyful", "content", "grateful", "loving", "hopeful", "proud"),
+        ("sad", "angry", "afraid", "disgusted", "ashamed", "hopeless", "hurt"),
+    ),
+    "arousal": (
+        ("excited", "furious", "terrified", "ecstatic", "panicked", "enraged", "thrilled"),
+        ("calm", "relaxed", "bored", "tired", "peaceful", "serene", "sleepy"),
+    ),
+    "dominance": (
+        ("in control", "powerful", "confident", "proud", "determined", "bold", "triumphant"),
+        ("helpless", "powerless", "insecure", "ashamed", "overwhelmed", "intimidated", "submissive"),
+    ),
+}
+BACKGROUND_TEXTS = 2000  # a mean and a covariance need no more, and it keeps baselines cheap
+NLI_TEMPLATE = "The writer of this text feels {}."
+
+
+@dataclass
+class LabelScores:
+    """Scores of one system on one benchmark.
+
+    Args:
+        similarities: `(texts, labels)`, the system's raw scores.
+        strict (*optional*): `(texts, labels)` probabilities made without anything of the target.
+        transductive (*optional*): `(texts, labels)` probabilities with the target texts as background.
+        calibration (*optional*): `(calibration texts, labels)` raw scores of the calibration split.
+        standardised (*optional*): `(texts, labels)`, deviations above the source background.
+    """
+
+    similarities: np.ndarray
+    strict: np.ndarray | None = None
+    transductive: np.ndarray | None = None
+    calibration: np.ndarray | None = None
+    standardised: np.ndarray | None = None
+
+
+def background_of(embeddings):
+    """Mean and covariance of embeddings, as tensors."""
+    import torch
+
+    embeddings = torch.as_tensor(np.asarray(embeddings), dtype=torch.float64)
+    return embeddings.mean(dim=0).float(), torch.cov(embeddings.T).float()
+
+
+class EmbeddingSystem:
+    """A dual encoder with its decision rules.
+
+    Args:
+        name (`str`): its name in the tables.
+        model (`EmoDistillModel`): the model.
+        tokenizer: its tokenizer.
+        cache (`EmbeddingCache`, *optional*): where embeddings are kept.
+        trained_dimensions (`bool`): whether the dimension head means anything.
+        batch_size (`int`): windows in a batch.
+        quiet (`bool`): no progress bars.
+        autocast (`bool`): compute in bf16, for baselines whose third decimal does not matter.
+    """
+
+    kind = "embeddings"
+
+    def __init__(
+        self, name, model, tokenizer, cache=None, trained_dimensions=True, batch_size=32, quiet=True, autocast=False
+    ):
+        from ..decision_emodistill import DecisionConstants
+
+        self.name, self.model, self.tokenizer = name, model.eval(), tokenizer
+        self.cache = cache or EmbeddingCache(None)
+        self.batch_size, self.quiet, self.autocast = batch_size, quiet, autocast
+        self.known = {}  # text to its embedding: sets share texts, and a text is encoded once a run
+        self.background = model.background
+        self.has_dimensions = trained_dimensions and model.dimension_head is not None
+        fields = DecisionConstants.__dataclass_fields__
+        self.constants = DecisionConstants(**{k: v for k, v in model.config.decision.items() if k in fields})
+        vocabulary = str(sorted(tokenizer.get_vocab().items()))
+        precision = "bf16" if autocast else "fp32"
+        shape = model.config.to_dict()
+        for key in ("_name_or_path", "transformers_version", "decision", "dtype"):  # not what embeddings depend on
+            shape.pop(key, None)
+        self.fingerprint = weights_hash(model, json.dumps(shape, sort_keys=True, default=str), vocabulary, precision)
+
+    def encode_texts(self, texts):
+        """`(texts, d)` float32, from memory or the cache where they have them."""
+        from ..encoding_emodistill import encode_texts
+
+        def progress(batches):
+            from tqdm import tqdm
+
+            return tqdm(batches, desc=f"{self.name}: {len(texts)} texts", file=sys.stderr, leave=False)
+
+        def compute(texts):
+            wrap = None if self.quiet else progress
+            found = encode_texts(self.model, self.tokenizer, texts, self.batch_size, self.autocast, wrap)
+            return found.cpu().numpy()
+
+        missing = [text for text in dict.fromkeys(texts) if text not in self.known]
+        if missing:
+            self.known.update(zip(missing, self.cache.get(self.fingerprint, missing, compute), strict=True))
+        return np.stack([self.known[text] for text in texts])
+
+    def encode_labels(self, labels):
+        """`(labels, d)` float32."""
+        from ..encoding_emodistill import encode_labels
+
+        return encode_labels(self.model, self.tokenizer, list(labels)).cpu().numpy()
+
+    def use_background(self, texts):
+        """Standardise against these source texts, for a system whose checkpoint brings no background."""
+        self.background = background_of(self.encode_texts(texts))
+
+    def probabilities(self, task, similarities, label_embeds, background):
+        """Probabilities by the package's own decision rules, `None` without a background where one is needed."""
+        from .. import decision_emodistill as decision
+
+        if task == SINGLE_LABEL:
+            return decision.single_label_scores(similarities, label_embeds, background, self.constants).numpy()
+        if background is None:
+            return None
+        return decision.multi_label_scores(similarities, label_embeds, background, self.constants).numpy()
+
+    def label_scores(self, task, texts, labels, calibration_texts=None):
+        """`LabelScores` of texts against a label set."""
+        import torch
+
+        from .. import decision_emodistill as decision
+
+        text_embeds, label_embeds = self.encode_texts(texts), torch.from_numpy(self.encode_labels(labels))
+        similarities = torch.from_numpy(text_embeds) @ label_embeds.T
+        calibration = None
+        if calibration_texts is not None:
+            calibration = self.encode_texts(calibration_texts) @ label_embeds.numpy().T
+        standardised = None
+        if self.background is not None:
+            standardised = decision.standardise(similarities, label_embeds, self.background).numpy()
+        return LabelScores(
+            similarities.numpy(),
+            strict=self.probabilities(task, similarities, label_embeds, self.background),
+            transductive=self.transductive(task, text_embeds, similarities, label_embeds),
+            calibration=calibration,
+            standardised=standardised,
+        )
+
+    def transductive(self, task, text_embeds, similarities, label_embeds):
+        """Probabilities with the target's own texts as background; single labels are centred on it in full."""
+        from dataclasses import replace
+
+        from .. import decision_emodistill as decision
+
+        if len(text_embeds) < 2:
+            return None
+        background = background_of(text_embeds)
+        if task == SINGLE_LABEL:
+            constants = replace(self.constants, single_label_centering=1.0)
+            return decision.single_label_scores(similarities, label_embeds, background, constants).numpy()
+        return decision.multi_label_scores(similarities, label_embeds, background, self.constants).numpy()
+
+    def dimension_scores(self, texts, dimensions, scale):
+        """Predicted dimensions by each readout.
+
+        Args:
+            texts (`list[str]`): the texts.
+            dimensions (`tuple[str]`): names, keys of `POLES`.
+            scale (`tuple[float, float]`): the benchmark's scale, onto which the head's 1 to 9 is mapped linearly.
+
+        Returns:
+            `dict[str, np.ndarray]`: `(texts, dimensions)` for `head` (where trained), `pair` and `poles`.
+        """
+        import torch
+
+        from ..decision_emodistill import dimension_scores
+
+        text_embeds = torch.from_numpy(self.encode_texts(texts))
+        readouts = {"pair": [], "poles": []}
+        for dimension in dimensions:
+            high, low = (torch.from_numpy(self.encode_labels(pole)) for pole in POLES[dimension])
+            readouts["pair"].append(dimension_scores(text_embeds, high[:1], low[:1]).numpy())
+            readouts["poles"].append(dimension_scores(text_embeds, high, low).numpy())
+        result = {name: np.stack(columns, axis=1) for name, columns in readouts.items()}
+        names = list(self.model.config.dimension_names)
+        if self.has_dimensions and all(dimension in names for dimension in dimensions):
+            with torch.no_grad():
+                head = self.model.get_dimensions(text_embeds.to(self.model.device)).cpu().numpy()
+            head = head[:, [names.index(dimension) for dimension in dimensions]]
+            result = {"head": scale[0] + (head - 1) / 8 * (scale[1] - scale[0]), **result}
+        return result
+
+
+class PairSystem:
+    """A system that reads each text with each label: NLI or GLiClass.
+
+    Args:
+        name (`str`): its name in the tables.
+        score (`Callable`): takes texts and labels, gives `(texts, labels)` probabilities.
+    """
+
+    kind = "pairs"
+
+    def __init__(self, name, score):
+        self.name, self.score = name, score
+
+    def label_scores(self, task, texts, labels, calibration_texts=None):
+        """`LabelScores`; `strict` is the model's own probability (softmax-free: the best one wins for one label)."""
+        scores = self.score(texts, labels)
+        calibration = None if calibration_texts is None else self.score(calibration_texts, labels)
+        return LabelScores(scores, strict=scores, calibration=calibration)
+
+    def dimension_scores(self, texts, dimensions, scale):
+        """`pair` alone: each opposing pole costs a pass over all texts."""
+        columns = []
+        for dimension in dimensions:
+            (high, *_), (low, *_) = POLES[dimension]
+            scores = self.score(texts, (high, low))
+            columns.append(scores[:, 0] - scores[:, 1])
+        return {"pair": np.stack(columns, axis=1)}
+
+
+def load_checkpoint(path, name=None, **options):
+    """A trained checkpoint as a system.
+
+    Args:
+        path (`str`): a folder or a Hub id.
+        name (`str`, *optional*): its name in the tables; the last part of the path by default.
+        options: see `EmbeddingSystem`.
+    """
+    from transformers import AutoTokenizer
+
+    from ..modeling_emodistill import EmoDistillModel
+
+    model, tokenizer = EmoDistillModel.from_pretrained(path), AutoTokenizer.from_pretrained(path)
+    return EmbeddingSystem(name or str(path).rstrip("/").rsplit("/", 1)[-1], model, tokenizer, **options)
+
+
+def load_raw_encoder(path, name="raw encoder", **options):
+    """A pretrained encoder with mean pooling in both towers: plain cosine similarity of text and label."""
+    import torch
+    from transformers import AutoConfig, AutoTokenizer
+
+    from ..modeling_emodistill import EmoDistillModel
+
+    width = AutoConfig.from_pretrained(path).hidden_size
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # parts that take no part here start at random, and must not change the fingerprint
+        model = EmoDistillModel.from_encoders(path, pooling="mean", projection_dim=width)
+    return EmbeddingSystem(name, model, AutoTokenizer.from_pretrained(path), trained_dimensions=False, **options)
+
+
+def untrained_like(system, seed=0):
+    """The same architecture with random weights: what its shape and tokenizer alone are worth."""
+    import torch
+
+    from ..modeling_emodistill import EmoDistillModel
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = EmoDistillModel(system.model.config)
+    return EmbeddingSystem("untrained", model, system.tokenizer, system.cache, False, system.batch_size, system.quiet)
+
+
+def load_nli(path, name=None, batch_size=32, template=NLI_TEMPLATE):
+    """A natural-language-inference model as a zero-shot classifier (Yin et al. 2019).
+
+    Args:
+        path (`str`): a folder or Hub id with real weights and an `entailment` class.
+        name (`str`, *optional*): its name in the tables.
+        batch_size (`int`): pairs in a batch.
+        template (`str`): the hypothesis, with `{}` for the label.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    model = AutoModelForSequenceClassification.from_pretrained(path).eval()
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    classes = {name.lower(): index for index, name in model.config.id2label.items()}
+    if "entailment" not in classes:
+        raise ValueError(f"--nli: {path} has no class called entailment; it has {', '.join(classes)}.")
+    entailment = classes["entailment"]
+    against = classes.get("contradiction", classes.get("not_entailment"))
+
+    @torch.no_grad()
+    def score(texts, labels):
+        pairs = [(text, template.format(label)) for text in texts for label in labels]
+        order = sorted(range(len(pairs)), key=lambda index: len(pairs[index][0]))
+        result = np.zeros(len(pairs), dtype=np.float32)
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            premises, hypotheses = zip(*(pairs[index] for index in chosen), strict=True)
+            encoded = tokenizer(
+                list(premises), list(hypotheses), padding=True, truncation="only_first", return_tensors="pt"
+            )
+            logits = model(**encoded).logits
+            kept = logits if against is None else logits[:, [against, entailment]]
+            place = entailment if against is None else 1
+            result[chosen] = kept.softmax(dim=-1)[:, place].numpy()
+        return result.reshape(len(texts), len(labels))
+
+    return PairSystem(name or f"NLI ({str(path).rstrip('/').rsplit('/', 1)[-1]})", score)
+
+
+def load_gliclass(path, name=None, batch_size=16):
+    """A GLiClass model, through the `gliclass` library.
+
+    Args:
+        path (`str`): a folder or Hub id with real weights.
+        name (`str`, *optional*): its name in the tables.
+        batch_size (`int`): texts in a batch.
+    """
+    try:
+        from gliclass import GLiClassModel, ZeroShotClassificationPipeline
+    except ImportError as error:
+        raise ImportError("--gliclass needs the gliclass package: pip install gliclass") from error
+    from transformers import AutoTokenizer
+
+    pipeline = ZeroShotClassificationPipeline(
+        GLiClassModel.from_pretrained(path),
+        AutoTokenizer.from_pretrained(path),
+        classification_type="multi-label",
+        device="cpu",
+    )
+
+    def score(texts, labels):
+        places = {label: index for index, label in enumerate(labels)}
+        result = np.zeros((len(texts), len(labels)), dtype=np.float32)
+        found = pipeline(list(texts), list(labels), threshold=0.0, batch_size=batch_size)
+        for row, entries in enumerate(found):
+            for entry in entries:
+                result[row, places[entry["label"]]] = entry["score"]
+        return result
+
+    return PairSystem(name or f"GLiClass ({str(path).rstrip('/').rsplit('/', 1)[-1]})", score)

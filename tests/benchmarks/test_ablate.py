@@ -1,0 +1,237 @@
+"""Ablation grids: descriptor variants, training through the real entry point, resuming, tables."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from emodistill.benchmarks import ablate, descriptor_variants
+from emodistill.benchmarks.descriptor_variants import FAMILIES, LABEL_DROPS, descriptor_format, drop_words
+from emodistill.benchmarks.readers.multi_label import GOEMOTIONS_LABELS
+from emodistill.cli import main
+from emodistill.training.data import Lexicon, load_rows
+
+from .conftest import spelling_tokenizer
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*are published"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+LEXICON = Lexicon(
+    {"deep joy": (8, 6, 6), "joy": (8, 6, 6), "rage": (2, 8, 6)},
+    {"deep joy": ["joy", "delight"], "rage": ["anger", "fury", "hatred"]},
+    set(),
+)
+ROWS = [
+    {"id": "a", "text": "x", "labels": ["deep joy", "rage", "joy"]},
+    {"id": "b", "text": "y", "labels": ["neutral"]},
+    {"id": "c", "text": "z", "labels": ["very bitter disappointment"]},
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("all", [["deep joy", "rage", "joy"], ["neutral"], ["very bitter disappointment"]]),
+        ("first", [["deep joy"], ["neutral"], ["very bitter disappointment"]]),
+        ("single-words", [["rage", "joy"], ["neutral"]]),
+        ("no-intensity", [["joy", "rage"], ["neutral"], ["disappointment"]]),
+        ("precise", [["deep joy", "rage"], ["neutral"], ["very bitter disappointment"]]),
+        ("plain", [["joy", "delight", "anger", "fury"], ["neutral"], ["very bitter disappointment"]]),
+    ],
+)
+def test_descriptor_formats(name, expected):
+    assert [row["labels"] for row in descriptor_format(ROWS, name, LEXICON)] == expected
+
+
+def test_unknown_format_is_told():
+    with pytest.raises(ValueError, match="no descriptor format 'short'"):
+        descriptor_format(ROWS, "short", LEXICON)
+
+
+def test_dropped_labels_leave_no_word_of_their_family():
+    rows = drop_words(
+        [{"id": "a", "text": "x", "labels": ["joyful pride", "enjoyment", "rage", "self-pride"]}], ["joy", "pride"]
+    )
+    assert rows[0]["labels"] == ["enjoyment", "rage"]
+    dropped = [label for labels in LABEL_DROPS.values() for label in labels]
+    assert len(dropped) == len(set(dropped)) == 24 and set(dropped) < set(GOEMOTIONS_LABELS)
+    assert set(GOEMOTIONS_LABELS) - {"neutral"} <= set(FAMILIES)
+
+
+def test_presets_drop_what_the_code_names():
+    cells = ablate.load_grid("unseen-labels")["cells"]
+    assert [tuple(cell["descriptors"]["drop"]) for cell in cells] == [
+        labels for labels in LABEL_DROPS.values() for _ in range(2)
+    ]
+    assert all(cell["measure_labels"] == cell["descriptors"]["drop"] for cell in cells)
+
+
+def test_every_preset_is_valid():
+    from dataclasses import fields
+
+    from emodistill.training.arguments import GROUPS
+
+    known = {entry.name for group in GROUPS for entry in fields(group)}
+    names = {path.stem for path in ablate.presets_dir().glob("*.yaml")}
+    assert names >= {
+        "main-table", "dimension", "label-tower", "pooling", "supervision", "amount", "vocabulary",
+        "descriptor-format",
+        "unseen-labels", "unseen-labels-semeval2018",
+    }  # fmt: skip
+    for name in names:
+        grid = ablate.load_grid(name)
+        for cell in grid["cells"]:
+            assert set(cell["train"]) <= known
+
+
+@pytest.fixture(scope="module")
+def descriptors(descriptors_folder):
+    return descriptors_folder
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    """A tiny encoder on disk."""
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("encoder")
+    tokenizer = spelling_tokenizer()
+    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48}
+    BertModel(BertConfig(vocab_size=len(tokenizer), max_position_embeddings=64, **shape)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def grid_file(tmp_path, encoder):
+    """A grid of three quick cells."""
+    base = {
+        "text_encoder": encoder, "projection_dim": 16, "num_qformer_heads": 2, "text_max_length": 48, "cpu": True,
+        "epochs": 1, "batch_size": 16, "background_texts": 30, "num_queries": 2, "synonym_mask": None,
+    }  # fmt: skip
+    grid = {
+        "title": "A small grid",
+        "base": "base.yaml",
+        "evaluate": ["goemotions:dev", "emobank:dev"],
+        "plot": {"x": "projection_dim"},
+        "measure_labels": ["joy", "grief"],
+        "cells": [
+            {"name": "d=16", "train": {"projection_dim": 16}},
+            {"name": "d=8", "train": {"projection_dim": 8}},
+            {"name": "no grief", "descriptors": {"format": "first", "drop": ["grief"]}},
+        ],
+    }
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(base))
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump(grid))
+    return tmp_path / "grid.yaml"
+
+
+def arguments(grid_file, descriptors, data_dir, output):
+    names = ["--data-dir", data_dir, "--descriptors", descriptors, "--output", str(output), "--quiet"]
+    return ["ablate", str(grid_file), *names]
+
+
+def test_grid_trains_measures_and_goes_on(grid_file, descriptors, data_dir, tmp_path, capsys, monkeypatch):
+    output = tmp_path / "out"
+    command = arguments(grid_file, descriptors, data_dir, output)
+    assert main([*command, "--only", "d=16"]) == 0
+    first = (output / "cells" / "d=16.json").read_text()
+    assert main(command) == 0
+    assert (output / "cells" / "d=16.json").read_text() == first
+    captured = capsys.readouterr()
+    assert "d=16: done before" in captured.err and captured.err.count(": training") == 3
+    assert "no grief" in captured.out
+    cells = [json.loads((output / "cells" / f"{name}.json").read_text()) for name in ("d=16", "d=8", "no-grief")]
+    assert [cell["x"] for cell in cells] == [16, 8, 16]
+    entry = cells[0]["results"]["goemotions:dev"]
+    assert entry["strict"]["low"] <= entry["strict"]["high"] and entry["chosen_labels"]["labels"] == 2
+    assert set(cells[0]["results"]["emobank:dev"]["dimensions"]) == {"valence", "arousal", "dominance"}
+    assert "A small grid" in (output / "table.md").read_text() and (output / "grid-goemotions-dev.png").is_file()
+    assert not (output / "work" / "d=8").exists()
+    # Everything is done: training must not be called again, and a changed cell must be.
+    monkeypatch.setattr("emodistill.train_accelerate.main", lambda argv: pytest.fail("trained again"))
+    assert main(command) == 0
+    changed = yaml.safe_load(grid_file.read_text())
+    changed["cells"][1]["train"]["projection_dim"] = 4
+    grid_file.write_text(yaml.safe_dump(changed))
+    calls = []
+    monkeypatch.setattr("emodistill.train_accelerate.main", lambda argv: calls.append(argv) or 143)
+    assert main(command) == 130 and len(calls) == 1
+    assert "the same command goes on" in capsys.readouterr().err
+    assert yaml.safe_load(Path(calls[0][0]).read_text())["projection_dim"] == 4
+
+
+def test_variant_without_a_label_trains_without_its_words(descriptors, data_dir, tmp_path):
+    found = descriptor_variants.build_variant({"drop": ["grief", "joy"]}, descriptors, data_dir, tmp_path / "variant")
+    labels = {
+        label
+        for split in ("train", "validation")
+        for row in load_rows(found["data"], split)
+        for label in row["labels"]
+    }
+    assert labels == {"rage", "fear", "neutral"}
+    lexicon = Lexicon.load(found["lexicon"])
+    assert set(lexicon.ratings) == {"rage", "fear"} and set(map(tuple, lexicon.implies.values())) == {()}
+
+
+def test_vocabulary_keeps_the_most_frequent_descriptors(descriptors, data_dir, tmp_path):
+    rows = [{"labels": ["b", "a"]}, {"labels": ["b"]}, {"labels": ["c", "a"]}, {"labels": ["d"]}]
+    assert descriptor_variants.frequent_descriptors(rows, 3) == {"a", "b", "c"}
+    found = descriptor_variants.build_variant({"vocabulary": 2}, descriptors, data_dir, tmp_path / "variant")
+    train = load_rows(found["data"], "train")
+    assert len({label for row in train for label in row["labels"]}) == 2 and 0 < len(train) < 48
+
+
+def test_human_labels_are_matched_by_id(descriptors, data_dir, tmp_path):
+    spec = {"supervision": "human", "matched": "all"}
+    with pytest.raises(ValueError, match="no validation text fits"):  # GoEmotions' training rows have no such ids
+        descriptor_variants.build_variant(spec, descriptors, data_dir, tmp_path / "variant")
+    with pytest.raises(ValueError, match="supervision: 'robot'"):
+        descriptor_variants.build_variant({"supervision": "robot"}, descriptors, data_dir, tmp_path / "variant")
+    with pytest.raises(ValueError, match="unknown key formt"):
+        descriptor_variants.build_variant({"formt": "first"}, descriptors, data_dir, tmp_path / "variant")
+
+
+def test_mistakes_are_one_sentence(grid_file, data_dir, tmp_path, capsys):
+    assert main(["ablate", "nothing", "--data-dir", data_dir]) == 2
+    assert "presets: amount" in capsys.readouterr().err
+    assert main(["ablate", str(grid_file), "--data-dir", str(tmp_path / "none")]) == 2
+    assert main(["ablate", str(grid_file), "--data-dir", data_dir, "--only", "d=5"]) == 2
+    assert "no cell d=5" in capsys.readouterr().err
+    assert main(["ablate", str(grid_file), "--data-dir", data_dir, "--set", "epochs"]) == 2
+    assert "NAME=VALUE" in capsys.readouterr().err
+    grid_file.write_text("cells: [{name: a}, {name: a}]")
+    assert main(["ablate", str(grid_file), "--list"]) == 2
+    assert "two cells have one name" in capsys.readouterr().err
+    grid_file.write_text("cell: []")
+    assert main(["ablate", str(grid_file), "--list"]) == 2
+    assert "unknown key cell" in capsys.readouterr().err
+    assert main(["ablate", "dimension", "--list"]) == 0
+    assert "d=50" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_killed_grid_goes_on_where_it_stopped(grid_file, descriptors, data_dir, tmp_path):
+    output = tmp_path / "out"
+    command = [sys.executable, "-m", "emodistill.cli", *arguments(grid_file, descriptors, data_dir, output)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    first = output / "cells" / "d=16.json"
+    deadline = time.monotonic() + 120
+    while not first.is_file() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = first.read_text()
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert again.returncode == 0, again.stderr
+    assert "d=16: done before" in again.stderr and first.read_text() == kept
+    assert len(list((output / "cells").glob("*.json"))) == 3
