@@ -9,7 +9,6 @@ with the same weights as a run that was never stopped.
 """
 
 import hashlib
-import json
 import os
 import shutil
 import sys
@@ -31,7 +30,7 @@ if __package__:
         Vocabulary,
         load_rows,
     )
-    from .training.states import Progress, StopSignal, last_state, save_state, write_json
+    from .training.states import Progress, StopSignal, claim_output, last_state, save_state, write_json
     from .training.validation import Validator, choose_decision
 else:  # run as a script: the folder is the package, installed or not
     import emodistill.train_accelerate
@@ -265,6 +264,8 @@ class Trainer:
 
     def _epoch(self, signals):
         progress = self.progress
+        # Accelerate counts its own passes and tells the sampler at each start; a resumed run has made none yet.
+        self.loader.set_epoch(progress.epoch)
         self.sampler.set_epoch(progress.epoch)
         loader = self.loader
         if progress.batch:
@@ -449,32 +450,6 @@ def _check_precision(args):
         raise ValueError("mixed_precision fp16 needs an accelerator; on a CPU choose bf16 or no")
 
 
-def _claim_output(groups):
-    """Note the run's settings in its folder, and refuse a folder that holds another run."""
-    args = groups[2]
-    path = os.path.join(args.output_dir, "arguments.json")
-    volatile = ("overwrite", "quiet", "log_with", "save_steps", "output_dir")
-    settings = {}
-    for group in groups:
-        settings |= {name: value for name, value in asdict(group).items() if name not in volatile}
-    main_process = os.environ.get("RANK", "0") == "0"
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            before = json.load(file)
-        changed = sorted(name for name in settings if before.get(name) != settings[name])
-        if changed and not args.overwrite:
-            raise ValueError(
-                f"output_dir {args.output_dir} holds a run with other settings ({', '.join(changed)}); "
-                "choose another output_dir, or --overwrite to begin again"
-            )
-    if main_process:
-        if args.overwrite:
-            for name in ("states", "best", "final"):
-                shutil.rmtree(os.path.join(args.output_dir, name), ignore_errors=True)
-        os.makedirs(args.output_dir, exist_ok=True)
-        write_json(path, settings)
-
-
 def main(argv=None):
     """Train as the command line says.
 
@@ -490,7 +465,7 @@ def main(argv=None):
     groups = parse_arguments(list(sys.argv[1:] if argv is None else argv))
     _check_precision(groups[2])
     _quiet_libraries()
-    _claim_output(groups)
+    claim_output(groups)
     return Trainer(*groups).run()
 
 

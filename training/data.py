@@ -253,8 +253,11 @@ class LengthBucketSampler(Sampler):
         for start in range(0, len(order), size):
             pool = sorted(order[start : start + size], key=lambda index: self.lengths[index])
             batches.extend(pool[at : at + self.batch_size] for at in range(0, len(pool), self.batch_size))
-        for position in torch.randperm(len(batches), generator=generator).tolist():
-            yield batches[position]
+        # A short batch goes last: several processes take full batches in turn, and would lose one in their midst.
+        whole = [batch for batch in batches if len(batch) == self.batch_size]
+        for position in torch.randperm(len(whole), generator=generator).tolist():
+            yield whole[position]
+        yield from (batch for batch in batches if len(batch) < self.batch_size)
 
 
 class DescriptorBatches:

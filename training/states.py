@@ -5,8 +5,9 @@ import os
 import shutil
 import signal
 from contextlib import suppress
+from dataclasses import asdict
 
-__all__ = ["Progress", "StopSignal", "last_state", "save_state", "write_json"]
+__all__ = ["Progress", "StopSignal", "claim_output", "last_state", "save_state", "write_json"]
 
 KEEP_STATES = 2  # the newest may be the one a kill interrupts
 
@@ -118,3 +119,37 @@ def save_state(accelerator, output_dir, step):
         for old in _states(output_dir)[:-KEEP_STATES]:
             shutil.rmtree(old, ignore_errors=True)
     accelerator.wait_for_everyone()
+
+
+def claim_output(groups):
+    """
+    Note a run's settings in its folder, and refuse a folder that holds another run.
+
+    Args:
+        groups (`tuple`): Model, data and run arguments.
+
+    Raises:
+        `ValueError`: if `output_dir` holds a run with other settings, and `overwrite` is not set.
+    """
+    args = groups[2]
+    path = os.path.join(args.output_dir, "arguments.json")
+    volatile = ("overwrite", "quiet", "log_with", "save_steps", "output_dir")
+    settings = {}
+    for group in groups:
+        settings |= {name: value for name, value in asdict(group).items() if name not in volatile}
+    main_process = os.environ.get("RANK", "0") == "0"
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            before = json.load(file)
+        changed = sorted(name for name in settings if before.get(name) != settings[name])
+        if changed and not args.overwrite:
+            raise ValueError(
+                f"output_dir {args.output_dir} holds a run with other settings ({', '.join(changed)}); "
+                "choose another output_dir, or --overwrite to begin again"
+            )
+    if main_process:
+        if args.overwrite:
+            for name in ("states", "best", "final"):
+                shutil.rmtree(os.path.join(args.output_dir, name), ignore_errors=True)
+        os.makedirs(args.output_dir, exist_ok=True)
+        write_json(path, settings)
