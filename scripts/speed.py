@@ -28,8 +28,7 @@ def made_up_texts(number, seed=0):
     """Texts whose lengths follow a log-normal distribution with a median of 14 words, up to 90."""
     draw = random.Random(seed)
     return [
-        " ".join(draw.choices(WORDS, k=max(2, min(90, round(draw.lognormvariate(2.65, 0.6))))))
-        for _ in range(number)
+        " ".join(draw.choices(WORDS, k=max(2, min(90, round(draw.lognormvariate(2.65, 0.6)))))) for _ in range(number)
     ]
 
 
@@ -223,9 +222,7 @@ def main(argv=None):
     if "d" in args.parts:
         ours = sizes("this checkpoint", classify.model)
         papers = sizes("the paper's BERT-base system", paper_model())
-        print(
-            f"    text tower {papers[0] / ours[0]:.1f} times smaller, checkpoint {papers[1] / ours[1]:.1f} times"
-        )
+        print(f"    text tower {papers[0] / ours[0]:.1f} times smaller, checkpoint {papers[1] / ours[1]:.1f} times")
     return 0
 
 

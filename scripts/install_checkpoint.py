@@ -1,0 +1,48 @@
+"""Make a trained checkpoint the package's default: `install_checkpoint.py outputs/minilm/final`.
+
+Only configuration, weights and tokenizer are taken. The package itself is the code, so no copy of it lies in
+`checkpoints/`, and the configuration names none; the model card beside them is kept.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+TARGET = Path(__file__).resolve().parent.parent / "checkpoints" / "emodistill-minilm-l6"
+FILES = ("model.safetensors", "tokenizer.json", "tokenizer_config.json")
+LARGEST = 95_000_000  # bytes of one file that hosts of source code take
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint", type=Path, help="folder of a trained checkpoint")
+    parser.add_argument("--target", type=Path, default=TARGET)
+    args = parser.parse_args(argv)
+    for name in ("config.json", *FILES):
+        path = args.checkpoint / name
+        if not path.is_file():
+            print(f"{path} is missing: give the `final` folder of a finished training run", file=sys.stderr)
+            return 1
+        if path.stat().st_size > LARGEST:
+            print(
+                f"{path} has {path.stat().st_size} bytes, over {LARGEST}: export it in half precision", file=sys.stderr
+            )
+            return 1
+    config = json.loads((args.checkpoint / "config.json").read_text(encoding="utf-8"))
+    config.pop("auto_map", None)
+    args.target.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        shutil.copyfile(args.checkpoint / name, args.target / (name + ".tmp"))
+        os.replace(args.target / (name + ".tmp"), args.target / name)
+    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    (args.target / "config.json.tmp").write_text(text, encoding="utf-8")
+    os.replace(args.target / "config.json.tmp", args.target / "config.json")
+    print(f"installed in {args.target}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
