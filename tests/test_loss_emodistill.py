@@ -186,7 +186,7 @@ def test_gradients_of_two_processes_and_of_one_agree(tmp_path):
     command = [sys.executable, __file__]
     processes = [subprocess.Popen([*command, str(rank), str(tmp_path)], env=environment) for rank in (0, 1)]
     try:
-        assert [process.wait(timeout=200) for process in processes] == [0, 0]
+        assert [process.wait(timeout=300) for process in processes] == [0, 0]
     finally:
         for process in processes:
             process.kill()

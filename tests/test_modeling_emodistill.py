@@ -398,7 +398,7 @@ def test_remote_code_loads_with_the_package_absent(tiny_model, tokenizer, tmp_pa
         output = model(texts.input_ids, texts.attention_mask, labels.input_ids, labels.attention_mask)
     torch.save(output.logits, tmp_path / "logits.pt")
     command = [sys.executable, "-P", "-c", REMOTE, str(folder), str(tmp_path / "logits.pt")]
-    done = subprocess.run(command, cwd=tmp_path, env=clean_environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, env=clean_environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
 
 

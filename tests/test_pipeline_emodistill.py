@@ -495,7 +495,7 @@ print(classify("He got fired on his birthday. Couldn't have happened to a nicer 
     environment = clean_environment | {"PYTHONPATH": root}
     environment.pop("HF_HUB_OFFLINE", None)
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("[") and done.stdout.count("\n") == 1
     said = [line for line in done.stderr.splitlines() if line.strip() and "Loading weights" not in line]
@@ -614,7 +614,7 @@ def test_a_saved_pipeline_loads_with_and_without_the_package(classify, tmp_path,
             assert str(tmp_path).encode() not in content and b"/checkpoint" not in content, name
             assert emodistill.DEFAULT_CHECKPOINT.encode() not in content, name
     command = [sys.executable, "-P", "-c", REMOTE, str(folder), json.dumps(TEXTS), json.dumps(LABELS)]
-    done = subprocess.run(command, cwd=tmp_path, env=clean_environment, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(command, cwd=tmp_path, env=clean_environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     remote = json.loads(done.stdout.splitlines()[-1])
     assert all(close(one, other, 1e-5) for one, other in zip(remote, expected, strict=True))

@@ -117,7 +117,7 @@ def run(*arguments, text=None, **options):
     root = os.path.dirname(os.path.dirname(os.path.abspath(emodistill.__file__)))
     return subprocess.run(
         [sys.executable, "-m", "emodistill.cli", "predict", *arguments],
-        input=text, capture_output=True, text=True, timeout=120, env=os.environ | {"PYTHONPATH": root}, **options,
+        input=text, capture_output=True, text=True, timeout=300, env=os.environ | {"PYTHONPATH": root}, **options,
     )  # fmt: skip
 
 
@@ -136,7 +136,7 @@ def test_a_reader_that_leaves_is_no_error(checkpoint, tmp_path):
     command = f"yes joy | '{sys.executable}' -m emodistill.cli predict - --labels joy --batch-size 2 "
     done = subprocess.run(
         command + f"--model '{checkpoint}' | head -n 2",
-        shell=True, capture_output=True, text=True, timeout=120, cwd=tmp_path, env=os.environ | {"PYTHONPATH": root},
+        shell=True, capture_output=True, text=True, timeout=300, cwd=tmp_path, env=os.environ | {"PYTHONPATH": root},
     )  # fmt: skip
     assert done.stdout.splitlines()[0] == "joy" and not done.stderr
 
