@@ -86,6 +86,10 @@ def load_data(args, seed):
         train = [row for row in train if row.get("source") in sources]
         if not train:
             raise ValueError(f"no training text has a source among {args.sources}")
+    lexicon = Lexicon.load(args.lexicon)
+    if lexicon.held_out:  # in the shipped data no training text carries one; in one's own it may
+        for row in train:
+            row["labels"] = [label for label in row["labels"] if label not in lexicon.held_out]
     if args.closed_config:
         closed = {row["id"]: row["labels"] for row in load_rows(args.data, "train", args.closed_config)}
         for row in train:
@@ -95,7 +99,7 @@ def load_data(args, seed):
     if args.max_texts and args.max_texts < len(train):
         chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[: args.max_texts]
         train = [train[index] for index in sorted(chosen.tolist())]
-    return train, validation, Lexicon.load(args.lexicon)
+    return train, validation, lexicon
 
 
 def _hash(text):
