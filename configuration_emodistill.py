@@ -9,7 +9,7 @@ POOLINGS = ("mean", "qformer", "both")
 # Constants of the decision rules (see `decision_emodistill.py`, which explains each). Training replaces them by
 # the ones chosen on held-out source texts; nothing of a target set enters.
 DEFAULT_DECISION = {
-    "multi_label_cut": 0.6,
+    "expected_labels": 1.4,
     "multi_label_slope": 2.0,
     "single_label_centering": 0.0,
     "single_label_scaling": 0.0,

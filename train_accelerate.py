@@ -92,7 +92,8 @@ def load_data(args, seed):
             row["labels"] = [label for label in row["labels"] if label not in lexicon.held_out]
     if args.closed_config:
         closed = {row["id"]: row["labels"] for row in load_rows(args.data, "train", args.closed_config)}
-        for row in train:
+        closed |= {row["id"]: row["labels"] for row in load_rows(args.data, "validation", args.closed_config) or []}
+        for row in [*train, *validation]:
             row["closed"] = closed.get(row.get("id"), [])
         if args.labels_from == "closed":
             train = [row | {"labels": row["closed"], "closed": []} for row in train if row["closed"]]

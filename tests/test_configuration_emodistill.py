@@ -20,7 +20,7 @@ def test_saved_and_loaded_alike(tmp_path, tiny_config):
         freeze_label_encoder=True,
         tie_word_embeddings=True,
         dimension_names=["valence"],
-        decision={"multi_label_cut": 0.75},
+        decision={"expected_labels": 1.75},
         label_config=BertConfig(vocab_size=98, hidden_size=32, num_hidden_layers=1),
         text_config=BertConfig(vocab_size=98, hidden_size=32, num_hidden_layers=2),
     )
@@ -30,7 +30,7 @@ def test_saved_and_loaded_alike(tmp_path, tiny_config):
         assert loaded.to_dict() | {"_name_or_path": ""} == config.to_dict()
         assert loaded.tie_word_embeddings and loaded.freeze_label_encoder
         assert isinstance(loaded.label_config, BertConfig) and loaded.label_config.num_hidden_layers == 1
-        assert loaded.decision == DEFAULT_DECISION | {"multi_label_cut": 0.75}
+        assert loaded.decision == DEFAULT_DECISION | {"expected_labels": 1.75}
 
 
 def test_nested_encoders_may_be_dictionaries_of_any_family():

@@ -9,6 +9,7 @@ from emodistill.decision_emodistill import (
     DecisionConstants,
     background_of_labels,
     dimension_scores,
+    multi_label_cut,
     multi_label_scores,
     select_labels,
     single_label_scores,
@@ -18,7 +19,7 @@ from emodistill.decision_emodistill import (
 WIDTH = 12
 CONSTANTS = st.builds(
     DecisionConstants,
-    multi_label_cut=st.floats(-1, 3),
+    expected_labels=st.floats(0.01, 4),
     multi_label_slope=st.floats(0.1, 5),
     single_label_centering=st.floats(0, 1),
     single_label_scaling=st.floats(0, 1),
@@ -57,13 +58,28 @@ def test_order_of_labels_and_the_rest_of_the_batch_change_nothing(rule, seed, co
 
 @given(seed=SEEDS, constants=CONSTANTS)
 @settings(deadline=None)
-def test_a_multi_label_score_depends_on_no_other_label(seed, constants):
+def test_a_multi_label_score_depends_on_the_size_of_the_set_alone(seed, constants):
     similarities, labels, background = world(seed)
     scores = multi_label_scores(similarities, labels, background, constants)
     for index in range(len(labels)):
-        one = slice(index, index + 1)
-        alone = multi_label_scores(similarities[:, one], labels[one], background, constants)
-        torch.testing.assert_close(alone, scores[:, one], atol=1e-4, rtol=0)
+        same = [index] * len(labels)
+        alike = multi_label_scores(similarities[:, same], labels[same], background, constants)
+        torch.testing.assert_close(alike, scores[:, same], atol=1e-4, rtol=0)
+
+
+@given(expected=st.floats(0.01, 5), size=st.integers(1, 200))
+def test_the_cut_rises_with_the_set_and_falls_with_the_expected_labels(expected, size):
+    cut = multi_label_cut(size, expected)
+    assert multi_label_cut(size + 1, expected) >= cut >= multi_label_cut(size, expected + 0.1)
+    assert cut >= multi_label_cut(1, 1.0) > 0.5  # no label is taken to hold for more than three texts in ten
+
+
+def test_over_a_normal_background_the_expected_number_of_labels_is_predicted():
+    generator = torch.Generator().manual_seed(4)
+    vectors, labels = torch.randn(20_000, WIDTH, generator=generator), unit(generator, 8, WIDTH)
+    background = vectors.mean(dim=0), torch.cov(vectors.T)
+    scores = multi_label_scores(vectors @ labels.T, labels, background, DecisionConstants(expected_labels=1.6))
+    assert (scores >= 0.5).sum(dim=1).float().mean().item() == pytest.approx(1.6, abs=0.05)
 
 
 @given(seed=SEEDS, constants=CONSTANTS)
@@ -73,10 +89,11 @@ def test_one_half_is_the_cut(seed, constants):
     standardised = standardise(similarities, labels, background)
     scores = multi_label_scores(similarities, labels, background, constants)
     assert ((scores >= 0) & (scores <= 1)).all()
-    clear = (standardised - constants.multi_label_cut).abs() > 1e-3
-    assert torch.equal((scores >= 0.5)[clear], (standardised >= constants.multi_label_cut)[clear])
+    cut = multi_label_cut(len(labels), constants.expected_labels)
+    clear = (standardised - cut).abs() > 1e-3
+    assert torch.equal((scores >= 0.5)[clear], (standardised >= cut)[clear])
     mean, deviation = background_of_labels(labels, background)
-    at_the_cut = (mean + constants.multi_label_cut * deviation)[None]
+    at_the_cut = (mean + cut * deviation)[None]
     halves = multi_label_scores(at_the_cut, labels, background, constants)
     torch.testing.assert_close(halves, torch.full_like(halves, 0.5), atol=1e-4, rtol=0)
 
@@ -126,9 +143,7 @@ def test_single_label_by_hand():
     assert raw[0, 0].item() == pytest.approx(1 / (1 + math.exp(-1)), rel=1e-5)
     # Means 0.3 and 0.1, deviations 0.3 and 0.1 (0.2 on average): ((0.5-0.3)/1.5, (0.4-0.1)/0.5) = (0.1333, 0.6)
     background = torch.tensor([0.3, 0.1]), torch.diag(torch.tensor([0.09, 0.01]))
-    constants = DecisionConstants(
-        single_label_centering=1.0, single_label_scaling=1.0, single_label_temperature=0.1
-    )
+    constants = DecisionConstants(single_label_centering=1.0, single_label_scaling=1.0, single_label_temperature=0.1)
     scores = single_label_scores(similarities, torch.eye(2), background, constants)
     assert scores[0, 1].item() == pytest.approx(1 / (1 + math.exp((0.1333333 - 0.6) / 0.1)), rel=1e-4)
 

@@ -1,6 +1,7 @@
 """Validation without human labels: retrieval of held-out descriptors and the plain words the lexicon implies."""
 
 from collections import Counter
+from dataclasses import replace
 
 import torch
 
@@ -87,7 +88,11 @@ class Validator:
         counts = Counter(word for words in implied for word in words if word not in lexicon.held_out)
         self.plain_words = [word for word, _ in counts.most_common(PLAIN_WORDS)]
         self.plain_targets = _matrix(implied, self.plain_words)
-        self.rows = implied
+        self.closed = [row["closed"] for row in rows if row.get("closed")]
+
+    def plain_constants(self):
+        """Decision constants that expect as many plain words a text as there are."""
+        return DecisionConstants(expected_labels=self.plain_targets.sum(dim=1).float().mean().item())
 
     @torch.no_grad()
     def embed(self, model):
@@ -106,8 +111,8 @@ class Validator:
         Measure a model.
 
         Returns:
-            `dict[str, float]`: `retrieval_map` (held-out descriptors), `plain_f1` (macro-F1 over plain words at the
-            default cut) and their mean, `selection`.
+            `dict[str, float]`: `retrieval_map` (held-out descriptors), `plain_f1` (macro-F1 over plain words, at the
+            cut that fits their measured share) and their mean, `selection`.
         """
         embeds = self.embed(model)
         was_training = model.training
@@ -116,7 +121,7 @@ class Validator:
         plain = encode_labels(model, self.tokenizer, self.plain_words)
         model.train(was_training)
         retrieval = mean_average_precision((embeds @ descriptors.T).cpu(), self.descriptor_targets)
-        scores = multi_label_scores(embeds @ plain.T, plain, model.background, DecisionConstants())
+        scores = multi_label_scores(embeds @ plain.T, plain, model.background, self.plain_constants())
         plain_f1 = macro_f1(scores.cpu() >= 0.5, self.plain_targets)
         return {"retrieval_map": retrieval, "plain_f1": plain_f1, "selection": (retrieval + plain_f1) / 2}
 
@@ -149,33 +154,20 @@ def choose_decision(model, validator, embeds, seed=0, sets=40):
         for number in range(sets)
     ]
     sets = [columns for columns in sets if len(columns) > 1]
-    chosen = _choose_cut(similarities, plain, background, validator.plain_targets, sets)
-    chosen["multi_label_slope"] = _choose_slope(
-        similarities, plain, background, validator.plain_targets, chosen["multi_label_cut"]
-    )
+    chosen = {"multi_label_slope": _choose_slope(similarities, plain, background, validator)}
+    if validator.closed:  # how many labels the teacher takes from a closed list; else the default stays
+        chosen["expected_labels"] = round(sum(map(len, validator.closed)) / len(validator.closed), 2)
     return chosen | _choose_single(similarities, plain, background, validator.plain_targets, sets)
 
 
-def _choose_cut(similarities, plain, background, targets, sets):
-    best = (-1.0, None)
-    for step in range(0, 31):
-        cut = 0.1 * step
-        constants = DecisionConstants(multi_label_cut=cut)
-        predicted = multi_label_scores(similarities, plain, background, constants) >= 0.5
-        value = sum(macro_f1(predicted[:, columns], targets[:, columns]) for columns in sets)
-        best = max(best, (value, cut))
-    return {"multi_label_cut": round(best[1], 2)}
-
-
-def _choose_slope(similarities, plain, background, targets, cut):
-    """The slope with the least cross-entropy: the cut stays, so decisions do not change with it."""
+def _choose_slope(similarities, plain, background, validator):
+    """The slope with the least cross-entropy over plain words: the cut stays, so decisions do not change with it."""
     best = (float("inf"), None)
     for step in range(1, 41):
-        slope = 0.1 * step
-        constants = DecisionConstants(multi_label_cut=cut, multi_label_slope=slope)
+        constants = replace(validator.plain_constants(), multi_label_slope=0.1 * step)
         scores = multi_label_scores(similarities, plain, background, constants)
-        value = torch.nn.functional.binary_cross_entropy(scores, targets.float()).item()
-        best = min(best, (value, slope))
+        value = torch.nn.functional.binary_cross_entropy(scores, validator.plain_targets.float()).item()
+        best = min(best, (value, constants.multi_label_slope))
     return round(best[1], 2)
 
 
@@ -199,7 +191,7 @@ def _choose_single(similarities, plain, background, targets, sets):
                 best, chosen = value, (centering, scaling)
     best, temperature = float("inf"), None
     for candidate in (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3):
-        constants = DecisionConstants(0.0, 1.0, *chosen, candidate)
+        constants = DecisionConstants(1.0, 1.0, *chosen, candidate)
         value = 0.0
         for columns, scores, truth in cases:
             probabilities = single_label_scores(scores, plain[columns], background, constants)
