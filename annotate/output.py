@@ -15,7 +15,7 @@ EMPTY = RowRecord("", "", "", "invalid", reason="the text is empty, so it was no
 def atomic_writer(path):
     """A text file that appears whole or not at all: written beside, flushed to the disk, moved into place."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")  # one name, so that what a killed run left is overwritten
     try:
         with open(temporary, "w", encoding="utf-8", newline="\n", errors="backslashreplace") as file:
             yield file

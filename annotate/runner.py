@@ -8,6 +8,7 @@ import asyncio
 import signal
 import threading
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -268,13 +269,23 @@ def ask_pending(job):
     progress = Progress(pending, job.settings.quiet)
     run = Run(job, progress)
     try:
-        asyncio.run(run.go())
+        _run_to_end(run.go())
     except asyncio.CancelledError:
         run.report.stopped, run.report.interrupted = "interrupted", True
     finally:
         progress.close()
     run.report.total_cost = job.store.spent()
     return run.report
+
+
+def _run_to_end(coroutine):
+    """Run a coroutine also where a loop runs already, as in a notebook: in a thread of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 def prepare(settings, task_name="descriptors"):
@@ -324,7 +335,8 @@ def annotate(source, output, settings, *, store=None, every=False, merge_variant
     rows = read_rows(source, **reading)
     path = store_path(output, store)
     check_output(output, path)
-    settings.read_key()
+    if settings.limit != 0:  # with 0, the output is written anew and nothing is asked
+        settings.read_key()
     with Store(path) as opened:
         job = Job(task, [(row.id, row.text) for row in rows], settings, opened)
         if on_estimate is not None:

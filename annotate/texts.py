@@ -5,6 +5,7 @@ Columns are chosen by name. Every fault names the file and the line.
 
 import csv
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -109,6 +110,8 @@ def _rows(records, source_name, fallback, text_column, id_column, keep):
         if text_column not in record:
             raise ValueError(f"{place}: no {text_column!r}; it has {', '.join(map(str, record))}")
         text = record[text_column]
+        if isinstance(text, float) and math.isnan(text):  # how tables say that there is none
+            text = None
         if text is not None and not isinstance(text, str):
             raise ValueError(f"{place}: {text_column!r} is {type(text).__name__}, not text")
         source = source_name or str(record.get("source") or fallback)
@@ -120,10 +123,19 @@ def _rows(records, source_name, fallback, text_column, id_column, keep):
                 "id column, or leave it out of the input to number the rows"
             )
         seen[identity] = place
-        rows.append(TextRow(identity, source, (text or "").strip(), {name: record.get(name) for name in keep}))
+        rows.append(TextRow(identity, source, (text or "").strip(), {name: _plain(record.get(name)) for name in keep}))
     if not rows:
         raise ValueError("the input has no rows")
     return rows
+
+
+def _plain(value):
+    """A value that JSON can carry: dates and the like as text, so that no output fails after it was paid for."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return None if isinstance(value, float) else str(value)
+    return value
 
 
 def _columns(record, place, text_column, id_column, keep):

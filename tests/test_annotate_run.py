@@ -1,5 +1,6 @@
 """The whole run against a real server on loopback, with every fault that servers have."""
 
+import asyncio
 import json
 import random
 import time
@@ -254,6 +255,23 @@ def test_the_key_is_written_nowhere(tmp_path, capfd):
     for secret in (KEY, "abc*****wxyz"):
         assert secret.encode() not in written and secret not in captured.out + captured.err
     assert "[key]" in rows["one"]["reason"]
+
+
+def test_inside_a_running_loop_as_in_a_notebook(tmp_path):
+    async def cell():
+        return run(tmp_path, server, ["one", "two"])[0]
+
+    with FakeOpenAI() as server:
+        assert asyncio.run(cell()).statuses == {"ok": 2}
+
+
+def test_the_output_is_written_anew_without_a_key(tmp_path, monkeypatch):
+    with FakeOpenAI(lambda call, seen: {"content": '{"labels": ["humour", "humor", "joy"]}'}) as server:
+        run(tmp_path, server, ["one"])
+    monkeypatch.delenv("OPENAI_API_KEY")
+    settings = Settings(model="gpt-4o", limit=0)
+    annotate(["one"], tmp_path / "o.jsonl", settings, merge_variants=True)
+    assert json.loads((tmp_path / "o.jsonl").read_text())["labels"] == ["humor", "joy"]
 
 
 def test_a_limit_of_texts_and_the_rest_later(tmp_path):

@@ -121,6 +121,20 @@ def test_a_hub_id_downloads_nothing_where_that_is_asked(monkeypatch):
     assert "\n" not in str(error.value)
 
 
+def test_values_that_json_lacks_are_carried_as_text():
+    import datetime
+
+    import pandas
+
+    frame = pandas.DataFrame(
+        {"text": ["a", None], "day": [datetime.date(2026, 1, 2)] * 2, "score": [1.5, float("nan")]}
+    )
+    rows = read_texts(frame, keep=["day", "score"])
+    assert [row.text for row in rows] == ["a", ""]
+    assert [row.extra for row in rows] == [{"day": "2026-01-02", "score": 1.5}, {"day": "2026-01-02", "score": None}]
+    assert json.dumps([row.extra for row in rows])
+
+
 def test_python_objects():
     import datasets
     import pandas
