@@ -7,6 +7,17 @@ from pathlib import Path
 from .output import atomic_writer
 from .store import Store
 
+_LIMITS = (
+    "- The descriptors are a model's reading of a text, not what its writer felt; no person checked them. They "
+    "carry the model's biases about groups, dialects and registers into whatever is trained on them.",
+    "- Refused and invalid texts are missing from the `ok` rows, and they are not a random part of the input: "
+    "sexual, violent and hateful texts are refused more often.",
+    "- Not fit for judging individuals: hiring, schooling, credit, policing, health, or watching employees. "
+    "The European Union's AI Act bans inferring emotions from biometric data at work and in education; text is not "
+    "biometric data, but the reasons for the ban hold for it as well.",
+    "- The texts may contain profanity, slurs and personal details of their sources, whose licences stay in force.",
+)
+
 
 def provenance(store_path):
     """Who was asked what, and when, from a store.
@@ -15,12 +26,11 @@ def provenance(store_path):
         store_path (`str` or `Path`)
 
     Returns:
-        `list[dict]`: for each model, prompt and parameters: requests, tokens, cost (US dollars), first and last
-        day.
-            Empty where there is no such file.
+        `tuple[list[dict], dict[str, int]]`: for each model, prompt and parameters: requests, tokens, cost (US
+            dollars), first and last day; and the texts asked by status. Both empty where there is no such file.
     """
     if not Path(store_path).exists():
-        return []
+        return [], {}
     names = ("model", "prompt", "parameters", "batch", "requests", "prompt_tokens", "completion_tokens", "cost")
     with Store(store_path) as store:
         rows = store.query(
@@ -28,14 +38,18 @@ def provenance(store_path):
             "sum(completion_tokens), sum(cost), min(time), max(time) FROM requests "
             "GROUP BY model, prompt, parameters, batch IS NOT NULL ORDER BY min(time)"
         )
-    return [{**dict(zip(names, row, strict=False)), "first": _day(row[8]), "last": _day(row[9])} for row in rows]
+        statuses = store.counts()
+    runs = []
+    for row in rows:
+        runs.append({**dict(zip(names, row, strict=False)), "first": _day(row[8]), "last": _day(row[9])})
+    return runs, statuses
 
 
 def _day(seconds):
     return time.strftime("%Y-%m-%d", time.gmtime(seconds))
 
 
-def write_card(path, vocabulary, *, name, licence=None, runs=(), language="en"):
+def write_card(path, vocabulary, *, name, licence=None, runs=(), asked=None, language="en"):
     """Write a data set card in the Hub's form: YAML metadata, then Markdown.
 
     Args:
@@ -43,7 +57,7 @@ def write_card(path, vocabulary, *, name, licence=None, runs=(), language="en"):
         vocabulary (`Vocabulary`)
         name (`str`): of the data set.
         licence (`str`, *optional*): an identifier of the Hub's, such as `cc-by-4.0`.
-        runs (`list[dict]`): from `provenance`.
+        runs (`list[dict]`), asked (`dict[str, int]`): from `provenance`.
         language (`str`): of the texts.
 
     Raises:
@@ -52,10 +66,10 @@ def write_card(path, vocabulary, *, name, licence=None, runs=(), language="en"):
     if Path(path).exists():
         raise ValueError(f"card: {path} is there already; move it away or choose another name")
     with atomic_writer(path) as file:
-        file.write("\n".join(_card(vocabulary, name, licence, list(runs), language)) + "\n")
+        file.write("\n".join(_card(vocabulary, name, licence, list(runs), asked or {}, language)) + "\n")
 
 
-def _card(vocabulary, name, licence, runs, language):
+def _card(vocabulary, name, licence, runs, asked, language):
     facts = vocabulary.facts
     size = next(
         (size for limit, size in ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"))
@@ -91,6 +105,7 @@ def _card(vocabulary, name, licence, runs, language):
         "",
         *_made(runs),
         "",
+        *_table("What the texts asked came to", ("status", "texts"), asked.items(), level="###"),
         "## Vocabulary",
         "",
         f"{facts['used_once']:,} descriptors occur once, {facts['phrases']:,} are phrases, and the "
@@ -100,16 +115,7 @@ def _card(vocabulary, name, licence, runs, language):
         *_table("Most frequent", ("descriptor", "texts"), list(vocabulary.counts.items())[:25], level="###"),
         "## Limits and proper use",
         "",
-        "- The descriptors are a model's reading of a text, not what its writer felt; no person checked them. "
-        "They carry "
-        "the model's biases about groups, dialects and registers into whatever is trained on them.",
-        "- Refused and invalid texts are missing from the `ok` rows, and they are not a random part of the input: "
-        "sexual, violent and hateful texts are refused more often.",
-        "- Not fit for judging individuals: hiring, schooling, credit, policing, health, or watching employees. "
-        "In the "
-        "European Union inferring the emotions of people at work or in education is restricted by law.",
-        "- The texts may contain profanity, slurs and personal details of their sources, whose licences stay in "
-        "force.",
+        *_LIMITS,
     ]
 
 

@@ -21,6 +21,7 @@ def main(argv):
     parser.add_argument("--card", metavar="FILE", help="a data set card, such as README.md")
     parser.add_argument("--name", help="of the data set, for the card (default: the file's name)")
     parser.add_argument("--licence", help="for the card, an identifier such as cc-by-4.0")
+    parser.add_argument("--language", default="en", help="of the texts, for the card (default: en)")
     parser.add_argument("--store", metavar="FILE", help="the run's store, for the card (default: FILE.sqlite)")
     parser.add_argument("--merge-variants", action="store_true", help="count spelling variants as one term")
     parser.add_argument("--top", type=int, default=20, metavar="N", help="terms to print (default: 20)")
@@ -34,7 +35,9 @@ def main(argv):
             json.dump({**vocabulary.facts, "coverage": vocabulary.coverage, "counts": vocabulary.counts}, file,
                       ensure_ascii=False, indent=1)  # fmt: skip
     if args.card:
-        runs = provenance(store_path(args.data, args.store))
+        runs, asked = provenance(store_path(args.data, args.store))
         name = args.name or Path(args.data).stem
-        write_card(args.card, vocabulary, name=name, licence=args.licence, runs=runs)
+        write_card(
+            args.card, vocabulary, name=name, licence=args.licence, runs=runs, asked=asked, language=args.language
+        )
     return 0

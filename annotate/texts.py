@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+_LONE = re.compile("[\ud800-\udfff]")  # half of a surrogate pair, as cut-off emoji leave it: no UTF-8 can carry it
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
 _SUFFIXES = {
     ".csv": "csv",
@@ -30,7 +31,7 @@ class TextRow:
     Args:
         id (`str`): unique in its input.
         source (`str`): where it comes from, a word for the data set.
-        text (`str`): the text, white space at its ends taken off; it may be empty.
+        text (`str`): the text, white space at its ends taken off; it may be empty. Lone surrogates are replaced.
         extra (`dict`): the columns named by `keep`.
     """
 
@@ -123,7 +124,14 @@ def _rows(records, source_name, fallback, text_column, id_column, keep):
                 "id column, or leave it out of the input to number the rows"
             )
         seen[identity] = place
-        rows.append(TextRow(identity, source, (text or "").strip(), {name: _plain(record.get(name)) for name in keep}))
+        rows.append(
+            TextRow(
+                identity,
+                source,
+                _LONE.sub("\ufffd", text or "").strip(),
+                {name: _plain(record.get(name)) for name in keep},
+            )
+        )
     if not rows:
         raise ValueError("the input has no rows")
     return rows

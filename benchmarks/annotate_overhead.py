@@ -52,6 +52,8 @@ def main():
     parser.add_argument("--delay", type=float, default=0.1, help="seconds before each answer (default: %(default)s)")
     parser.add_argument("--concurrency", type=int, default=50)
     args = parser.parse_args()
+    if not SERVER.exists():
+        parser.error(f"the server of the tests, {SERVER}, is needed: run this in a checkout of the repository")
     texts = [f"this is text number {number}, about nothing much" for number in range(args.texts)]
     command = [sys.executable, str(SERVER), str(args.delay)]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -121,6 +121,12 @@ def test_a_hub_id_downloads_nothing_where_that_is_asked(monkeypatch):
     assert "\n" not in str(error.value)
 
 
+def test_half_an_emoji_is_replaced(tmp_path):
+    path = write(tmp_path / "a.jsonl", '{"text": "so sad \\ud83d"}\n')
+    (row,) = read_texts(path)
+    assert row.text == "so sad \ufffd" and row.text.encode()
+
+
 def test_values_that_json_lacks_are_carried_as_text():
     import datetime
 

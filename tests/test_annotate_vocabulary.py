@@ -81,12 +81,13 @@ def test_stats_print_plot_and_write(data, tmp_path, capsys):
 
 def test_a_card_tells_where_the_rows_come_from(tmp_path):
     (tmp_path / "t.txt").write_text("one\ntwo\n")
-    with FakeOpenAI() as server:
+    with FakeOpenAI(lambda call, seen: "refusal" if call.texts == ["two"] else None) as server:
         argv = ["--input", str(tmp_path / "t.txt"), "--output", str(tmp_path / "o.jsonl"), "--model", "gpt-4o"]
         assert cli.main(["annotate", *argv, "--base-url", server.url, "--temperature", "0.5", "--quiet"]) == 0
     assert cli.main(["annotate", "stats", str(tmp_path / "o.jsonl"), "--card", str(tmp_path / "README.md")]) == 0
     card = (tmp_path / "README.md").read_text()
     assert "| gpt-4o | rich/1 " in card and "temperature 0.5" in card and "| 2 | 200 / 20 | $0.00 |" in card
+    assert "| ok | 1 |" in card and "| refused | 1 |" in card  # though the output has only the good row
 
 
 @pytest.mark.parametrize(
