@@ -72,7 +72,7 @@ def estimate(task, texts, settings, price, history=None):
     if history and history["requests"] >= 20 and history["completion_tokens"]:
         completion = round(history["completion_tokens"] / history["items"] * len(texts))
         seconds, measured = history["seconds"] / history["requests"], True
-    waits = [requests * seconds / settings.concurrency]
+    waits = [-(-requests // settings.concurrency) * seconds]
     if settings.requests_per_minute:
         waits.append(requests / settings.requests_per_minute * 60)
     if settings.tokens_per_minute:

@@ -54,8 +54,8 @@ def duration(seconds):
     Example:
 
     ```python
-    >>> duration(3900)
-    '1 h 05 min'
+    >>> duration(6300)
+    '1 h 45 min'
     ```
     """
     if seconds < 90:

@@ -1,3 +1,5 @@
+import doctest
+import importlib
 import json
 import subprocess
 import sys
@@ -100,6 +102,17 @@ def test_a_mistake_is_one_sentence(tmp_path, texts, capsys, more, words):
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and all(word in err for word in words), err
     assert [path.name for path in tmp_path.iterdir()] == ["texts.csv"]
+
+
+@pytest.mark.parametrize("name", ["compare", "limits", "normalise", "prices", "progress", "prompts", "texts"])
+def test_the_examples_of_the_docstrings_hold(name):
+    module = importlib.import_module(f"emodistill.annotate.{name}")
+    results = doctest.TestResults(0, 0)
+    for test in doctest.DocTestFinder().find(module):
+        for example in test.examples:
+            example.want = example.want.replace("```\n", "")  # the fence that ends an example
+        results = doctest.TestResults(*map(sum, zip(results, doctest.DocTestRunner().run(test), strict=True)))
+    assert results.failed == 0 and results.attempted > 0
 
 
 def test_help_and_prompts(capsys):
