@@ -132,6 +132,8 @@ class EmoDistillConfig(PreTrainedConfig):
         output = super().to_dict()
         if custom := output.pop("_custom_pipelines", None):
             output["custom_pipelines"] = custom
+        for nested in ("text_config", "label_config"):
+            output[nested].pop("_name_or_path", None)  # a folder on the machine where the encoder was loaded
         return output
 
 

@@ -30,6 +30,7 @@ if __package__:
         Vocabulary,
         load_rows,
     )
+    from .training.finishing import export, mix_with_start, refit_dimensions
     from .training.states import Progress, StopSignal, claim_output, last_state, save_state, write_json
     from .training.validation import Validator, choose_decision
 else:  # run as a script: the folder is the package, installed or not
@@ -220,6 +221,7 @@ class Trainer:
         self.vocabulary = Vocabulary(dataset.labels(), self.tokenizer, network.config.label_max_length)
         step = max(1, len(train) // data_args.background_texts)
         background = [row["text"] for row in train[::step]][: data_args.background_texts]
+        self.background_ratings = torch.tensor(dataset.ratings[::step][: data_args.background_texts])
         autocast = args.mixed_precision == "bf16"
         self.validator = Validator(validation, lexicon, self.tokenizer, background, autocast=autocast)
         self.sampler = LengthBucketSampler(dataset.lengths, args.batch_size, args.seed)
@@ -374,10 +376,12 @@ class Trainer:
         if self.accelerator.is_main_process:
             model = EmoDistillModel.from_pretrained(os.path.join(self.args.output_dir, "best"))
             model.to(self.accelerator.device)
+            model.eval()
             if self.args.keep_trained < 1.0:
                 start, _ = build_model(self.model_args, self.rated)
                 mix_with_start(model, start, self.args.keep_trained)
-            model.eval()
+                if self.rated:
+                    refit_dimensions(model, self.validator.embed_background(model), self.background_ratings)
             embeds = self.validator.embed(model)
             model.config.decision = asdict(DecisionConstants()) | choose_decision(model, self.validator, embeds)
             metrics = self.validator(model)
@@ -407,24 +411,6 @@ class Trainer:
     def _say(self, text):
         if self.accelerator.is_main_process:
             print(text, flush=True)
-
-
-def mix_with_start(model, start, keep_trained):
-    """Interpolate the text encoder's weights with the ones it started from: drift costs transfer."""
-    origin = dict(start.text_encoder.named_parameters())
-    with torch.no_grad():
-        for name, parameter in model.text_encoder.named_parameters():
-            parameter.copy_(torch.lerp(origin[name].to(parameter.device), parameter, keep_trained))
-
-
-def export(model, tokenizer, folder):
-    """Write a checkpoint: configuration, one safetensors file, tokenizer; complete or not at all."""
-    temporary = folder + ".tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    model.save_pretrained(temporary)
-    tokenizer.save_pretrained(temporary)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(temporary, folder)
 
 
 @torch.no_grad()

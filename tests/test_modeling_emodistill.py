@@ -443,3 +443,8 @@ def test_the_papers_preset_takes_a_step_at_full_size(capsys):
     with capsys.disabled():
         print(f"\npaper preset: text tower {tower:,} parameters, whole checkpoint {whole:,}")
     assert 100e6 < tower < 130e6 and 200e6 < whole < 240e6
+
+
+def test_a_saved_folder_names_no_path_of_the_encoders(encoder_folder, tmp_path):
+    EmoDistillModel.from_encoders(str(encoder_folder)).save_pretrained(tmp_path)
+    assert str(encoder_folder) not in (tmp_path / "config.json").read_text()

@@ -17,6 +17,7 @@ from transformers import AutoTokenizer, pipeline
 from emodistill import EmoDistillModel, cli
 from emodistill.train_accelerate import Trainer, main
 from emodistill.training.arguments import parse_arguments
+from emodistill.training.finishing import refit_dimensions
 from emodistill.training.states import last_state
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -140,6 +141,18 @@ def test_keep_trained_mixes_with_the_start(arguments, tmp_path, encoder_folder):
     start = EmoDistillModel.from_encoders(str(encoder_folder))
     for name, parameter in start.text_encoder.named_parameters():
         assert torch.allclose(parameter, mixed.text_encoder.get_parameter(name)), name
+
+
+def test_dimensions_are_fitted_again_to_mixed_embeddings(tiny_model):
+    model = tiny_model()
+    generator = torch.Generator().manual_seed(2)
+    embeds = torch.nn.functional.normalize(torch.randn(300, 24, generator=generator), dim=-1)
+    ratings = 5 + embeds[:, :3] * 4
+    ratings[0] = float("nan")  # a text whose descriptors the lexicon does not know
+    refit_dimensions(model, embeds, ratings)
+    predicted = model.get_dimensions(embeds[1:])
+    for column in range(3):
+        assert torch.corrcoef(torch.stack([predicted[:, column], ratings[1:, column]]))[0, 1] > 0.99
 
 
 def test_the_bias_starts_at_the_logit_of_the_measured_positive_rate(arguments):

@@ -94,16 +94,21 @@ class Validator:
         """Decision constants that expect as many plain words a text as there are."""
         return DecisionConstants(expected_labels=self.plain_targets.sum(dim=1).float().mean().item())
 
-    @torch.no_grad()
-    def embed(self, model):
-        """Embeddings of the validation texts; sets the model's background on the way."""
+    def _encode(self, model, texts):
         was_training = model.training
         model.eval()
-        options = {"batch_size": self.batch_size, "autocast": self.autocast}
-        model.set_background(encode_texts(model, self.tokenizer, self.background, **options))
-        embeds = encode_texts(model, self.tokenizer, self.texts, **options)
+        embeds = encode_texts(model, self.tokenizer, texts, batch_size=self.batch_size, autocast=self.autocast)
         model.train(was_training)
         return embeds
+
+    def embed_background(self, model):
+        """Embeddings `(texts, d)` of the background texts."""
+        return self._encode(model, self.background)
+
+    def embed(self, model):
+        """Embeddings `(texts, d)` of the validation texts; sets the model's background on the way."""
+        model.set_background(self.embed_background(model))
+        return self._encode(model, self.texts)
 
     @torch.no_grad()
     def __call__(self, model):
