@@ -213,51 +213,51 @@ def run_grid(grid, options, output, say=print):
     """
     results = []
     for cell in grid["cells"]:
-        if options.get("only") and cell["name"] not in options["only"] and cell["group"] not in options["only"]:
+        if options.get("only") and not {cell["name"], cell["group"]} & set(options["only"]):
             continue
-        path = output / "cells" / f"{safe_name(cell['name'])}.json"
-        work = output / "work" / safe_name(cell["name"])
-        training = [grid["base"], cell["train"], cell.get("descriptors"), options["overrides"], options["descriptors"]]
-        evaluation = [grid["evaluate"], cell.get("measure_labels") or grid.get("measure_labels"), options["limit"]]
-        trained = digest_of(training)
-        digest = digest_of(trained, evaluation)
-        done = read_cell(path)
-        if done and done["digest"] == digest:
-            say(f"{cell['name']}: done before")
-            results.append(done)
-            continue
-        marker = work / "digest"
-        if work.exists() and (not marker.is_file() or marker.read_text() != trained):
-            shutil.rmtree(work)  # another variant's states: nothing to go on from
-        work.mkdir(parents=True, exist_ok=True)
-        write_atomically(marker, trained)
-        checkpoint = work / "run" / "final"
-        if not (checkpoint / "config.json").is_file():
-            say(f"{cell['name']}: training")
-            checkpoint = train_cell(cell, grid, options, work)
-        say(f"{cell['name']}: measuring")
-        measured = measure_cell(checkpoint, grid, cell, options["data_dir"], options["limit"], options.get("cache"))
-        arguments = {**grid["base"], **cell["train"], **options["overrides"]}
-        results.append(
-            {
-                "name": cell["name"],
-                "group": cell["group"],
-                "series": cell.get("series"),
-                "x": cell.get("x", arguments.get((grid.get("plot") or {}).get("x"))),
-                "digest": digest,
-                "train": {**cell["train"], **options["overrides"]},
-                "descriptors": cell.get("descriptors"),
-                "limit": options["limit"],
-                "results": measured,
-            }
-        )
-        write_json(path, results[-1])
-        if not options.get("keep"):
-            shutil.rmtree(work)
-        write_grid(grid, results, output)
-    if results:
+        results.append(run_cell(cell, grid, options, output, say))
         write_grid(grid, results, output)
     return results
+
+
+def run_cell(cell, grid, options, output, say):
+    """Train and measure one cell, or read it where it is done; arguments as for `run_grid`."""
+    path = output / "cells" / f"{safe_name(cell['name'])}.json"
+    work = output / "work" / safe_name(cell["name"])
+    variant = cell.get("descriptors")
+    trained = digest_of(grid["base"], cell["train"], variant, options["overrides"], options["descriptors"])
+    chosen = cell.get("measure_labels") or grid.get("measure_labels")
+    digest = digest_of(trained, grid["evaluate"], chosen, options["limit"])
+    done = read_cell(path)
+    if done and done["digest"] == digest:
+        say(f"{cell['name']}: done before")
+        return done
+    marker = work / "digest"
+    if work.exists() and (not marker.is_file() or marker.read_text() != trained):
+        shutil.rmtree(work)  # another variant's states: nothing to go on from
+    work.mkdir(parents=True, exist_ok=True)
+    write_atomically(marker, trained)
+    checkpoint = work / "run" / "final"
+    if not (checkpoint / "config.json").is_file():
+        say(f"{cell['name']}: training")
+        checkpoint = train_cell(cell, grid, options, work)
+    say(f"{cell['name']}: measuring")
+    arguments = {**grid["base"], **cell["train"], **options["overrides"]}
+    result = {
+        "name": cell["name"],
+        "group": cell["group"],
+        "series": cell.get("series"),
+        "x": cell.get("x", arguments.get((grid.get("plot") or {}).get("x"))),
+        "digest": digest,
+        "train": {**cell["train"], **options["overrides"]},
+        "descriptors": variant,
+        "limit": options["limit"],
+        "results": measure_cell(checkpoint, grid, cell, options["data_dir"], options["limit"], options.get("cache")),
+    }
+    write_json(path, result)
+    if not options.get("keep"):
+        shutil.rmtree(work)
+    return result
 
 
 def read_cell(path):

@@ -218,6 +218,19 @@ def write_rows(folder, train, validation):
     return Path(folder)
 
 
+def other_labels(descriptors, data_dir, supervision, matched):
+    """Closed-list and human labels by text id, each only where the variant needs it."""
+    from ..training.data import load_rows
+
+    closed, human = {}, {}
+    if supervision == "closed" or matched == "all":
+        for split in ("train", "validation"):
+            closed |= {row["id"]: row["labels"] for row in load_rows(descriptors, split, "closed28")}
+    if supervision == "human" or matched:
+        human = {row["id"]: row["labels"] for row in human_rows(data_dir)}
+    return closed, human
+
+
 def build_variant(spec, descriptors, data_dir, folder):
     """The training data that one ablation cell asks for.
 
@@ -238,18 +251,12 @@ def build_variant(spec, descriptors, data_dir, folder):
     if unknown:
         raise ValueError(f"descriptors: unknown key {', '.join(sorted(unknown))} in an ablation cell.")
     supervision, drop = spec.get("supervision", "descriptors"), tuple(spec.get("drop", ()))
-    lexicon = Lexicon.load(descriptors)
-    splits = {split: load_rows(descriptors, split) for split in ("train", "validation")}
-    closed = {}
     matched = spec.get("matched")
     if matched not in (None, "all", "human"):
         raise ValueError(f"matched: {matched!r} is not all or human.")
-    if supervision == "closed" or matched == "all":
-        for split in splits:
-            closed |= {row["id"]: row["labels"] for row in load_rows(descriptors, split, "closed28")}
-    human = {}
-    if supervision == "human" or matched:
-        human = {row["id"]: row["labels"] for row in human_rows(data_dir)}
+    lexicon = Lexicon.load(descriptors)
+    splits = {split: load_rows(descriptors, split) for split in ("train", "validation")}
+    closed, human = other_labels(descriptors, data_dir, supervision, matched)
     for split, rows in splits.items():
         if matched:
             rows = [row for row in rows if row["id"] in human and (matched == "human" or row["id"] in closed)]

@@ -53,6 +53,18 @@ class LabelScores:
     standardised: np.ndarray | None = None
 
 
+def shape_of(config):
+    """What of a configuration embeddings depend on, as text: not where it came from, nor what training alone uses."""
+    idle = ("_name_or_path", "transformers_version", "decision", "dtype", "auto_map", "architectures")
+
+    def kept(value):
+        if not isinstance(value, dict):
+            return value
+        return {key: kept(item) for key, item in value.items() if key not in idle and "dropout" not in str(key)}
+
+    return json.dumps(kept(config), sort_keys=True, default=str)
+
+
 def background_of(embeddings):
     """Mean and covariance of embeddings, as tensors."""
     import torch
@@ -92,10 +104,7 @@ class EmbeddingSystem:
         self.constants = DecisionConstants(**{k: v for k, v in model.config.decision.items() if k in fields})
         vocabulary = str(sorted(tokenizer.get_vocab().items()))
         precision = "bf16" if autocast else "fp32"
-        shape = model.config.to_dict()
-        for key in ("_name_or_path", "transformers_version", "decision", "dtype"):  # not what embeddings depend on
-            shape.pop(key, None)
-        self.fingerprint = weights_hash(model, json.dumps(shape, sort_keys=True, default=str), vocabulary, precision)
+        self.fingerprint = weights_hash(model, shape_of(model.config.to_dict()), vocabulary, precision)
 
     def encode_texts(self, texts):
         """`(texts, d)` float32, from memory or the cache where they have them."""

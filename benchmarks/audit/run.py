@@ -24,6 +24,7 @@ METHOD = (
     f"and a gap of at least {SMALLEST_GAP:g}."
 )
 LIMITS = (
+    "Groups that are one word with twelve roles are tested for that word, not for every way of naming the group. "
     "What this cannot show: English only, sentences of one shape, a handful of groups and terms, and associations of "
     "the model alone, not what a product does with its scores. No flag is no proof of fairness."
 )

@@ -209,6 +209,17 @@ def test_raw_encoder_is_plain_cosine_of_mean_states(tmp_path):
     assert systems.load_raw_encoder(str(tmp_path)).fingerprint == system.fingerprint
 
 
+@pytest.mark.parametrize("task", ["multi-label", "single-label"])
+def test_strict_is_what_a_user_of_the_pipeline_gets(checkpoint, task):
+    from transformers import pipeline
+
+    texts, labels = ["we won the cake", "rain again", "x " * 80], ["joy", "anger", "grief"]
+    strict = systems.load_checkpoint(checkpoint).label_scores(task, texts, labels).strict
+    outputs = pipeline("zero-shot-emotion", model=checkpoint)(texts, labels=labels, multi_label=task == "multi-label")
+    shown = [[output["scores"][output["labels"].index(label)] for label in labels] for output in outputs]
+    assert strict == pytest.approx(np.array(shown), abs=1e-5)
+
+
 def test_nli_baseline_reads_pairs(tmp_path):
     from transformers import BertConfig, BertForSequenceClassification
 
