@@ -105,6 +105,9 @@ class EmoDistillConfig(PreTrainedConfig):
         self.label_max_length = label_max_length
         self.dimension_names = list(dimension_names)
         self.decision = {**DEFAULT_DECISION, **(decision or {})}
+        positions = getattr(self.text_config, "max_position_embeddings", None)
+        if positions and text_max_length > positions:
+            raise ValueError(f"text_max_length {text_max_length} exceeds the text encoder's {positions} positions")
         if tie_word_embeddings and not _same_embeddings(self.text_config, self.label_config):
             raise ValueError("tie_word_embeddings needs encoders of one vocabulary and one hidden size")
         super().__init__(**kwargs)

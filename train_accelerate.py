@@ -202,6 +202,12 @@ class Trainer:
             project_dir=run_args.output_dir,
         )
         set_seed(run_args.seed)
+        if run_args.log_with:
+            settings = {
+                name: value for group in (model_args, data_args, run_args) for name, value in vars(group).items()
+            }
+            kinds = (bool, int, float, str)
+            self.accelerator.init_trackers("emodistill", {k: v for k, v in settings.items() if isinstance(v, kinds)})
         self._prepare_data()
         steps = -(-len(self.loader) // run_args.gradient_accumulation_steps) * run_args.epochs
         self.scheduler = get_scheduler(

@@ -72,3 +72,8 @@ def test_custom_pipelines_are_kept_without_the_default_model(tmp_path, tiny_conf
     saved = json.loads((tmp_path / "config.json").read_text())
     assert saved["custom_pipelines"] == {"zero-shot-emotion": entry}
     assert "/a/b" not in (tmp_path / "config.json").read_text()
+
+
+def test_windows_longer_than_the_encoders_positions_are_refused(encoder_config):
+    with pytest.raises(ValueError, match="text_max_length 65 exceeds the text encoder's 64 positions"):
+        EmoDistillConfig(encoder_config(), text_max_length=65)

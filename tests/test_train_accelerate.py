@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.tracking import GeneralTracker
 from transformers import AutoTokenizer, pipeline
 
 from emodistill import EmoDistillModel, cli
@@ -153,6 +154,33 @@ def test_dimensions_are_fitted_again_to_mixed_embeddings(tiny_model):
     predicted = model.get_dimensions(embeds[1:])
     for column in range(3):
         assert torch.corrcoef(torch.stack([predicted[:, column], ratings[1:, column]]))[0, 1] > 0.99
+
+
+class Notebook(GeneralTracker):
+    """A tracker that keeps what it is told."""
+
+    name = "notebook"
+    requires_logging_directory = False
+    tracker = None
+
+    def __init__(self):
+        super().__init__()
+        self.config, self.lines = None, []
+
+    def store_init_configuration(self, values):
+        self.config = values
+
+    def log(self, values, step=None, **kwargs):
+        self.lines.append((step, values))
+
+
+def test_a_tracker_hears_of_settings_losses_and_validations(arguments):
+    model_args, data_args, run_args = parse_arguments(arguments("--epochs", "1"))
+    run_args.log_with = notebook = Notebook()
+    assert Trainer(model_args, data_args, run_args).run() == 0
+    assert notebook.config["epochs"] == 1
+    assert any("loss" in values for _, values in notebook.lines)
+    assert any("selection" in values for _, values in notebook.lines)
 
 
 def test_the_bias_starts_at_the_logit_of_the_measured_positive_rate(arguments):
