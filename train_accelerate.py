@@ -74,10 +74,12 @@ def load_data(args, seed):
     """Training rows, validation rows and lexicon; rows carry `closed` labels where asked for."""
     train = load_rows(args.data, "train", args.data_config)
     validation = load_rows(args.data, "validation", args.data_config)
+    lexicon = Lexicon.load(args.lexicon)
     if validation is None:  # hold out by the text itself, so that the split does not move when rows are added
         held_out = [_hash(row["text"]) < args.validation_share for row in train]
         validation = [row for row, out in zip(train, held_out, strict=True) if out]
         train = [row for row, out in zip(train, held_out, strict=True) if not out]
+        lexicon.held_out = set()  # the lexicon's own split belongs to the data set it came with, not to this one
     if not train or not validation:
         raise ValueError(
             f"data {args.data} gives {len(train)} training and {len(validation)} validation texts; both are needed"
@@ -87,17 +89,20 @@ def load_data(args, seed):
         train = [row for row in train if row.get("source") in sources]
         if not train:
             raise ValueError(f"no training text has a source among {args.sources}")
-    lexicon = Lexicon.load(args.lexicon)
-    if lexicon.held_out:  # in the shipped data no training text carries one; in one's own it may
-        for row in train:
-            row["labels"] = [label for label in row["labels"] if label not in lexicon.held_out]
     if args.closed_config:
+        if os.path.isfile(args.data) or not all("id" in row for row in train):
+            raise ValueError(
+                f"closed_config {args.closed_config} needs a data set with that configuration and an `id` in each "
+                f"row, which {args.data} is not: leave it out, and set labels_from to descriptors"
+            )
         closed = {row["id"]: row["labels"] for row in load_rows(args.data, "train", args.closed_config)}
         closed |= {row["id"]: row["labels"] for row in load_rows(args.data, "validation", args.closed_config) or []}
         for row in [*train, *validation]:
-            row["closed"] = closed.get(row.get("id"), [])
+            row["closed"] = closed.get(row["id"], [])
         if args.labels_from == "closed":
             train = [row | {"labels": row["closed"], "closed": []} for row in train if row["closed"]]
+        if args.labels_from == "descriptors":  # then the closed list only says how many labels a text has
+            train = [row | {"closed": []} for row in train]
     if args.max_texts and args.max_texts < len(train):
         chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[: args.max_texts]
         train = [train[index] for index in sorted(chosen.tolist())]
@@ -220,7 +225,7 @@ class Trainer:
     def _prepare_data(self):
         args, data_args = self.args, self.data_args
         train, validation, lexicon = load_data(data_args, args.seed)
-        self.rated = bool(lexicon.ratings)
+        self.rated = bool(lexicon.ratings) and args.dimension_weight > 0
         network, self.tokenizer = build_model(self.model_args, self.rated)
         weigh = {"implied_weight": data_args.implied_weight, "implied_decay": data_args.implied_decay}
         dataset = DescriptorDataset(train, self.tokenizer, lexicon, network.config.text_max_length, weigh)
@@ -298,6 +303,8 @@ class Trainer:
                     self.accelerator.log({"loss": loss.item()}, step=progress.step)
             if self.args.eval_steps and progress.step % self.args.eval_steps == 0:
                 self._validate()
+                if progress.stale >= self.args.patience:
+                    break
             number = self._agreed(signals.requested())
             if number or progress.step % self.args.save_steps == 0:
                 save_state(self.accelerator, self.args.output_dir, progress.step)
@@ -306,7 +313,7 @@ class Trainer:
                 return number
         bar.close()
         progress.epoch, progress.batch = progress.epoch + 1, 0
-        if not self.args.eval_steps:
+        if not progress.history or progress.history[-1]["step"] < progress.step:
             self._validate()
         save_state(self.accelerator, self.args.output_dir, progress.step)
         return 0
@@ -357,7 +364,8 @@ class Trainer:
             broadcast_object_list(results)
         metrics = results[0] | {"step": self.progress.step}
         self.progress.history.append(metrics)
-        better = metrics["selection"] > self.progress.best
+        # The first counts as best whatever it is, so that there always is a checkpoint to finish with.
+        better = metrics["selection"] > self.progress.best or len(self.progress.history) == 1
         self.progress.stale = 0 if better else self.progress.stale + 1
         shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items() if name != "step")
         self._say(f"step {self.progress.step}: {shown}{' (best)' if better else ''}")
@@ -386,7 +394,7 @@ class Trainer:
             if self.args.keep_trained < 1.0:
                 start, _ = build_model(self.model_args, self.rated)
                 mix_with_start(model, start, self.args.keep_trained)
-                if self.rated:
+                if self.rated and model.dimension_head is not None:
                     refit_dimensions(model, self.validator.embed_background(model), self.background_ratings)
             embeds = self.validator.embed(model)
             model.config.decision = asdict(DecisionConstants()) | choose_decision(model, self.validator, embeds)

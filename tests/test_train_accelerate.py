@@ -16,7 +16,7 @@ from accelerate.tracking import GeneralTracker
 from transformers import AutoTokenizer, pipeline
 
 from emodistill import EmoDistillModel, cli
-from emodistill.train_accelerate import Trainer, main
+from emodistill.train_accelerate import Trainer, load_data, main
 from emodistill.training.arguments import parse_arguments
 from emodistill.training.finishing import refit_dimensions
 from emodistill.training.states import last_state
@@ -156,6 +156,34 @@ def test_dimensions_are_fitted_again_to_mixed_embeddings(tiny_model):
         assert torch.corrcoef(torch.stack([predicted[:, column], ratings[1:, column]]))[0, 1] > 0.99
 
 
+def test_few_steps_between_validations_stop_early_and_many_still_finish(arguments, tmp_path):
+    main(arguments("--epochs", "3", "--eval_steps", "2", "--patience", "2", "--head_lr", "0", "--text_lr", "0",
+                   "--label_lr", "0", "--scale_lr", "0", output="early"))  # fmt: skip
+    history = json.loads((tmp_path / "early" / "metrics.json").read_text())["history"]
+    assert [entry["step"] for entry in history] == [2, 4, 6]
+    main(arguments("--epochs", "1", "--eval_steps", "100000", output="seldom"))
+    assert (tmp_path / "seldom" / "final" / "model.safetensors").is_file()
+
+
+def test_ones_own_labels_are_all_kept(arguments, lexicon_file, rows_file):
+    """The shipped lexicon holds descriptors out for its own data set; another data set must not lose them."""
+    _, data, run = parse_arguments(arguments())
+    data.lexicon = str(ROOT / "data" / "descriptors")
+    train, _, lexicon = load_data(data, run.seed)
+    assert not lexicon.held_out and all(row["labels"] for row in train)
+
+
+@pytest.mark.parametrize("labels_from", ["descriptors", "both", "closed"])
+def test_labels_from_says_which_labels_teach(labels_from, arguments):
+    _, data, run = parse_arguments(arguments())
+    data.data, data.data_config, data.closed_config = str(ROOT / "data" / "descriptors"), "default", "closed28"
+    data.labels_from = labels_from
+    train, validation, _ = load_data(data, run.seed)
+    assert any(row["closed"] for row in train) == (labels_from == "both")
+    assert any(row["closed"] for row in validation)
+    assert (len({label for row in train for label in row["labels"]}) == 28) == (labels_from == "closed")
+
+
 class Notebook(GeneralTracker):
     """A tracker that keeps what it is told."""
 
@@ -215,6 +243,7 @@ def test_an_unfinished_state_is_ignored(tmp_path):
         (["--pooling", "max"], "pooling must be one of"),
         (["--labels_from", "both"], "needs closed_config"),
         (["--sources", "nowhere"], "no training text has a source"),
+        (["--closed_config", "closed28"], "leave it out"),
     ],
 )
 def test_mistakes_are_one_sentence(arguments, extra, message, capsys):
@@ -244,6 +273,13 @@ def test_a_configuration_file_names_its_mistakes(tmp_path):
         path.write_text(content, encoding="utf-8")
         with pytest.raises(ValueError, match=message):
             parse_arguments([str(path)])
+
+
+def test_a_lexicon_without_a_column_is_named(arguments, tmp_path, capsys):
+    path = tmp_path / "lexicon.tsv"
+    path.write_text("descriptor\tvalence\tarousal\timplies\njoy\t8\t7\t\n", encoding="utf-8")
+    assert cli.main(["train", *arguments("--lexicon", str(path), lexicon=False)]) == 2
+    assert "lacks the column dominance" in capsys.readouterr().err
 
 
 def test_flags_win_over_the_file():

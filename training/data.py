@@ -40,7 +40,9 @@ def load_rows(path, split, name=None):
     if os.path.isfile(path):
         if extension not in formats:
             raise ValueError(f"data file {path} must end in one of {', '.join(sorted(formats))}")
-        options = {"sep": "\t"} if extension == ".tsv" else {}
+        # A text may read "None" or "NA".
+        options = {"keep_default_na": False} if formats[extension] == "csv" else {}
+        options |= {"sep": "\t"} if extension == ".tsv" else {}
         loaded = datasets.load_dataset(formats[extension], data_files={"train": str(path)}, **options)
     elif os.path.exists(path) or str(path).count("/") <= 1:
         loaded = datasets.load_dataset(str(path), name)
@@ -79,7 +81,11 @@ class Lexicon:
         if path is None:
             return lexicon
         for split in ("train", "validation"):
-            for row in _lexicon_rows(path, split, name):
+            rows = _lexicon_rows(path, split, name)
+            missing = {"descriptor", "valence", "arousal", "dominance", "implies"} - set(rows[0] if rows else ())
+            if rows and missing:
+                raise ValueError(f"lexicon {path} lacks the column {', '.join(sorted(missing))}")
+            for row in rows:
                 descriptor = row["descriptor"]
                 lexicon.ratings[descriptor] = tuple(float(row[key]) for key in ("valence", "arousal", "dominance"))
                 implies = row["implies"] or []

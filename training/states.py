@@ -133,8 +133,10 @@ def claim_output(groups):
     """
     args = groups[2]
     path = os.path.join(args.output_dir, "arguments.json")
+    # Progress counts batches of each process, so another number of processes cannot go on from it.
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
     volatile = ("overwrite", "quiet", "log_with", "save_steps", "output_dir")
-    settings = {}
+    settings = {"processes": processes}
     for group in groups:
         settings |= {name: value for name, value in asdict(group).items() if name not in volatile}
     main_process = os.environ.get("RANK", "0") == "0"
