@@ -146,7 +146,7 @@ class ZeroShotEmotionPipeline(Pipeline):
     >>> from transformers import pipeline
 
     >>> classify = pipeline("zero-shot-emotion", labels=["joy", "anger", "relief"])
-    >>> classify("They cancelled my flight again and nobody even apologised.")["predicted"]
+    >>> classify("How dare you lie to me again!")["predicted"]
     ['anger']
 
     ```

@@ -369,6 +369,8 @@ def test_auto_classes_load_without_a_flag(checkpoint):
 
 REMOTE = """
 import importlib.util, sys
+# An editable install, as in a development environment, is a finder: without it the package is absent.
+sys.meta_path[:] = [finder for finder in sys.meta_path if getattr(finder, "__name__", "") != "_EditableFinder"]
 assert importlib.util.find_spec("emodistill") is None, "the package must be absent here"
 import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer

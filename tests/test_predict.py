@@ -148,6 +148,6 @@ def test_a_real_process_that_fails(checkpoint, tmp_path):
 
 
 def test_the_default_model(default_checkpoint, tmp_path):
-    done = run("Everything went wrong and I could scream!", "--labels", "joy,anger,relief", "--json", cwd=tmp_path)
+    done = run("How dare you lie to me again!", "--labels", "joy,anger,relief", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert rows(done.stdout)[0]["predicted"] == ["anger"] and not done.stderr
