@@ -1,15 +1,29 @@
 """Strings to embeddings: windows over long texts, batches of like length, several wordings of a label."""
 
+import contextlib
 import threading
 
 import torch
 from torch.nn import functional as F
 
-__all__ = ["WINDOW_OVERLAP", "encode_labels", "encode_texts"]
+__all__ = ["WINDOW_OVERLAP", "encode_labels", "encode_texts", "evaluating"]
 
 # A fast tokenizer keeps the last call's truncation and padding, so two threads must not be in it at once.
 TOKENIZER_LOCK = threading.Lock()
 WINDOW_OVERLAP = 32  # tokens that neighbouring windows of a long text share, so that no clause is only cut
+
+
+@contextlib.contextmanager
+def evaluating(model):
+    """Dropout off while a model that is still in training is asked for scores."""
+    training = model.training
+    if training:
+        model.eval()
+    try:
+        yield
+    finally:
+        if training:
+            model.train()
 
 
 @torch.no_grad()

@@ -1,11 +1,10 @@
 """The `zero-shot-emotion` pipeline: strings and labels in, dictionaries out."""
 
 import collections.abc
-import contextlib
 import numbers
 import threading
 import types
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +18,7 @@ from .decision_emodistill import (
     select_labels,
     single_label_scores,
 )
-from .encoding_emodistill import encode_labels, encode_texts
+from .encoding_emodistill import encode_labels, encode_texts, evaluating
 
 __all__ = ["LabelSet", "ZeroShotEmotionPipeline"]
 
@@ -83,7 +82,7 @@ class LabelSet:
         if not pairs:
             raise ValueError(f"{argument} is empty: give at least one emotion label")
         names = tuple(_clean_label(name, argument) for name, _ in pairs)
-        if duplicates := sorted({name for name in names if names.count(name) > 1}):
+        if duplicates := sorted({name for name, times in Counter(names).items() if times > 1}):
             raise ValueError(f"{argument} holds {', '.join(map(repr, duplicates))} more than once")
         wordings = []
         for name, (_, texts) in zip(names, pairs, strict=True):
@@ -248,7 +247,7 @@ class ZeroShotEmotionPipeline(Pipeline):
         return {"texts": texts}
 
     def _forward(self, model_inputs, batch_size=DEFAULT_BATCH_SIZE):
-        with _evaluating(self.model):
+        with evaluating(self.model):
             embeds = encode_texts(self.model, self.tokenizer, model_inputs["texts"], batch_size)
         return {"texts": model_inputs["texts"], "embeds": embeds}
 
@@ -265,7 +264,7 @@ class ZeroShotEmotionPipeline(Pipeline):
             fingerprint = _fingerprint(self.model)
             cached = self._label_cache.get(wordings)
             if cached is None or cached[0] != fingerprint:
-                with _evaluating(self.model):
+                with evaluating(self.model):
                     embeds = encode_labels(self.model, self.tokenizer, wordings).cpu()
                 self._label_cache[wordings] = cached = (fingerprint, embeds)
             self._label_cache.move_to_end(wordings)
@@ -321,13 +320,13 @@ class ZeroShotEmotionPipeline(Pipeline):
         texts, embeds = model_outputs["texts"], model_outputs["embeds"]
         label_set, thresholds, axes = self._settings(**options)
         results = [{"sequence": text} for text in texts]
-        blank = [index for index, text in enumerate(texts) if not text.strip()]
+        blank = {index for index, text in enumerate(texts) if not text.strip()}
         if label_set is not None:
             multi_label = options.get("multi_label", False)
             scores = self._scores(embeds, label_set, multi_label)
             for index in blank:
                 scores[index] = _blank_scores(label_set.names, multi_label)
-            _add_labels(results, scores, label_set.names, thresholds, multi_label, options.get("top_k"), set(blank))
+            _add_labels(results, scores, label_set.names, thresholds, multi_label, options.get("top_k"), blank)
         if axes:
             values = self._dimension_values(embeds, axes)
             for index, result in enumerate(results):
@@ -359,19 +358,6 @@ class ZeroShotEmotionPipeline(Pipeline):
         }
 
 
-@contextlib.contextmanager
-def _evaluating(model):
-    """Dropout off while a model that is still in training is asked for scores."""
-    training = model.training
-    if training:
-        model.eval()
-    try:
-        yield
-    finally:
-        if training:
-            model.train()
-
-
 def _one_of(name, value, alias, other):
     if value is not None and other is not None:
         raise ValueError(f"give {name} or its alias {alias}, not both")
@@ -396,17 +382,17 @@ def _uses_auto(threshold, names):
 
 
 def _thresholds(threshold, names, multi_label):
-    """A threshold for each label, `None` in single-label mode's "auto", or `[]` for scores only."""
+    """A threshold for each label, or `None` for scores only."""
     if threshold is None:
-        return []
+        return None
+    auto = 0.5 if multi_label else 0.0  # in single-label mode the best label needs no certain score
     if isinstance(threshold, str):
         if threshold != "auto":
             raise ValueError(f'threshold must be "auto", a number, a dict or None, not {threshold!r}')
-        return None
+        return [auto] * len(names)
     if isinstance(threshold, collections.abc.Mapping):
         if unknown := sorted(set(threshold) - set(names)):
             raise ValueError(f"threshold names {', '.join(map(repr, unknown))}, which is not among the labels")
-        auto = 0.5 if multi_label else 0.0  # in single-label mode the best label needs no certain score
         return [_probability(threshold.get(name, auto)) for name in names]
     return [_probability(threshold)] * len(names)
 
@@ -432,20 +418,18 @@ def _blank_scores(names, multi_label):
 
 def _add_labels(results, scores, names, thresholds, multi_label, top_k, blank):
     """Fill in `labels`, `scores` and `predicted`, of all texts at once: a thousand labels must cost little."""
-    if thresholds is None:  # "auto"; in single-label mode the best label needs no certain score
-        thresholds = [0.5 if multi_label else 0.0] * len(names)
     ordered = scores.sort(dim=1, descending=True, stable=True)
     order, keep = ordered.indices.numpy(), min(top_k or len(names), len(names))
     all_names = np.array(names, dtype=object)
     best, values = all_names[order[:, :keep]].tolist(), ordered.values[:, :keep].numpy().tolist()
-    if thresholds:
+    if thresholds is not None:
         chosen = select_labels(scores, thresholds).gather(1, ordered.indices).numpy()
         if not multi_label:
             chosen[:, 1:] = False
     neutral = _neutral(names)
     for index, result in enumerate(results):
         result["labels"], result["scores"] = best[index], values[index]
-        if not thresholds:  # scores only
+        if thresholds is None:  # scores only
             result["predicted"] = []
         elif index in blank:
             result["predicted"] = [neutral]

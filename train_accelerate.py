@@ -10,7 +10,6 @@ with the same weights as a run that was never stopped.
 
 import hashlib
 import os
-import shutil
 import sys
 from dataclasses import asdict
 
@@ -95,8 +94,8 @@ def load_data(args, seed):
                 f"closed_config {args.closed_config} needs a data set with that configuration and an `id` in each "
                 f"row, which {args.data} is not: leave it out, and set labels_from to descriptors"
             )
-        closed = {row["id"]: row["labels"] for row in load_rows(args.data, "train", args.closed_config)}
-        closed |= {row["id"]: row["labels"] for row in load_rows(args.data, "validation", args.closed_config) or []}
+        splits = [load_rows(args.data, split, args.closed_config) or [] for split in ("train", "validation")]
+        closed = {row["id"]: row["labels"] for rows in splits for row in rows}
         for row in [*train, *validation]:
             row["closed"] = closed.get(row["id"], [])
         if args.labels_from == "closed":
@@ -377,11 +376,7 @@ class Trainer:
 
     def _save_best(self):
         if self.accelerator.is_main_process:
-            folder = os.path.join(self.args.output_dir, "best")
-            shutil.rmtree(folder + ".tmp", ignore_errors=True)
-            self.network.save_pretrained(folder + ".tmp")
-            shutil.rmtree(folder, ignore_errors=True)
-            os.replace(folder + ".tmp", folder)
+            export(self.network, self.tokenizer, os.path.join(self.args.output_dir, "best"))
         self.accelerator.wait_for_everyone()
 
     def _finish(self):
@@ -394,11 +389,13 @@ class Trainer:
             if self.args.keep_trained < 1.0:
                 start, _ = build_model(self.model_args, self.rated)
                 mix_with_start(model, start, self.args.keep_trained)
-                if self.rated and model.dimension_head is not None:
-                    refit_dimensions(model, self.validator.embed_background(model), self.background_ratings)
-            embeds = self.validator.embed(model)
+            background = self.validator.embed(model, self.validator.background)
+            if self.args.keep_trained < 1.0 and self.rated and model.dimension_head is not None:
+                refit_dimensions(model, background, self.background_ratings)
+            model.set_background(background)
+            embeds = self.validator.embed(model, self.validator.texts)
             model.config.decision = asdict(DecisionConstants()) | choose_decision(model, self.validator, embeds)
-            metrics = self.validator(model)
+            metrics = self.validator.measure(model, embeds)
             dtype = getattr(torch, self.args.export_dtype)
             export(model.to("cpu", dtype), self.tokenizer, os.path.join(self.args.output_dir, "final"))
             write_json(

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 
 from ..decision_emodistill import DecisionConstants, multi_label_scores, single_label_scores
-from ..encoding_emodistill import encode_labels, encode_texts
+from ..encoding_emodistill import encode_labels, encode_texts, evaluating
 
 __all__ = ["Validator", "choose_decision", "macro_f1", "mean_average_precision"]
 
@@ -94,37 +94,38 @@ class Validator:
         """Decision constants that expect as many plain words a text as there are."""
         return DecisionConstants(expected_labels=self.plain_targets.sum(dim=1).float().mean().item())
 
-    def _encode(self, model, texts):
-        was_training = model.training
-        model.eval()
-        embeds = encode_texts(model, self.tokenizer, texts, batch_size=self.batch_size, autocast=self.autocast)
-        model.train(was_training)
-        return embeds
-
-    def embed_background(self, model):
-        """Embeddings `(texts, d)` of the background texts."""
-        return self._encode(model, self.background)
-
-    def embed(self, model):
-        """Embeddings `(texts, d)` of the validation texts; sets the model's background on the way."""
-        model.set_background(self.embed_background(model))
-        return self._encode(model, self.texts)
+    def embed(self, model, texts):
+        """Embeddings `(texts, d)` of the validator's `texts` or `background`."""
+        with evaluating(model):
+            return encode_texts(model, self.tokenizer, texts, batch_size=self.batch_size, autocast=self.autocast)
 
     @torch.no_grad()
     def __call__(self, model):
         """
-        Measure a model.
+        Embed the texts, set the model's background, and measure.
+
+        Returns:
+            `dict[str, float]`: as [`~Validator.measure`].
+        """
+        model.set_background(self.embed(model, self.background))
+        return self.measure(model, self.embed(model, self.texts))
+
+    @torch.no_grad()
+    def measure(self, model, embeds):
+        """
+        Measure a model by the embeddings of the validation texts.
+
+        Args:
+            model ([`EmoDistillModel`]): With its background set.
+            embeds (`torch.Tensor` of shape `(texts, d)`): Embeddings of `self.texts`.
 
         Returns:
             `dict[str, float]`: `retrieval_map` (held-out descriptors), `plain_f1` (macro-F1 over plain words, at the
             cut that fits their measured share) and their mean, `selection`.
         """
-        embeds = self.embed(model)
-        was_training = model.training
-        model.eval()
-        descriptors = encode_labels(model, self.tokenizer, self.descriptors)
-        plain = encode_labels(model, self.tokenizer, self.plain_words)
-        model.train(was_training)
+        with evaluating(model):
+            descriptors = encode_labels(model, self.tokenizer, self.descriptors)
+            plain = encode_labels(model, self.tokenizer, self.plain_words)
         retrieval = mean_average_precision((embeds @ descriptors.T).cpu(), self.descriptor_targets)
         scores = multi_label_scores(embeds @ plain.T, plain, model.background, self.plain_constants())
         plain_f1 = macro_f1(scores.cpu() >= 0.5, self.plain_targets)
