@@ -11,6 +11,8 @@ POOLINGS = ("mean", "qformer", "both")
 DEFAULT_DECISION = {
     "expected_labels": 1.4,
     "multi_label_slope": 2.0,
+    "multi_label_competition": 0.0,
+    "multi_label_skewness": 0.0,
     "single_label_centering": 0.0,
     "single_label_scaling": 0.0,
     "single_label_temperature": 0.05,
@@ -47,6 +49,9 @@ class EmoDistillConfig(PreTrainedConfig):
         text_max_length (`int`, *optional*): Tokens in one window of a text; 128 by default, or the encoder's positions
             if they are fewer.
         label_max_length (`int`, *optional*, defaults to 32): Tokens of a label.
+        spell_emoji (`bool`, *optional*, defaults to `False`): Whether emoji in texts are replaced by their Unicode
+            names before tokenisation. For encoders whose vocabulary has no emoji, BERT's for one, which would
+            otherwise read each as the unknown token.
         dimension_names (`list[str]`, *optional*, defaults to valence, arousal and dominance):
             Outputs of the dimension head, on the 1 to 9 scale of the lexicon it was trained on.
         decision (`dict`, *optional*): Constants of the decision rules, see `DEFAULT_DECISION`.
@@ -83,6 +88,7 @@ class EmoDistillConfig(PreTrainedConfig):
         logit_bias_init=-4.0,
         text_max_length=None,
         label_max_length=32,
+        spell_emoji=False,
         dimension_names=("valence", "arousal", "dominance"),
         decision=None,
         **kwargs,
@@ -103,6 +109,7 @@ class EmoDistillConfig(PreTrainedConfig):
         self.logit_scale_init = logit_scale_init
         self.logit_bias_init = logit_bias_init
         self.label_max_length = label_max_length
+        self.spell_emoji = spell_emoji
         self.dimension_names = list(dimension_names)
         self.decision = {**DEFAULT_DECISION, **(decision or {})}
         positions = getattr(self.text_config, "max_position_embeddings", None)

@@ -267,6 +267,29 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
             model.freeze_label_encoder()
         return model
 
+    def freeze_lower_layers(self, text_layers=0, label_layers=0):
+        """
+        Take the lowest layers of the towers out of training, with their embeddings; training gets faster, and the
+        encoders keep more of what they know.
+
+        Args:
+            text_layers (`int`): How many layers of the text encoder; 0 trains all of it, embeddings included.
+            label_layers (`int`): How many layers of the label encoder.
+
+        Raises:
+            `ValueError`: if an encoder has fewer layers, or no list of layers is found in it.
+        """
+        towers = ((self.text_encoder, text_layers, "text"), (self.label_encoder, label_layers, "label"))
+        for encoder, number, name in towers:
+            if not number:
+                continue
+            layers = _layers(encoder)
+            if not 0 <= number <= len(layers):
+                raise ValueError(f"freeze_{name}_layers must lie between 0 and {len(layers)}, not {number}")
+            encoder.requires_grad_(False)
+            for layer in layers[number:]:
+                layer.requires_grad_(True)
+
     def freeze_label_encoder(self):
         """Take the label encoder out of training; with tied embeddings, the shared matrix too."""
         self.config.freeze_label_encoder = True  # so that `train()` and a saved checkpoint know
@@ -451,6 +474,14 @@ def _encoder(config):
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None  # never used here, and an unused parameter breaks distributed training
     return encoder
+
+
+def _layers(encoder):
+    """The transformer layers of an encoder: its longest list of modules."""
+    lists = [module for module in encoder.modules() if isinstance(module, nn.ModuleList)]
+    if not lists:
+        raise ValueError(f"{type(encoder).__name__} has no list of layers, so none of them can be frozen")
+    return max(lists, key=len)
 
 
 def _embedding_name(encoder):

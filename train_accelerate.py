@@ -39,6 +39,9 @@ else:  # run as a script: the folder is the package, installed or not
         sys.exit(emodistill.train_accelerate.script())
 
 
+MIN_RATED = 1000  # texts with ratings of their own from which dimensions are fitted on these alone
+
+
 def build_model(args, rated=True):
     """The model to train and its tokenizer: fresh heads on pretrained encoders, or a trained checkpoint.
 
@@ -49,12 +52,14 @@ def build_model(args, rated=True):
     tokenizer = AutoTokenizer.from_pretrained(args.init or args.text_encoder)
     if args.init:
         model = EmoDistillModel.from_pretrained(args.init)
+        model.config.spell_emoji = model.config.spell_emoji or args.spell_emoji
+        model.freeze_lower_layers(args.freeze_text_layers, args.freeze_label_layers)
         return model, tokenizer
     options = {
         name: getattr(args, name)
         for name in (
             "pooling", "num_queries", "num_qformer_layers", "num_qformer_heads", "projection_dim",
-            "freeze_label_encoder", "tie_word_embeddings", "text_max_length", "logit_scale_init",
+            "freeze_label_encoder", "tie_word_embeddings", "text_max_length", "logit_scale_init", "spell_emoji",
         )
     }  # fmt: skip
     if not rated:
@@ -66,7 +71,9 @@ def build_model(args, rated=True):
             model.freeze_label_encoder()
         return model, tokenizer
     options["attention_dropout"] = args.attention_dropout
-    return EmoDistillModel.from_encoders(args.text_encoder, args.label_encoder, **options), tokenizer
+    model = EmoDistillModel.from_encoders(args.text_encoder, args.label_encoder, **options)
+    model.freeze_lower_layers(args.freeze_text_layers, args.freeze_label_layers)
+    return model, tokenizer
 
 
 def load_data(args, seed):
@@ -102,10 +109,45 @@ def load_data(args, seed):
             train = [row | {"labels": row["closed"], "closed": []} for row in train if row["closed"]]
         if args.labels_from == "descriptors":  # then the closed list only says how many labels a text has
             train = [row | {"closed": []} for row in train]
+    if args.rated_config:
+        add_ratings(train + validation, args)
+        if args.rated_only:
+            train = [row for row in train if "rating" in row]
     if args.max_texts and args.max_texts < len(train):
         chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[: args.max_texts]
         train = [train[index] for index in sorted(chosen.tolist())]
     return train, validation, lexicon
+
+
+def add_ratings(rows, args):
+    """Give rows that have them their `plain` words and their own `rating`, by id."""
+    if os.path.isfile(args.data) or not all("id" in row for row in rows):
+        raise ValueError(
+            f"rated_config {args.rated_config} needs a data set with that configuration and an `id` a row"
+        )
+    splits = [load_rows(args.data, split, args.rated_config) or [] for split in ("train", "validation")]
+    rated = {row["id"]: row for rows_ in splits for row in rows_}
+    for row in rows:
+        if found := rated.get(row["id"]):
+            row["plain"] = found["labels"]
+            row["rating"] = tuple(found[name] for name in ("valence", "arousal", "dominance"))
+
+
+def dimension_rows(train, ratings, most):
+    """Texts, ratings and sources to fit dimensions on: the texts' own ratings where there are enough, else means."""
+    chosen = [number for number, row in enumerate(train) if "rating" in row]
+    if len(chosen) < MIN_RATED:
+        chosen = list(range(len(train)))
+    chosen = chosen[:: max(1, len(chosen) // most)][:most]
+    sources = [train[number].get("source") or "" for number in chosen]
+    return [train[number]["text"] for number in chosen], torch.tensor([ratings[n] for n in chosen]), sources
+
+
+def native_bf16(cpu):
+    """Whether this machine computes in bf16 itself: on a CPU that only imitates it, fp32 is twenty times faster."""
+    if not cpu and torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def _hash(text):
@@ -196,6 +238,8 @@ class Trainer:
         from accelerate.utils import set_seed
         from transformers import get_scheduler
 
+        if run_args.mixed_precision == "auto":
+            run_args.mixed_precision = "bf16" if native_bf16(run_args.cpu) else "no"
         _check_precision(run_args)
         self.model_args, self.data_args, self.args = model_args, data_args, run_args
         self.accelerator = Accelerator(
@@ -226,12 +270,14 @@ class Trainer:
         train, validation, lexicon = load_data(data_args, args.seed)
         self.rated = bool(lexicon.ratings) and args.dimension_weight > 0
         network, self.tokenizer = build_model(self.model_args, self.rated)
-        weigh = {"implied_weight": data_args.implied_weight, "implied_decay": data_args.implied_decay}
-        dataset = DescriptorDataset(train, self.tokenizer, lexicon, network.config.text_max_length, weigh)
+        weigh = {name: getattr(data_args, name) for name in ("implied_weight", "implied_decay", "rated_weight")}
+        dataset = DescriptorDataset(
+            train, self.tokenizer, lexicon, network.config.text_max_length, weigh, network.config.spell_emoji
+        )
         self.vocabulary = Vocabulary(dataset.labels(), self.tokenizer, network.config.label_max_length)
         step = max(1, len(train) // data_args.background_texts)
         background = [row["text"] for row in train[::step]][: data_args.background_texts]
-        self.background_ratings = torch.tensor(dataset.ratings[::step][: data_args.background_texts])
+        self.dimension_rows = dimension_rows(train, dataset.ratings, data_args.background_texts)
         autocast = args.mixed_precision == "bf16"
         self.validator = Validator(validation, lexicon, self.tokenizer, background, autocast=autocast)
         self.sampler = LengthBucketSampler(dataset.lengths, args.batch_size, args.seed)
@@ -391,10 +437,13 @@ class Trainer:
                 mix_with_start(model, start, self.args.keep_trained)
             background = self.validator.embed(model, self.validator.background)
             if self.args.keep_trained < 1.0 and self.rated and model.dimension_head is not None:
-                refit_dimensions(model, background, self.background_ratings)
+                texts, ratings, sources = self.dimension_rows
+                refit_dimensions(model, self.validator.embed(model, texts), ratings, sources)
             model.set_background(background)
             embeds = self.validator.embed(model, self.validator.texts)
-            model.config.decision = asdict(DecisionConstants()) | choose_decision(model, self.validator, embeds)
+            model.config.decision = asdict(DecisionConstants()) | choose_decision(
+                model, self.validator, embeds, background
+            )
             metrics = self.validator.measure(model, embeds)
             dtype = getattr(torch, self.args.export_dtype)
             export(model.to("cpu", dtype), self.tokenizer, os.path.join(self.args.output_dir, "final"))

@@ -84,11 +84,11 @@ def measure_multi_label(targets, labels, scores, calibration_targets, weights):
 
 
 def ranking(targets, scores, weights):
-    """Measures that need no threshold: per label by raw similarity, across labels by the strict scores."""
-    by_label = multi_label_measures(targets, scores=scores.similarities)
-    across = by_label if scores.strict is None else multi_label_measures(targets, scores=scores.strict)
+    """Measures that need no threshold, by the strict scores, which are what a user gets, or by raw similarity."""
+    ranked = scores.similarities if scores.strict is None else scores.strict
+    by_label = multi_label_measures(targets, scores=ranked)
     # A few hundred replicates are enough for an interval, and ranking is the costly one.
-    replicates = resampling.auc_replicates(targets, scores.similarities, weights[:300])
+    replicates = resampling.auc_replicates(targets, ranked, weights[:300])
     with np.errstate(invalid="ignore"):
         defined = replicates[:, ~np.isnan(replicates).all(axis=0)]
     mean = np.nanmean(defined, axis=1) if defined.size else np.array([np.nan])
@@ -98,7 +98,7 @@ def ranking(targets, scores, weights):
         "macro_average_precision": by_label["macro_average_precision"],
         "per_label_roc_auc": by_label["per_label_roc_auc"],
         "per_label_average_precision": by_label["per_label_average_precision"],
-        "lrap": across["lrap"],
+        "lrap": by_label["lrap"],
         "labels_without_positives": by_label["labels_without_positives"],
     }
 

@@ -1,7 +1,7 @@
 """Build the descriptor data set from annotated texts: JSONL in, Parquet configurations with fixed splits out.
 
     python scripts/build_descriptors.py --descriptors descriptors.jsonl --lexicon lexicon.tsv --closed closed28.jsonl \
-        --exclude goemotions/dev.tsv goemotions/test.tsv emobank.csv --output data/descriptors
+        --rated rated.jsonl --exclude goemotions/dev.tsv goemotions/test.tsv emobank.csv --output data/descriptors
 
 Only `--descriptors` is needed. Each of its lines is an object with `text` and `labels` (descriptors, most salient
 first) and, if you like, `id`, `source`, `genre` and `selection`; a `status` field is understood and only `ok` rows
@@ -44,6 +44,7 @@ HELD_OUT_SHARE, HELD_OUT_MAX_COUNT = 0.08, 60
 VALIDATION_SHARE = 0.025
 BATCH_ROWS = 8192
 
+DIMENSIONS = ("valence", "arousal", "dominance")
 STRINGS = pa.list_(pa.string())
 TEXT_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("id", "source", "genre", "selection", "text")] + [("labels", STRINGS)]
@@ -52,9 +53,13 @@ SCHEMAS = {
     "default": TEXT_SCHEMA,
     "goemotions": TEXT_SCHEMA,
     "closed28": pa.schema([("id", pa.string()), ("text", pa.string()), ("source", pa.string()), ("labels", STRINGS)]),
+    "rated": pa.schema(
+        [("id", pa.string()), ("text", pa.string()), ("source", pa.string()), ("labels", STRINGS)]
+        + [(name, pa.float32()) for name in DIMENSIONS]
+    ),
     "lexicon": pa.schema(
         [("descriptor", pa.string())]
-        + [(name, pa.float32()) for name in ("valence", "arousal", "dominance")]
+        + [(name, pa.float32()) for name in DIMENSIONS]
         + [("implies", STRINGS), ("count", pa.int32())]
     ),
 }
@@ -153,21 +158,37 @@ def read_rows(path):
         yield number, {**clean, "text": row["text"], "labels": clean_labels(row.get("labels"), where)}
 
 
-def read_closed(path):
-    """The closed-list labels by text id: a `dict` from id to a list of GoEmotions names."""
-    closed = {}
+def read_view(path):
+    """A second reading of some texts: yield (place, id, labels, row) of each usable line, ids all different."""
+    seen = set()
     for number, row in json_objects(path):
         if row.get("status", "ok") != "ok":
             continue
         where = f"{path}, line {number}"
         labels = clean_labels(row.get("labels"), where)
+        if row.get("id") is None or str(row["id"]) in seen:
+            raise ValueError(f"{where}: `id` is missing or repeated")
+        seen.add(str(row["id"]))
+        yield where, str(row["id"]), labels, row
+
+
+def read_closed(path):
+    """The closed-list labels by text id: a `dict` from id to a list of GoEmotions names."""
+    closed = {}
+    for where, identifier, labels, _ in read_view(path):
         unknown = sorted(set(labels) - set(GOEMOTIONS))
         if unknown:
             raise ValueError(f"{where}: {unknown[0]!r} is not one of GoEmotions' 28 labels")
-        if row.get("id") is None or str(row["id"]) in closed:
-            raise ValueError(f"{where}: `id` is missing or repeated")
-        closed[str(row["id"])] = labels
+        closed[identifier] = {"labels": labels}
     return closed
+
+
+def read_rated(path):
+    """Plain words and ratings by text id: a `dict` from id to `labels`, valence, arousal and dominance (1 to 9)."""
+    return {
+        identifier: {"labels": labels} | {name: rating(row.get(name), name, where) for name in DIMENSIONS}
+        for where, identifier, labels, row in read_view(path)
+    }
 
 
 def read_lexicon(path):
@@ -190,14 +211,14 @@ def read_lexicon(path):
         (descriptor,) = clean_labels([row["descriptor"]], where)
         if descriptor in lexicon:
             raise ValueError(f"{where}: {descriptor!r} stands there twice; keep one line")
-        lexicon[descriptor] = {name: rating(row[name], name, where) for name in ("valence", "arousal", "dominance")}
+        lexicon[descriptor] = {name: rating(row[name], name, where) for name in DIMENSIONS}
         implied = [" ".join(word.lower().split()) for word in row["implies"].split(",")]
         lexicon[descriptor]["implies"] = list(dict.fromkeys(word for word in implied if word))
     return lexicon
 
 
 def rating(text, name, where):
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, TypeError):
         value = float(text)
         if 1 <= value <= 9:
             return value
@@ -343,7 +364,7 @@ class ParquetSplits:
                 self.path(config, split).parent.rmdir()
 
 
-def build(descriptors, output, closed=None, lexicon=None, exclude=()):
+def build(descriptors, output, closed=None, lexicon=None, exclude=(), rated=None):
     """Write the configurations under `output`; nothing there changes if an input is damaged.
 
     Args:
@@ -353,6 +374,7 @@ def build(descriptors, output, closed=None, lexicon=None, exclude=()):
         lexicon (`str` or `Path`, *optional*): TSV of descriptor, valence, arousal, dominance (1 to 9), implies.
             Without it the `lexicon` configuration has no ratings and no implied words.
         exclude (`list`, *optional*): evaluation files whose texts must not occur.
+        rated (`str` or `Path`, *optional*): JSONL of `id`, `labels` (plain words) and ratings of the texts themselves.
 
     Returns:
         `dict`: `rows` (by configuration and split), `dropped` (by reason) and `excluded` (distinct texts compared).
@@ -361,18 +383,19 @@ def build(descriptors, output, closed=None, lexicon=None, exclude=()):
         ValueError: for a damaged line, named with its file; for an input without a usable row.
     """
     excluded = {fingerprint(text) for path in exclude for text in read_evaluation_texts(path) if text.strip()}
-    ratings, closed_labels = read_lexicon(lexicon) if lexicon else {}, read_closed(closed) if closed else {}
-    dropped, counts, sources, ids = Counter(), Counter(), set(), set()
+    ratings = read_lexicon(lexicon) if lexicon else {}
+    views = {"closed28": read_closed(closed) if closed else {}, "rated": read_rated(rated) if rated else {}}
+    dropped, counts, sources, found = Counter(), Counter(), set(), Counter()
     for row in kept_rows(descriptors, excluded, dropped):
         counts.update(row["labels"])
         sources.add(row["source"])
-        if row["id"] in closed_labels:
-            ids.add(row["id"])
+        found.update(name for name, view in views.items() if row["id"] in view)
     if not counts:
         raise ValueError(f"{descriptors}: no row is left to build from")
-    configs = ["default"] + ["goemotions"] * ("goemotions" in sources) + ["closed28"] * bool(ids) + ["lexicon"]
+    configs = ["default"] + ["goemotions"] * ("goemotions" in sources) + sorted(found) + ["lexicon"]
     refuse_stale(output, configs)
-    dropped["a closed-list row whose text is not there"] = len(closed_labels) - len(ids)
+    dropped["a closed-list row whose text is not there"] = len(views["closed28"]) - found["closed28"]
+    dropped["a rated row whose text is not there"] = len(views["rated"]) - found["rated"]
 
     held_out = choose_held_out(counts, ratings)
     files = ParquetSplits(output)
@@ -382,8 +405,9 @@ def build(descriptors, output, closed=None, lexicon=None, exclude=()):
             files.add("default", split, row)
             if row["source"] == "goemotions":
                 files.add("goemotions", split, row)
-            if row["id"] in closed_labels:
-                files.add("closed28", split, {**row, "labels": closed_labels[row["id"]]})
+            for name, view in views.items():
+                if row["id"] in view:
+                    files.add(name, split, row | view[row["id"]])
         for row in lexicon_rows(counts, ratings):
             files.add("lexicon", "validation" if row["descriptor"] in held_out else "train", row)
         files.commit()
@@ -396,7 +420,7 @@ def build(descriptors, output, closed=None, lexicon=None, exclude=()):
 
 def lexicon_rows(counts, ratings):
     """Every descriptor, rated or not, in alphabetical order."""
-    blank = {"valence": None, "arousal": None, "dominance": None, "implies": []}
+    blank = dict.fromkeys(DIMENSIONS) | {"implies": []}
     for descriptor in sorted(counts.keys() | ratings.keys()):
         yield {"descriptor": descriptor, **ratings.get(descriptor, blank), "count": counts.get(descriptor, 0)}
 
@@ -434,6 +458,7 @@ def parse_arguments(argv):
     )
     parser.add_argument("--descriptors", metavar="FILE.jsonl", required=True, help="annotated texts")
     parser.add_argument("--closed", metavar="FILE.jsonl", help="labels from GoEmotions' 28 names, by id")
+    parser.add_argument("--rated", metavar="FILE.jsonl", help="plain words and ratings of the texts, by id")
     parser.add_argument("--lexicon", metavar="FILE.tsv", help="ratings and implied words of the descriptors")
     parser.add_argument(
         "--exclude", metavar="FILE", nargs="+", action="extend", default=[], help="evaluation files to keep out"
@@ -445,14 +470,26 @@ def parse_arguments(argv):
 def main(argv=None):
     arguments = parse_arguments(argv)
     try:
-        report = build(arguments.descriptors, arguments.output, arguments.closed, arguments.lexicon, arguments.exclude)
+        report = build(
+            arguments.descriptors,
+            arguments.output,
+            arguments.closed,
+            arguments.lexicon,
+            arguments.exclude,
+            arguments.rated,
+        )
     except (ValueError, OSError) as error:
         print(f"build_descriptors: {error}", file=sys.stderr)
         return 2
     for (config, split), count in sorted(report["rows"].items()):
         print(f"{config}/{split}: {count:,} rows")
     print(f"compared with {report['excluded']:,} distinct evaluation texts")
-    for reason in ("in an evaluation file", "a text seen before", "a closed-list row whose text is not there"):
+    for reason in (
+        "in an evaluation file",
+        "a text seen before",
+        "a closed-list row whose text is not there",
+        "a rated row whose text is not there",
+    ):
         print(f"dropped, {reason}: {report['dropped'][reason]:,}")
     return 0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-CONFIGURATIONS = ("default", "goemotions", "closed28", "lexicon")
+CONFIGURATIONS = ("default", "goemotions", "closed28", "rated", "lexicon")
 SPLITS = ("train", "validation")
 
 
@@ -48,6 +48,9 @@ def statistics(folder):
     if "closed28" in tables:
         closed = Counter(label for part in tables["closed28"].values() for row in part for label in row["labels"])
         sections.append("Closed list: " + ", ".join(f"{name} {count:,}" for name, count in closed.most_common()) + ".")
+    if "rated" in tables:
+        plain = Counter(label for part in tables["rated"].values() for row in part for label in row["labels"])
+        sections.append("Rated, plain words: " + ", ".join(f"{n} {c:,}" for n, c in plain.most_common(30)) + ".")
     return "\n\n".join(sections)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data" / "descriptors"
-CONFIGS = ("default", "goemotions", "closed28", "lexicon")
+CONFIGS = ("default", "goemotions", "closed28", "rated", "lexicon")
 SPLITS = ("train", "validation")
 
 
@@ -141,6 +141,8 @@ def inputs(tmp_path):
         for i in range(400)
     ]
     closed = [{"id": f"t{i}", "labels": ["joy"]} for i in range(0, 400, 2)]
+    ratings = {"valence": 6.5, "arousal": 3, "dominance": 5.5}
+    rated = [{"id": f"t{i}", "labels": ["joy", "happiness"], **ratings} for i in range(0, 400, 3)]
     names = ["joy", "neutral"] + [f"rare feeling {i}" for i in range(60)]
     lexicon = tmp_path / "lexicon.tsv"
     lines = ["descriptor\tvalence\tarousal\tdominance\timplies"]
@@ -149,6 +151,7 @@ def inputs(tmp_path):
     return {
         "descriptors": write_lines(tmp_path / "texts.jsonl", rows),
         "closed": write_lines(tmp_path / "closed.jsonl", closed),
+        "rated": write_lines(tmp_path / "rated.jsonl", rated),
         "lexicon": lexicon,
         "output": tmp_path / "built",
     }
@@ -175,7 +178,7 @@ def check_invariants(configs):
     """No text in both splits of any configuration, no held-out descriptor in training, and the columns promised."""
     held_out = {row["descriptor"] for row in configs["lexicon"]["validation"]}
     texts = {
-        split: {script.normalise_text(row["text"]) for name in CONFIGS[:3] for row in configs[name][split]}
+        split: {script.normalise_text(row["text"]) for name in CONFIGS[:4] for row in configs[name][split]}
         for split in SPLITS
     }
     assert held_out and texts["validation"]
@@ -193,6 +196,8 @@ def check_invariants(configs):
         assert configs["goemotions"][split] == reddit
         assert all(default[row["id"]]["text"] == row["text"] for row in configs["closed28"][split])
         assert descriptors_of(configs["closed28"][split]) <= set(script.GOEMOTIONS)
+        assert all(default[row["id"]]["text"] == row["text"] for row in configs["rated"][split])
+        assert all((row["valence"], row["arousal"]) == (6.5, 3.0) for row in configs["rated"][split])
 
 
 def test_build_and_load(inputs, offline, capsys):
@@ -251,6 +256,8 @@ def test_only_ones_own_annotated_texts(inputs, offline, monkeypatch):
         ("descriptors", '{"id": "t0", "text": "another text", "labels": ["joy"]}', "'t0' stands on line 1"),
         ("closed", '{"id": "t1", "labels": ["schadenfreude"]}', "'schadenfreude' is not one of"),
         ("closed", '{"id": "t0", "labels": ["joy"]}', "missing or repeated"),
+        ("rated", '{"id": "t0", "labels": ["joy"]}', "missing or repeated"),
+        ("rated", '{"id": "t1", "labels": ["joy"], "valence": 5}', "arousal must be a number from 1 to 9, not None"),
         ("lexicon", "awe\t7\t6", "3 cells where the header has 5"),
         ("lexicon", "awe\t7\t60\t5\twonder", "arousal must be a number from 1 to 9, not '60'"),
         ("lexicon", "joy\t7\t6\t5\t", "'joy' stands there twice"),

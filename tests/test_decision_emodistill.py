@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -21,6 +22,8 @@ CONSTANTS = st.builds(
     DecisionConstants,
     expected_labels=st.floats(0.01, 4),
     multi_label_slope=st.floats(0.1, 5),
+    multi_label_competition=st.floats(0, 0.9),
+    multi_label_skewness=st.floats(0, 1.5),
     single_label_centering=st.floats(0, 1),
     single_label_scaling=st.floats(0, 1),
     single_label_temperature=st.floats(0.01, 1),
@@ -58,8 +61,9 @@ def test_order_of_labels_and_the_rest_of_the_batch_change_nothing(rule, seed, co
 
 @given(seed=SEEDS, constants=CONSTANTS)
 @settings(deadline=None)
-def test_a_multi_label_score_depends_on_the_size_of_the_set_alone(seed, constants):
+def test_without_competition_a_multi_label_score_depends_on_the_size_of_the_set_alone(seed, constants):
     similarities, labels, background = world(seed)
+    constants = replace(constants, multi_label_competition=0.0)
     scores = multi_label_scores(similarities, labels, background, constants)
     for index in range(len(labels)):
         same = [index] * len(labels)
@@ -67,11 +71,43 @@ def test_a_multi_label_score_depends_on_the_size_of_the_set_alone(seed, constant
         torch.testing.assert_close(alike, scores[:, same], atol=1e-4, rtol=0)
 
 
-@given(expected=st.floats(0.01, 5), size=st.integers(1, 200))
-def test_the_cut_rises_with_the_set_and_falls_with_the_expected_labels(expected, size):
-    cut = multi_label_cut(size, expected)
-    assert multi_label_cut(size + 1, expected) >= cut >= multi_label_cut(size, expected + 0.1)
-    assert cut >= multi_label_cut(1, 1.0) > 0.5  # no label is taken to hold for more than three texts in ten
+@given(expected=st.floats(0.01, 5), size=st.integers(1, 200), skewness=st.floats(0, 1.5))
+def test_the_cut_rises_with_the_set_and_falls_with_the_expected_labels(expected, size, skewness):
+    cut = multi_label_cut(size, expected, skewness)
+    assert multi_label_cut(size + 1, expected, skewness) >= cut >= multi_label_cut(size, expected + 0.1, skewness)
+    assert cut >= multi_label_cut(1, 1.0, skewness) > 0.3  # no label is taken to hold for more than three in ten
+
+
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.2])
+def test_the_cut_of_skewed_scores_is_exceeded_by_the_share_that_it_stands_for(share):
+    """A gamma distribution of shape 10 has skewness 2 / √10 = 0.63, about what emotions show."""
+    generator = torch.Generator().manual_seed(3)
+    scores = torch.empty(10, 200_000, dtype=torch.float64).exponential_(generator=generator).sum(dim=0)
+    scores = (scores - scores.mean()) / scores.std()
+    corrected, plain = (multi_label_cut(100, share * 100, skewness) for skewness in (0.63, 0.0))
+    assert (scores >= corrected).double().mean().item() == pytest.approx(share, rel=0.06)
+    assert abs((scores >= plain).double().mean().item() - share) > abs((scores >= corrected).double().mean() - share)
+
+
+@given(seed=SEEDS, competition=st.floats(0.01, 0.9))
+@settings(deadline=None)
+def test_competing_scores_are_standardised_differences_to_the_set(seed, competition):
+    """The closed form against the background's vectors themselves."""
+    generator = torch.Generator().manual_seed(seed)
+    vectors, labels = unit(generator, 400, WIDTH), unit(generator, 7, WIDTH)
+    background = vectors.mean(dim=0), torch.cov(vectors.T)
+    alone = standardise(vectors @ labels.T, labels, background)
+    differences = alone - competition * alone.mean(dim=1, keepdim=True)
+    expected = (differences - differences.mean(dim=0)) / differences.std(dim=0)
+    competing = standardise(vectors @ labels.T, labels, background, competition)
+    torch.testing.assert_close(competing, expected, atol=2e-3, rtol=2e-3)
+
+
+def test_a_label_by_itself_has_nothing_to_compete_with():
+    similarities, labels, background = world(5, labels=1)
+    torch.testing.assert_close(
+        standardise(similarities, labels, background, 0.4), standardise(similarities, labels, background)
+    )
 
 
 def test_over_a_normal_background_the_expected_number_of_labels_is_predicted():
@@ -86,10 +122,11 @@ def test_over_a_normal_background_the_expected_number_of_labels_is_predicted():
 @settings(deadline=None)
 def test_one_half_is_the_cut(seed, constants):
     similarities, labels, background = world(seed)
+    constants = replace(constants, multi_label_competition=0.0)
     standardised = standardise(similarities, labels, background)
     scores = multi_label_scores(similarities, labels, background, constants)
     assert ((scores >= 0) & (scores <= 1)).all()
-    cut = multi_label_cut(len(labels), constants.expected_labels)
+    cut = multi_label_cut(len(labels), constants.expected_labels, constants.multi_label_skewness)
     clear = (standardised - cut).abs() > 1e-3
     assert torch.equal((scores >= 0.5)[clear], (standardised >= cut)[clear])
     mean, deviation = background_of_labels(labels, background)

@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from emodistill.encoding_emodistill import WINDOW_OVERLAP, encode_labels, encode_texts
+from emodistill.encoding_emodistill import WINDOW_OVERLAP, encode_labels, encode_texts, spell_emoji
 
 LONG = "my dog was lost and it rained so i cried all day " * 6
 
@@ -139,3 +139,28 @@ def test_threads_may_share_model_and_tokenizer(model, tokenizer):
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(200)))
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("plain text, café ½ → ok", "plain text, café ½ → ok"),
+        ("so happy 😂😂😂", "so happy face with tears of joy"),
+        ("😭😡", "loudly crying face pouting face"),
+        ("thanks 👍🏽!", "thanks thumbs up sign !"),  # a skin tone says nothing of a feeling
+        ("I ❤️ you", "I red heart you"),
+        ("👨‍👩‍👧", "man woman girl"),
+        ("", ""),
+    ],
+)
+def test_emoji_are_spelled_out(text, expected):
+    assert spell_emoji(text) == expected
+    assert spell_emoji(expected) == expected
+
+
+def test_a_model_reads_emoji_as_its_configuration_says(tiny_model, tokenizer):
+    texts, spelled = ["i cried 😂 all day"], ["i cried face with tears of joy all day"]
+    for spell in (False, True):
+        model = tiny_model(spell_emoji=spell)
+        same = torch.allclose(encode_texts(model, tokenizer, texts), encode_texts(model, tokenizer, spelled))
+        assert same == spell

@@ -241,6 +241,24 @@ def test_no_parameter_goes_without_gradient(tiny_model, pooling, frozen):
     assert not idle  # DistributedDataParallel breaks on one
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_lower_layers_are_frozen_and_upper_ones_learn(tiny_model, tied):
+    model = tiny_model(tie_word_embeddings=tied)
+    model.freeze_lower_layers(1, 1)
+    model.train()
+    output = model(input_ids=TEXTS, attention_mask=TEXTS.ne(0), label_input_ids=LABELS, targets=torch.eye(2, 3))
+    (output.loss + output.dimensions.sum()).backward()
+    for name, parameter in model.named_parameters():
+        lower = "encoder.embeddings." in name or "encoder.layer.0." in name or ".layers.0.0." in name
+        frozen = lower and name.startswith(("text_encoder", "label_encoder"))
+        assert (parameter.grad is None) == frozen, name
+
+
+def test_more_frozen_layers_than_there_are_is_an_error(tiny_model):
+    with pytest.raises(ValueError, match="freeze_text_layers must lie between 0 and 2, not 3"):
+        tiny_model().freeze_lower_layers(text_layers=3)
+
+
 def test_every_parameter_is_initialised(tiny_config, tmp_path):
     """Also the ones that a checkpoint lacks: they must not hold whatever was in memory."""
     config = tiny_config(num_qformer_layers=2, tie_word_embeddings=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from accelerate.tracking import GeneralTracker
 from transformers import AutoTokenizer, pipeline
 
@@ -150,10 +151,83 @@ def test_dimensions_are_fitted_again_to_mixed_embeddings(tiny_model):
     embeds = torch.nn.functional.normalize(torch.randn(300, 24, generator=generator), dim=-1)
     ratings = 5 + embeds[:, :3] * 4
     ratings[0] = float("nan")  # a text whose descriptors the lexicon does not know
-    refit_dimensions(model, embeds, ratings)
+    sources = ["reddit", "subtitles", "written"] * 100
+    refit_dimensions(model, embeds, ratings, sources)
     predicted = model.get_dimensions(embeds[1:])
     for column in range(3):
         assert torch.corrcoef(torch.stack([predicted[:, column], ratings[1:, column]]))[0, 1] > 0.99
+
+
+def test_the_penalty_is_the_one_that_carries_over_to_other_sources(tiny_model):
+    """Within each source one direction gives the rating away, but it is another one in each: do not lean on it."""
+    generator = torch.Generator().manual_seed(4)
+    embeds = 0.1 * torch.randn(900, 24, generator=generator)
+    sources = [str(number % 3) for number in range(900)]
+    ratings = 5 + 10 * embeds[:, :1].repeat(1, 3) + 3 * torch.randn(900, 3, generator=generator)
+    chosen = []
+    for shortcut in (0.0, 2.0):
+        shifted = embeds.clone()
+        for number in range(900):
+            shifted[number, 1 + number % 3] += shortcut * (ratings[number, 0] - 5) / 10
+        model = tiny_model()
+        refit_dimensions(model, shifted, ratings, sources)
+        chosen.append(model.dimension_head.weight[0, 1:4].abs().sum().item())
+    assert all(value < 10 for value in chosen) and chosen[0] != chosen[1]
+
+
+def rated_folder(folder, rows_file):
+    """A data set folder with a card, as `load_dataset` reads it, whose `rated` configuration reads a few texts."""
+    rows = [json.loads(line) for line in Path(rows_file).read_text(encoding="utf-8").splitlines()]
+    rows = [{name: row[name] for name in ("id", "source", "text", "labels")} for row in rows if row["status"] == "ok"]
+    rated = [
+        {
+            "id": row["id"],
+            "text": row["text"],
+            "labels": ["joy", "relief"],
+            "valence": 9.0,
+            "arousal": 2.0,
+            "dominance": 6.0,
+        }
+        for row in rows[::2]
+    ]
+    card = ["---", "configs:"]
+    for name, content in (("default", rows), ("rated", rated)):
+        lines = "".join(json.dumps(row) + "\n" for row in content)
+        (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")
+        card += [f"- config_name: {name}", f"  data_files: {name}.jsonl"] + ["  default: true"] * (name == "default")
+    (folder / "README.md").write_text("\n".join([*card, "---", ""]), encoding="utf-8")
+    return folder
+
+
+def test_plain_words_and_ratings_of_a_text_win_over_the_lexicon(arguments, rows_file, lexicon_file, tmp_path):
+    folder = rated_folder(tmp_path, rows_file)
+    flags = arguments(
+        "--data", str(folder), "--data_config", "default", "--rated_config", "rated", "--lexicon", str(lexicon_file)
+    )
+    trainer = Trainer(*parse_arguments(flags))
+    dataset = trainer.loader.dataset
+    own = [number for number, rating in enumerate(dataset.ratings) if rating == (9.0, 2.0, 6.0)]
+    assert 90 < len(own) < 130
+    for number, weights in enumerate(dataset.weights):
+        if number in own:
+            assert weights["joy"] == weights["relief"] == 1.0 and "rage" not in weights and "sad" not in weights
+    assert any("rage" in weights for weights in dataset.weights)  # an implied word, where nobody read the text again
+    only = Trainer(*parse_arguments([*flags, "--rated_only"]))
+    assert len(only.loader.dataset) == len(own)
+
+
+def test_a_rated_view_needs_a_data_set_with_ids(arguments, capsys):
+    assert cli.main(["train", *arguments("--rated_config", "rated")]) == 2
+    assert "rated_config rated needs a data set" in capsys.readouterr().err
+
+
+def test_automatic_precision_is_what_the_hardware_has(arguments, monkeypatch):
+    for native, expected in ((True, "bf16"), (False, "no")):
+        monkeypatch.setattr("emodistill.train_accelerate.native_bf16", lambda cpu, native=native: native)
+        AcceleratorState._reset_state(True)
+        trainer = Trainer(*parse_arguments(arguments("--mixed_precision", "auto")))
+        assert trainer.accelerator.mixed_precision == expected
+    AcceleratorState._reset_state(True)
 
 
 def test_few_steps_between_validations_stop_early_and_many_still_finish(arguments, tmp_path):

@@ -24,6 +24,9 @@ class ModelArguments:
     num_qformer_heads: int | None = _option(None, "Attention heads of a Q-Former layer; one for 64 dimensions.")
     projection_dim: int = _option(384, "Dimension of the shared space.")
     freeze_label_encoder: bool = _option(False, "Keep the label encoder as pretrained; its output is then cached.")
+    freeze_text_layers: int = _option(0, "Lowest layers of the text encoder, with its embeddings, kept as they are.")
+    freeze_label_layers: int = _option(0, "Lowest layers of the label encoder, with its embeddings, kept as they are.")
+    spell_emoji: bool = _option(False, "Replace emoji by their names, for encoders without emoji in their vocabulary.")
     tie_word_embeddings: bool = _option(False, "Share one word-embedding matrix between the towers.")
     text_max_length: int = _option(128, "Tokens in one window of a text.")
     attention_dropout: float | None = _option(None, "Attention dropout of the encoders; their own by default.")
@@ -38,6 +41,11 @@ class DataArguments:
     data: str = _option("data/descriptors", "Descriptor data set: a file, a folder, or a Hub id.")
     data_config: str | None = _option(None, "Configuration of the data set, goemotions for instance.")
     closed_config: str | None = _option(None, "Configuration with closed-list labels to train on beside the others.")
+    rated_config: str | None = _option(
+        None, "Configuration with plain words and ratings of each text, a further view and the better dimensions."
+    )
+    rated_weight: float = _option(1.0, "Target of a plain word of that view.")
+    rated_only: bool = _option(False, "Train on texts of that view only.")
     lexicon: str | None = _option(None, "Lexicon: a TSV file or a data set folder; none by default.")
     labels_from: str = _option("descriptors", "descriptors, closed (only texts with closed labels) or both.")
     max_texts: int | None = _option(None, "Train on this many texts only, drawn by seed.")
@@ -71,7 +79,7 @@ class RunArguments:
     max_grad_norm: float = _option(1.0, "Gradients are clipped to this norm.")
     dimension_weight: float = _option(5.0, "Weight of the dimension head's loss; 0 for none.")
     keep_trained: float = _option(1.0, "Share of the trained text encoder in the result; the rest is its start.")
-    mixed_precision: str = _option("no", "no, bf16, or fp16 (on accelerators).")
+    mixed_precision: str = _option("no", "no, bf16, fp16 (on accelerators), or auto: bf16 where the hardware has it.")
     cpu: bool = _option(False, "Train on the CPU even where there is an accelerator.")
     seed: int = _option(13, "Seed of weights, order and dropout.")
     eval_steps: int | None = _option(None, "Optimiser steps between validations; once an epoch by default.")
@@ -171,8 +179,8 @@ def _check(model, data, run):
         raise ValueError(f"labels_from must be descriptors, closed or both, not {data.labels_from!r}")
     if data.labels_from != "descriptors" and not data.closed_config:
         raise ValueError(f"labels_from {data.labels_from!r} needs closed_config")
-    if run.mixed_precision not in ("no", "bf16", "fp16"):
-        raise ValueError(f"mixed_precision must be no, bf16 or fp16, not {run.mixed_precision!r}")
+    if run.mixed_precision not in ("auto", "no", "bf16", "fp16"):
+        raise ValueError(f"mixed_precision must be auto, no, bf16 or fp16, not {run.mixed_precision!r}")
     if run.export_dtype not in ("float16", "bfloat16", "float32"):
         raise ValueError(f"export_dtype must be float16, bfloat16 or float32, not {run.export_dtype!r}")
     for name in ("epochs", "batch_size", "gradient_accumulation_steps", "save_steps", "patience"):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from ..encoding_emodistill import spell_emoji
+
 __all__ = [
     "DescriptorBatches",
     "DescriptorDataset",
@@ -87,13 +89,15 @@ class Lexicon:
                 raise ValueError(f"lexicon {path} lacks the column {', '.join(sorted(missing))}")
             for row in rows:
                 descriptor = row["descriptor"]
+                if split == "validation":
+                    lexicon.held_out.add(descriptor)
+                if row["valence"] is None:  # a descriptor that nobody rated
+                    continue
                 lexicon.ratings[descriptor] = tuple(float(row[key]) for key in ("valence", "arousal", "dominance"))
                 implies = row["implies"] or []
                 if isinstance(implies, str):
                     implies = [word.strip() for word in implies.split(",") if word.strip()]
                 lexicon.implies[descriptor] = implies
-                if split == "validation":
-                    lexicon.held_out.add(descriptor)
         return lexicon
 
 
@@ -110,7 +114,7 @@ def _lexicon_rows(path, split, name):
     return list(rows)
 
 
-def weigh_labels(labels, lexicon, implied_weight=0.35, implied_decay=0.7, closed=()):
+def weigh_labels(labels, lexicon, implied_weight=0.35, implied_decay=0.7, closed=(), plain=(), rated_weight=1.0):
     """
     Soft targets of one text.
 
@@ -125,6 +129,9 @@ def weigh_labels(labels, lexicon, implied_weight=0.35, implied_decay=0.7, closed
         implied_weight (`float`): Weight of the best implied word; 0 for none.
         implied_decay (`float`): Factor from one rank to the next.
         closed (`list[str]`, *optional*): Labels from a closed list.
+        plain (`list[str]`, *optional*): Plain words that the teacher accepts for this very text. Where there are any,
+            they take the place of implied words: an implied word is a guess without context.
+        rated_weight (`float`): Weight of those.
 
     Returns:
         `dict[str, float]`: weight of each positive label.
@@ -140,8 +147,8 @@ def weigh_labels(labels, lexicon, implied_weight=0.35, implied_decay=0.7, closed
 
     ```
     """
-    weights = dict.fromkeys([*labels, *closed], 1.0)
-    if implied_weight > 0:
+    weights = dict.fromkeys(plain, rated_weight) | dict.fromkeys([*labels, *closed], 1.0)
+    if implied_weight > 0 and not plain:
         for label in labels:
             for rank, word in enumerate(lexicon.implies.get(label, ())):
                 weight = implied_weight * implied_decay**rank
@@ -185,16 +192,21 @@ class DescriptorDataset(Dataset):
         lexicon ([`Lexicon`]): Implied words and ratings.
         max_length (`int`): Tokens of a text; longer ones are cut in training.
         weigh (`dict`): Further arguments of [`weigh_labels`].
+        emoji (`bool`): Whether emoji are spelled out, as the model's configuration says.
     """
 
-    def __init__(self, rows, tokenizer, lexicon, max_length, weigh=None):
-        encoded = tokenizer([row["text"] for row in rows], truncation=True, max_length=max_length)
+    def __init__(self, rows, tokenizer, lexicon, max_length, weigh=None, emoji=False):
+        texts = [spell_emoji(row["text"]) if emoji else row["text"] for row in rows]
+        encoded = tokenizer(texts, truncation=True, max_length=max_length)
         self.input_ids = encoded["input_ids"]
         self.lengths = [len(ids) for ids in self.input_ids]
         self.weights = [
-            weigh_labels(row["labels"], lexicon, closed=row.get("closed") or (), **(weigh or {})) for row in rows
+            weigh_labels(
+                row["labels"], lexicon, closed=row.get("closed") or (), plain=row.get("plain") or (), **(weigh or {})
+            )
+            for row in rows
         ]
-        self.ratings = [_mean_rating(row["labels"], lexicon.ratings) for row in rows]
+        self.ratings = [row.get("rating") or _mean_rating(row["labels"], lexicon.ratings) for row in rows]
 
     def __len__(self):
         return len(self.input_ids)

@@ -9,8 +9,10 @@ from ..modeling_emodistill import DIMENSION_HALF_RANGE, DIMENSION_MIDDLE
 
 __all__ = ["export", "mix_with_start", "refit_dimensions"]
 
-# Ridge penalty for each text: embeddings have length 1, so this is about the share of a direction's variance.
-PENALTY = 1 / 750
+# Ridge penalties for each text, from which the one that carries over best from source to source is taken:
+# embeddings have length 1, so these are about shares of a direction's variance.
+MIN_SOURCE = 50  # texts of a source from which its correlation says something
+PENALTIES = (1 / 1000, 1 / 500, 1 / 250, 1 / 120, 1 / 60, 1 / 30)
 
 
 def mix_with_start(model, start, keep_trained):
@@ -22,25 +24,57 @@ def mix_with_start(model, start, keep_trained):
 
 
 @torch.no_grad()
-def refit_dimensions(model, embeds, ratings):
+def refit_dimensions(model, embeds, ratings, sources):
     """
-    Fit the dimension head to changed embeddings, by ridge regression on the lexicon's ratings.
+    Fit the dimension head to changed embeddings, by ridge regression on ratings of texts.
+
+    Each dimension has a penalty of its own: the one with which a fit on all other sources correlates best with the
+    ratings of a source, on average over sources. What must serve texts of any kind should not lean on one kind.
 
     Args:
         model ([`EmoDistillModel`]): Its head is replaced in place.
         embeds (`torch.Tensor` of shape `(texts, d)`): Text embeddings.
-        ratings (`torch.Tensor` of shape `(texts, dimensions)`): Mean ratings of the texts' descriptors, 1 to 9;
-            `nan` where unknown.
+        ratings (`torch.Tensor` of shape `(texts, dimensions)`): The texts' ratings, 1 to 9; `nan` where unknown.
+        sources (`list[str]`): Where each text comes from.
     """
     known = ~ratings.isnan().any(dim=1)
     inputs = embeds.cpu()[known].double()
     targets = (ratings[known].double() - DIMENSION_MIDDLE) / DIMENSION_HALF_RANGE
+    kept = [source for source, is_known in zip(sources, known.tolist(), strict=True) if is_known]
+    names = sorted(set(kept))
+    groups = torch.tensor([names.index(source) for source in kept])
+    transfer = torch.stack([_transfer(inputs, targets, groups, penalty) for penalty in PENALTIES])
+    for dimension, best in enumerate(transfer.argmax(dim=0).tolist()):
+        weight, bias = _ridge(inputs, targets[:, dimension], PENALTIES[best])
+        model.dimension_head.weight[dimension] = weight
+        model.dimension_head.bias[dimension] = bias
+
+
+def _ridge(inputs, targets, penalty):
+    """Weight and bias; `targets` of shape `(texts,)` or `(texts, dimensions)`."""
     centre, middle = inputs.mean(dim=0), targets.mean(dim=0)
-    inputs, targets = inputs - centre, targets - middle
-    penalty = PENALTY * len(inputs) * torch.eye(inputs.shape[1], dtype=torch.float64)
-    weight = torch.linalg.solve(inputs.T @ inputs + penalty, inputs.T @ targets)
-    model.dimension_head.weight.copy_(weight.T)
-    model.dimension_head.bias.copy_(middle - centre @ weight)
+    centred = inputs - centre
+    gram = centred.T @ centred + penalty * len(inputs) * torch.eye(inputs.shape[1], dtype=inputs.dtype)
+    weight = torch.linalg.solve(gram, centred.T @ (targets - middle))
+    return weight, middle - centre @ weight
+
+
+def _transfer(inputs, targets, groups, penalty):
+    """Mean correlation, for each dimension, of the ratings of one source with a fit on all others."""
+    values = []
+    for group in groups.unique():
+        inside = groups == group
+        if min(inside.sum(), (~inside).sum()) < MIN_SOURCE:
+            continue
+        weight, bias = _ridge(inputs[~inside], targets[~inside], penalty)
+        values.append(_correlation(inputs[inside] @ weight + bias, targets[inside]))
+    return torch.stack(values).mean(dim=0) if values else torch.zeros(targets.shape[1])
+
+
+def _correlation(first, second):
+    """Pearson's r of each column."""
+    first, second = first - first.mean(dim=0), second - second.mean(dim=0)
+    return (first * second).sum(dim=0) / (first.norm(dim=0) * second.norm(dim=0)).clamp(min=1e-12)
 
 
 def export(model, tokenizer, folder):
