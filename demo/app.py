@@ -24,17 +24,17 @@ __all__ = ["build_page", "launch_options"]
 OWN = "Your own"
 ONE, ANY = "One label", "Any number of labels"
 EXAMPLES = (
-    "I can't believe they cancelled the show, I waited all year for it.",
+    "I waited all year for this show, and now they cancelled it.",
     "They found him alive! I can finally breathe again.",
-    "He got fired on his birthday. Couldn't have happened to a nicer guy.",
+    "He got fired? Couldn't have happened to a nicer guy.",
     "The meeting starts at nine.",
 )
 FIRST_LABELS = "joy, anger, sadness, fear, disappointment, surprise, relief, schadenfreude"
 INTRODUCTION = """# Zero-shot emotion recognition
 
-Type an English text and any emotion labels, and see how well each fits. The labels need not be known beforehand."""
-LIMITS = """**What this is not fit for.** Emotion read from text is uncertain, and this model repeats its teacher's biases.
-Do not use it for decisions about people (employment, credit, policing, education), for diagnosis or crisis
+Type an English text and any emotion labels, and see how well each fits."""
+LIMITS = """**What this is not fit for.** Emotion read from text is uncertain, and this model repeats its teacher's
+biases. Do not use it for decisions about people (employment, credit, policing, education), for diagnosis or crisis
 detection, or to watch what individuals feel. Use it for research and for aggregate figures that somebody checks.
 English only."""
 
@@ -58,7 +58,7 @@ def build_page(classify):
                 first = (EXAMPLES[0], FIRST_LABELS, ONE, DEFAULT_THRESHOLDS[False])
                 result = gr.HTML(_score(classify, *first), elem_id="result", container=True, padding=True)
                 gr.Examples([[text] for text in EXAMPLES], settings[0], label="Examples", elem_id="examples")
-        with gr.Accordion("A whole file", open=False, elem_id="file-section"):
+        with gr.Accordion("Score a CSV file", open=False, elem_id="file-section"):
             _file_section(classify, settings[1:])
         gr.Markdown(LIMITS, elem_id="limits")
         _connect(classify, settings, result)
@@ -70,7 +70,10 @@ def launch_options():
     fonts = [gr.themes.Font(name) for name in ("Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")]
     mono = [gr.themes.Font(name) for name in ("Consolas", "Menlo", "monospace")]
     return {
-        "theme": gr.themes.Default(primary_hue="blue", font=fonts, font_mono=mono),
+        # gradio's own hints are too pale to read
+        "theme": gr.themes.Default(primary_hue="blue", font=fonts, font_mono=mono).set(
+            block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_300"
+        ),
         "css": STYLE,
         "footer_links": [],
         "run_history": False,
@@ -134,7 +137,7 @@ def _file_section(classify, settings):
     """A CSV file in, a scored one out, with the labels, mode and threshold above."""
     gr.Markdown(
         f"A CSV file (UTF-8, a header line, at most {MOST_ROWS:,} rows and {MOST_BYTES / 1e6:.0f} MB) is scored with "
-        "the labels, the mode and the threshold above. Files are deleted after an hour at most."
+        "the labels, the mode and the threshold above. Files are deleted after about an hour."
     )
     with gr.Row():
         with gr.Column(scale=2, min_width=280):
@@ -146,7 +149,7 @@ def _file_section(classify, settings):
             scored = gr.File(label="Scored CSV file", visible=False, interactive=False, elem_id="csv-out")
     upload.change(_look_at, upload, [column, message, scored], show_progress="hidden", api_visibility="private")
 
-    def run(path, column, labels, mode, threshold, progress=gr.Progress()):
+    def run(path, column, labels, mode, threshold, progress=gr.Progress()):  # noqa: B008 (gradio looks for it there)
         return _score_file(classify, path, column, labels, mode, threshold, progress)
 
     button.click(run, [upload, column, *settings], [message, scored], api_visibility="private")

@@ -13,13 +13,14 @@ POLES = {
 }
 
 STYLE = """
-.gradio-container { max-width: 1200px !important; }
+.gradio-container { max-width: 1200px !important; margin: 0 auto !important; }
 .ed-result { display: flex; flex-wrap: wrap; gap: 1.5rem; }
-.ed-bars, .ed-side { flex: 1 1 280px; min-width: 0; }
-.ed-side { max-width: 360px; }
-.ed-said { margin: 0 0 .75rem; flex: 1 1 100%; font-size: 1.05rem; }
+.ed-bars { flex: 3 1 300px; min-width: 0; }
+.ed-side { flex: 2 1 240px; min-width: 0; max-width: 340px; }
+.ed-said { margin: 0; flex: 1 1 100%; font-size: 1.05rem; }
 .ed-bars ul { list-style: none; margin: 0; padding: 0; }
-.ed-bars li { display: grid; grid-template-columns: minmax(5.5rem, 9rem) 1fr 3rem; gap: .6rem; align-items: center;
+.ed-bars li { display: grid; grid-template-columns: minmax(4.5rem, 8rem) minmax(3rem, 1fr) 2.4rem;
+  gap: .6rem; align-items: center;
   margin: 0 0 .3rem; padding: 0; }
 .ed-name { overflow-wrap: anywhere; text-align: right; line-height: 1.2; }
 .ed-value { font-variant-numeric: tabular-nums; }
@@ -27,20 +28,23 @@ STYLE = """
 .ed-track i { display: block; height: 100%; border-radius: 3px; background: #8a94a6; }
 .ed-on .ed-track i { background: #2563eb; }
 .ed-on .ed-name, .ed-on .ed-value { font-weight: 700; }
-.ed-track b { position: absolute; top: -2px; bottom: -2px; width: 2px; background: var(--body-text-color); opacity: .65; }
+.ed-track b { position: absolute; top: -2px; bottom: -2px; width: 2px; background: var(--body-text-color);
+  opacity: .65; }
 .ed-bars details { margin-top: .5rem; }
-.ed-note, .ed-plane text { font-size: .8rem; opacity: .8; }
+.ed-note { font-size: .8rem; opacity: .8; margin: .5rem 0 0; }
 .ed-plane { width: 100%; height: auto; display: block; color: var(--body-text-color); }
 .ed-plane text { font-size: 11px; fill: currentColor; }
 .ed-side table { width: 100%; font-size: .85rem; border-collapse: collapse; margin: .4rem 0 0; }
-.ed-side th, .ed-side td { border: 0; padding: .1rem .2rem; text-align: left; font-weight: 400; }
+.ed-side tr, .ed-side th, .ed-side td { border: 0 !important; padding: .1rem .2rem !important; text-align: left;
+  font-weight: 400; }
 .ed-side td.ed-number { font-weight: 700; font-variant-numeric: tabular-nums; text-align: right; }
 .ed-notice { padding: .7rem 1rem; border-left: 4px solid #dc2626; border-radius: 4px;
   background: color-mix(in srgb, #dc2626 10%, transparent); }
 .ed-notice.ed-fine { border-color: #2563eb; background: color-mix(in srgb, #2563eb 10%, transparent); }
 .ed-scroll { overflow-x: auto; max-width: 100%; }
 .ed-scroll table { border-collapse: collapse; font-size: .85rem; }
-.ed-scroll th, .ed-scroll td { border-bottom: 1px solid var(--border-color-primary); padding: .25rem .5rem;
+.ed-scroll table, .ed-scroll tr, .ed-scroll th, .ed-scroll td { border: 0 !important; }
+.ed-scroll th, .ed-scroll td { border-bottom: 1px solid var(--border-color-primary) !important; padding: .25rem .5rem;
   text-align: left; max-width: 18rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 footer { display: none !important; }
 """
