@@ -139,12 +139,13 @@ class Page:
     def choose(self, field, option):
         """Choose an option of a drop-down list."""
         self.one(f"#{field} input").click()
-        self.wait(lambda: [entry for entry in self.all("ul.options li") if option in entry.text])[0].click()
+        self.wait(lambda: [entry for entry in self.all("[role=listbox] [role=option]") if option in entry.text])[0].click()
 
     def bars(self):
-        """`{label: score}`, as drawn."""
-        names = [element.text.removeprefix("✓ ") for element in self.all("#result .ed-name")]
-        return dict(zip(names, [float(element.text) for element in self.all("#result .ed-value")], strict=True))
+        """`{label: score}`, as drawn; read at one moment, since they may be redrawn at any."""
+        script = """return [...document.querySelectorAll("#result .ed-bars li")].map(
+            bar => [".ed-name", ".ed-value"].map(part => bar.querySelector(part).textContent))"""
+        return {name.removeprefix("✓ "): float(score) for name, score in self.driver.execute_script(script)}
 
     def upload(self, path):
         if not self.all("#csv-in"):
