@@ -9,7 +9,7 @@ LOWEST, HIGHEST = 1.0, 9.0  # the scale of the dimensions
 POLES = {
     "valence": ("unpleasant", "pleasant"),
     "arousal": ("calm", "excited"),
-    "dominance": ("powerless", "in control"),
+    "dominance": ("helpless", "in control"),
 }
 
 STYLE = """
@@ -19,7 +19,7 @@ STYLE = """
 .ed-side { flex: 2 1 240px; min-width: 0; max-width: 340px; }
 .ed-said { margin: 0; flex: 1 1 100%; font-size: 1.05rem; }
 .ed-bars ul { list-style: none; margin: 0; padding: 0; }
-.ed-bars li { display: grid; grid-template-columns: minmax(4.5rem, 8rem) minmax(3rem, 1fr) 2.4rem;
+.ed-bars li { display: grid; grid-template-columns: minmax(4.5rem, 9.5rem) minmax(3rem, 1fr) 2.4rem;
   gap: .6rem; align-items: center;
   margin: 0 0 .3rem; padding: 0; }
 .ed-name { overflow-wrap: anywhere; text-align: right; line-height: 1.2; }
@@ -34,8 +34,8 @@ STYLE = """
 .ed-note { font-size: .8rem; opacity: .8; margin: .5rem 0 0; }
 .ed-plane { width: 100%; height: auto; display: block; color: var(--body-text-color); }
 .ed-plane text { font-size: 11px; fill: currentColor; }
-.ed-side table { width: 100%; font-size: .85rem; border-collapse: collapse; margin: .4rem 0 0; }
-.ed-side tr, .ed-side th, .ed-side td { border: 0 !important; padding: .1rem .2rem !important; text-align: left;
+.ed-side table { width: 100%; font-size: .8rem; border-collapse: collapse; margin: .4rem 0 0; }
+.ed-side table, .ed-side tr, .ed-side th, .ed-side td { border: 0 !important; padding: .1rem .2rem !important; text-align: left;
   font-weight: 400; }
 .ed-side td.ed-number { font-weight: 700; font-variant-numeric: tabular-nums; text-align: right; }
 .ed-notice { padding: .7rem 1rem; border-left: 4px solid #dc2626; border-radius: 4px;
@@ -125,7 +125,7 @@ def _side(dimensions):
     plane = _plane(dimensions["valence"], dimensions["arousal"]) if {"valence", "arousal"} <= set(dimensions) else ""
     rows = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td class="ed-number">{value:.1f}</td>'
-        f"<td>{' to '.join(POLES[name]) if name in POLES else ''}</td></tr>"
+        f"<td>{' – '.join(POLES[name]) if name in POLES else ''}</td></tr>"
         for name, value in dimensions.items()
     )
     return (
