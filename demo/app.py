@@ -5,6 +5,7 @@ no web font, no remote script, no analytics, no version check.
 """
 
 import os
+import tempfile
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
 
@@ -37,6 +38,16 @@ LIMITS = """**What this is not fit for.** Emotion read from text is uncertain, a
 biases. Do not use it for decisions about people (employment, credit, policing, education), for diagnosis or crisis
 detection, or to watch what individuals feel. Use it for research and for aggregate figures that somebody checks.
 English only."""
+
+
+class Threshold(gr.Slider):
+    """A slider whose number field may be empty while somebody types; the page then says what is missing."""
+
+    is_template = True  # to be drawn as its parent is
+
+    def preprocess(self, payload):
+        """The value as it came."""
+        return payload
 
 
 def build_page(classify):
@@ -94,7 +105,7 @@ def _settings():
         FIRST_LABELS, label="Labels", info="Any words, separated by commas", lines=2, max_lines=6, elem_id="labels"
     )
     mode = gr.Radio([ONE, ANY], value=ONE, label="How many hold", elem_id="mode")
-    threshold = gr.Slider(
+    threshold = Threshold(
         0.0, 1.0, value=DEFAULT_THRESHOLDS[False], step=0.01, label="Threshold", elem_id="threshold",
         info="A label is predicted from this score on", buttons=[],
     )  # fmt: skip
@@ -182,7 +193,7 @@ def _score_file(classify, path, column, labels, mode, threshold, progress):
         return draw_notice(str(mistake)), nothing
     # Beside the upload, in the folder that gradio clears.
     stem = os.path.splitext(os.path.basename(path))[0]
-    output = os.path.join(os.path.dirname(path), f"{stem}-scored.csv")
+    output = os.path.join(tempfile.mkdtemp(dir=os.path.dirname(path)), f"{stem}-scored.csv")
     write_table(scored, output)
     said = f"{len(table.rows) - without:,} rows scored."
     if without:

@@ -35,8 +35,8 @@ STYLE = """
 .ed-plane { width: 100%; height: auto; display: block; color: var(--body-text-color); }
 .ed-plane text { font-size: 11px; fill: currentColor; }
 .ed-side table { width: 100%; font-size: .8rem; border-collapse: collapse; margin: .4rem 0 0; }
-.ed-side table, .ed-side tr, .ed-side th, .ed-side td { border: 0 !important; padding: .1rem .2rem !important; text-align: left;
-  font-weight: 400; }
+.ed-side table, .ed-side tr, .ed-side th, .ed-side td { border: 0 !important; }
+.ed-side th, .ed-side td { padding: .1rem .2rem !important; text-align: left; font-weight: 400; }
 .ed-side td.ed-number { font-weight: 700; font-variant-numeric: tabular-nums; text-align: right; }
 .ed-notice { padding: .7rem 1rem; border-left: 4px solid #dc2626; border-radius: 4px;
   background: color-mix(in srgb, #dc2626 10%, transparent); }

@@ -117,7 +117,7 @@ def check_threshold(value):
     except (TypeError, ValueError):
         threshold = -1.0
     if not 0.0 <= threshold <= 1.0:
-        raise Mistake(f"The threshold must be a number from 0 to 1, not {value}.")
+        raise Mistake("The threshold must be a number from 0 to 1.")
     return threshold
 
 

@@ -93,10 +93,10 @@ def main(argv=None):
 
         page = build_page(load_classifier(model))
         try:
-            page.launch(
+            _, address, _ = page.launch(
                 server_name=args.host, server_port=port, prevent_thread_lock=True, quiet=True, **launch_options()
             )
-            print(f"emodistill demo: http://{args.host}:{port}/ (Ctrl-C ends it)", flush=True)
+            print(f"emodistill demo: {address} (Ctrl-C ends it)", flush=True)
             while page.is_running:
                 time.sleep(0.2)
         except KeyboardInterrupt:

@@ -139,7 +139,8 @@ class Page:
     def choose(self, field, option):
         """Choose an option of a drop-down list."""
         self.one(f"#{field} input").click()
-        self.wait(lambda: [entry for entry in self.all("[role=listbox] [role=option]") if option in entry.text])[0].click()
+        options = "[role=listbox] [role=option]"
+        self.wait(lambda: [entry for entry in self.all(options) if option in entry.text])[0].click()
 
     def bars(self):
         """`{label: score}`, as drawn; read at one moment, since they may be redrawn at any."""
@@ -189,6 +190,13 @@ def picture(page, selector):
     return Image.open(io.BytesIO(page.one(selector).screenshot_as_png)).convert("RGB")
 
 
+def download(link):
+    """Rows of the scored file, as dictionaries."""
+    assert urllib.parse.unquote(link).endswith("-scored.csv")
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(link) as reply:
+        return list(csv.DictReader(io.StringIO(reply.read().decode("utf-8"), newline="")))
+
+
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_text_and_labels_give_bars_and_a_plane(page, size):
     page.open(size)
@@ -233,6 +241,8 @@ def test_presets_modes_and_threshold(page):
     number = page.one("#threshold input[type=number]")
     page.wait(lambda: number.get_attribute("value") == "0.5")
     page.wait_for("#result .ed-on .ed-name", "disappointment")
+    page.type("#threshold input[type=number]", "")
+    page.wait_for("#result [role=alert]", "The threshold must be a number from 0 to 1.")
     page.type("#threshold input[type=number]", "0.99")
     page.wait_for("#result .ed-said", "No label reaches the threshold")
     page.type("#threshold input[type=number]", "0")
@@ -269,12 +279,15 @@ def test_a_csv_file_is_scored(page, size, tmp_path):
     page.wait_for("#csv-message", "2 rows scored. 1 without text are left blank.")
     link = page.wait(lambda: page.all("#csv-out a[href]"))[0].get_attribute("href")
     assert page.fits()
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(link) as reply:
-        scored = list(csv.DictReader(io.StringIO(reply.read().decode("utf-8"), newline="")))
-    assert urllib.parse.unquote(link).endswith("-scored.csv")
+    scored = download(link)
     assert [row["what they said"] for row in scored] == [text for _, text in rows]
     assert [row["predicted"] for row in scored] == ["anger", "", "sadness"]
     assert float(scored[2]["score: sadness"]) > 0.5 and 1 <= float(scored[0]["valence"]) < 5
+    page.type("#labels textarea", "grief, rage")  # another result has another address, so none comes from a cache
+    page.one("#score-file").click()
+    page.wait(lambda: page.one("#csv-out a[href]").get_attribute("href") != link)
+    scored = download(page.one("#csv-out a[href]").get_attribute("href"))
+    assert [row["predicted"] for row in scored] == ["rage", "", "grief"] and "score: joy" not in scored[0]
 
 
 def test_a_csv_file_that_does_not_fit_is_told(page, tmp_path):
@@ -306,6 +319,8 @@ def test_the_picture_of_the_page(page, tmp_path):
 
 def test_nothing_leaves_this_machine(page, server):
     """The browser's own pages (chrome:) are files; everything else must be on loopback, the server's calls too."""
+    page.driver.get("about:blank")
+    page.driver.get_log("browser")  # streams that were cut off when the page was left
     page.open(DESKTOP)
     page.wait_for("#result .ed-said", "Predicted")
     messages = [json.loads(entry["message"])["message"] for entry in page.driver.get_log("performance")]
