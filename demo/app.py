@@ -40,16 +40,6 @@ detection, or to watch what individuals feel. Use it for research and for aggreg
 English only."""
 
 
-class Threshold(gr.Slider):
-    """A slider whose number field may be empty while somebody types; the page then says what is missing."""
-
-    is_template = True  # to be drawn as its parent is
-
-    def preprocess(self, payload):
-        """The value as it came."""
-        return payload
-
-
 def build_page(classify):
     """
     Put the page together.
@@ -70,7 +60,7 @@ def build_page(classify):
                 result = gr.HTML(_score(classify, *first), elem_id="result", container=True, padding=True)
                 gr.Examples([[text] for text in EXAMPLES], settings[0], label="Examples", elem_id="examples")
         with gr.Accordion("Score a CSV file", open=False, elem_id="file-section"):
-            _file_section(classify, settings[1:])
+            _file_section(page, classify, settings[1:])
         gr.Markdown(LIMITS, elem_id="limits")
         _connect(classify, settings, result)
     return page
@@ -105,10 +95,13 @@ def _settings():
         FIRST_LABELS, label="Labels", info="Any words, separated by commas", lines=2, max_lines=6, elem_id="labels"
     )
     mode = gr.Radio([ONE, ANY], value=ONE, label="How many hold", elem_id="mode")
-    threshold = Threshold(
+    threshold = gr.Slider(
         0.0, 1.0, value=DEFAULT_THRESHOLDS[False], step=0.01, label="Threshold", elem_id="threshold",
         info="A label is predicted from this score on", buttons=[],
     )  # fmt: skip
+    # The number's field is empty while somebody types into it: the page then says what is missing. (gradio writes a
+    # file beside the code for every subclass of a component, so this one is changed in place.)
+    threshold.preprocess = lambda payload: payload
     # Typing one's own labels leaves the set; what stands in the field stays when one's own is chosen.
     labels.input(lambda: OWN, None, preset, show_progress="hidden", api_visibility="private", queue=False)
     preset.input(
@@ -144,7 +137,7 @@ def _score(classify, text, labels, mode, threshold):
     return draw_result(scored, mode == ANY, float(threshold))
 
 
-def _file_section(classify, settings):
+def _file_section(page, classify, settings):
     """A CSV file in, a scored one out, with the labels, mode and threshold above."""
     gr.Markdown(
         f"A CSV file (UTF-8, a header line, at most {MOST_ROWS:,} rows and {MOST_BYTES / 1e6:.0f} MB) is scored with "
@@ -161,7 +154,12 @@ def _file_section(classify, settings):
     upload.change(_look_at, upload, [column, message, scored], show_progress="hidden", api_visibility="private")
 
     def run(path, column, labels, mode, threshold, progress=gr.Progress()):  # noqa: B008 (gradio looks for it there)
-        return _score_file(classify, path, column, labels, mode, threshold, progress)
+        def report(done, rows):
+            if not page.is_running:  # the server ends, and would wait for this thread
+                raise Mistake("The server was stopped.")
+            progress((done, rows))
+
+        return _score_file(classify, path, column, labels, mode, threshold, report)
 
     button.click(run, [upload, column, *settings], [message, scored], api_visibility="private")
 
@@ -186,9 +184,7 @@ def _score_file(classify, path, column, labels, mode, threshold, progress):
         return draw_notice("Choose a CSV file first."), nothing
     try:
         table = read_table(path)
-        scored, without = score_table(
-            classify, table, column, labels, mode == ANY, threshold, lambda done, rows: progress((done, rows))
-        )
+        scored, without = score_table(classify, table, column, labels, mode == ANY, threshold, progress)
     except Mistake as mistake:
         return draw_notice(str(mistake)), nothing
     # Beside the upload, in the folder that gradio clears.
