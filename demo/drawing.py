@@ -112,8 +112,9 @@ def draw_result(result, multi_label, threshold):
 def _bar(label, score, chosen, threshold):
     mark = "✓ " if chosen else ""
     line = f'<b style="left:calc({100 * threshold:.1f}% - 1px)"></b>' if threshold > 0 else ""
+    kind = ' class="ed-on"' if chosen else ""
     return (
-        f'<li{" class=ed-on" if chosen else ""}><span class="ed-name">{mark}{escape(label)}</span>'
+        f'<li{kind}><span class="ed-name">{mark}{escape(label)}</span>'
         f'<span class="ed-track" aria-hidden="true"><i style="width:{100 * score:.1f}%"></i>{line}</span>'
         f'<span class="ed-value">{score:.2f}</span></li>'
     )
