@@ -16,6 +16,7 @@ COMMANDS = {
     "ablate": (".benchmarks.cli", "ablate", "train and measure a grid of variants"),
     "audit": (".benchmarks.cli", "audit", "look for bias and fragility in a checkpoint"),
     "annotate": (".annotate.cli", "main", "ask a language model for emotion descriptors of texts"),
+    "demo": (".demo.serve", "main", "open a page for trying labels on texts"),
 }
 
 # module: the extra of setup.cfg that installs it
@@ -24,6 +25,7 @@ EXTRAS = {
     "datasets": "train",
     "evaluate": "train",
     "openai": "annotate",
+    "gradio": "demo",
     "matplotlib": "benchmarks",
     "scipy": "benchmarks",
     "sklearn": "benchmarks",

@@ -14,6 +14,7 @@ MODULES = [
     "configuration_emodistill", "modeling_emodistill", "loss_emodistill", "decision_emodistill",
     "encoding_emodistill", "pipeline_emodistill", "predict", "cli", "train_accelerate",
     "training.arguments", "training.data", "training.states", "training.validation",
+    "demo.app", "demo.drawing", "demo.scoring", "demo.serve", "demo.tables",
 ]  # fmt: skip
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 

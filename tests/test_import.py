@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-EXTRAS = ("accelerate", "datasets", "evaluate", "openai", "matplotlib", "sklearn", "pandas", "pyarrow")
+EXTRAS = ("accelerate", "datasets", "evaluate", "openai", "matplotlib", "sklearn", "pandas", "pyarrow", "gradio")
 # transformers imports accelerate by itself where it is installed. With None in its place, transformers takes it for
 # absent, while an import of ours would fail.
 BLOCK = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS!r}))\n"

@@ -1,0 +1,201 @@
+"""The page itself, and what a Hub Space runs: `python app.py`.
+
+`EMODISTILL_MODEL` names another checkpoint, a folder or a Hub id. Nothing is fetched from elsewhere by the page:
+no web font, no remote script, no analytics, no version check.
+"""
+
+import os
+import tempfile
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
+
+import gradio as gr
+
+if __package__:
+    from .drawing import STYLE, draw_notice, draw_result, draw_table
+    from .scoring import DEFAULT_THRESHOLDS, PRESETS, Mistake, load_classifier, score_text
+    from .tables import MOST_BYTES, MOST_ROWS, guess_text_column, read_table, score_table, write_table
+else:  # a Space runs these files by themselves
+    from drawing import STYLE, draw_notice, draw_result, draw_table
+    from scoring import DEFAULT_THRESHOLDS, PRESETS, Mistake, load_classifier, score_text
+    from tables import MOST_BYTES, MOST_ROWS, guess_text_column, read_table, score_table, write_table
+
+__all__ = ["build_page", "launch_options"]
+
+OWN = "Your own"
+ONE, ANY = "One label", "Any number of labels"
+EXAMPLES = (
+    "I waited all year for this show, and now they cancelled it.",
+    "They found him alive! I can finally breathe again.",
+    "He got fired? Couldn't have happened to a nicer guy.",
+    "The meeting starts at nine.",
+)
+FIRST_LABELS = "joy, anger, sadness, fear, disappointment, surprise, relief, schadenfreude"
+INTRODUCTION = """# Zero-shot emotion recognition
+
+Type an English text and any emotion labels, and see how well each fits."""
+LIMITS = """**What this is not fit for.** Emotion read from text is uncertain, and this model repeats its teacher's
+biases. Do not use it for decisions about people (employment, credit, policing, education), for diagnosis or crisis
+detection, or to watch what individuals feel. Use it for research and for aggregate figures that somebody checks.
+English only."""
+
+
+def build_page(classify):
+    """
+    Put the page together.
+
+    Args:
+        classify (`transformers.Pipeline`): The `zero-shot-emotion` pipeline.
+
+    Returns:
+        `gradio.Blocks`: the page, to be launched with [`launch_options`].
+    """
+    with gr.Blocks(title="emodistill", analytics_enabled=False, delete_cache=(600, 3600)) as page:
+        gr.Markdown(INTRODUCTION)
+        with gr.Row():
+            with gr.Column(scale=2, min_width=300):
+                settings = _settings()
+            with gr.Column(scale=3, min_width=300):
+                first = (EXAMPLES[0], FIRST_LABELS, ONE, DEFAULT_THRESHOLDS[False])
+                result = gr.HTML(_score(classify, *first), elem_id="result", container=True, padding=True)
+                gr.Examples([[text] for text in EXAMPLES], settings[0], label="Examples", elem_id="examples")
+        with gr.Accordion("Score a CSV file", open=False, elem_id="file-section"):
+            _file_section(page, classify, settings[1:])
+        gr.Markdown(LIMITS, elem_id="limits")
+        _connect(classify, settings, result)
+    return page
+
+
+def launch_options():
+    """Arguments of `launch`: system fonts, nothing shared, and no link or endpoint beyond the page's own."""
+    fonts = [gr.themes.Font(name) for name in ("Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")]
+    mono = [gr.themes.Font(name) for name in ("Consolas", "Menlo", "monospace")]
+    return {
+        # gradio's own hints are too pale to read
+        "theme": gr.themes.Default(primary_hue="blue", font=fonts, font_mono=mono).set(
+            block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_300"
+        ),
+        "css": STYLE,
+        "footer_links": [],
+        "run_history": False,
+        "enable_monitoring": False,
+        "share": False,
+        "ssr_mode": False,
+        "mcp_server": False,
+        "pwa": False,
+        "max_file_size": 4 * MOST_BYTES,  # the reader names the limit; this ends an upload that is far beyond it
+    }
+
+
+def _settings():
+    """The fields that say what to score, in the order in which `score_text` takes them."""
+    text = gr.Textbox(EXAMPLES[0], label="Text", lines=3, max_lines=8, elem_id="text")
+    preset = gr.Dropdown([OWN, *PRESETS], value=OWN, label="Label set", elem_id="preset", filterable=False)
+    labels = gr.Textbox(
+        FIRST_LABELS, label="Labels", info="Any words, separated by commas", lines=2, max_lines=6, elem_id="labels"
+    )
+    mode = gr.Radio([ONE, ANY], value=ONE, label="How many hold", elem_id="mode")
+    threshold = gr.Slider(
+        0.0, 1.0, value=DEFAULT_THRESHOLDS[False], step=0.01, label="Threshold", elem_id="threshold",
+        info="A label is predicted from this score on", buttons=[],
+    )  # fmt: skip
+    # The number's field is empty while somebody types into it: the page then says what is missing. (gradio writes a
+    # file beside the code for every subclass of a component, so this one is changed in place.)
+    threshold.preprocess = lambda payload: payload
+    # Typing one's own labels leaves the set; what stands in the field stays when one's own is chosen.
+    labels.input(lambda: OWN, None, preset, show_progress="hidden", api_visibility="private", queue=False)
+    preset.input(
+        lambda name, labels: PRESETS.get(name, labels), [preset, labels], labels,
+        show_progress="hidden", api_visibility="private", queue=False,
+    )  # fmt: skip
+    mode.input(
+        lambda mode: DEFAULT_THRESHOLDS[mode == ANY], mode, threshold,
+        show_progress="hidden", api_visibility="private", queue=False,
+    )  # fmt: skip
+    return text, labels, mode, threshold
+
+
+def _connect(classify, settings, result):
+    text, labels, mode, threshold = settings
+    gr.on(
+        [text.change, labels.change, mode.change, threshold.change],
+        lambda *values: _score(classify, *values),
+        list(settings),
+        result,
+        trigger_mode="always_last",
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+
+def _score(classify, text, labels, mode, threshold):
+    """HTML of a result, or of what is to be put right."""
+    try:
+        scored = score_text(classify, text, labels, mode == ANY, threshold)
+    except Mistake as mistake:
+        return draw_notice(str(mistake))
+    return draw_result(scored, mode == ANY, float(threshold))
+
+
+def _file_section(page, classify, settings):
+    """A CSV file in, a scored one out, with the labels, mode and threshold above."""
+    gr.Markdown(
+        f"A CSV file (UTF-8, a header line, at most {MOST_ROWS:,} rows and {MOST_BYTES / 1e6:.0f} MB) is scored with "
+        "the labels, the mode and the threshold above. Files are deleted after about an hour."
+    )
+    with gr.Row():
+        with gr.Column(scale=2, min_width=280):
+            upload = gr.File(label="CSV file", file_types=[".csv", ".tsv", ".txt"], height=140, elem_id="csv-in")
+            column = gr.Dropdown([], label="Column with the texts", elem_id="column", filterable=False)
+            button = gr.Button("Score the file", variant="primary", elem_id="score-file")
+        with gr.Column(scale=3, min_width=280):
+            message = gr.HTML(elem_id="csv-message")
+            scored = gr.File(label="Scored CSV file", visible=False, interactive=False, elem_id="csv-out")
+    upload.change(_look_at, upload, [column, message, scored], show_progress="hidden", api_visibility="private")
+
+    def run(path, column, labels, mode, threshold, progress=gr.Progress()):  # noqa: B008 (gradio looks for it there)
+        def report(done, rows):
+            if not page.is_running:  # the server ends, and would wait for this thread
+                raise Mistake("The server was stopped.")
+            progress((done, rows))
+
+        return _score_file(classify, path, column, labels, mode, threshold, report)
+
+    button.click(run, [upload, column, *settings], [message, scored], api_visibility="private")
+
+
+def _look_at(path):
+    """What is known of a file as soon as it is chosen: its columns and first rows, or what is wrong with it."""
+    nothing = gr.Dropdown(choices=[], value=None), "", gr.File(value=None, visible=False)
+    if path is None:
+        return nothing
+    try:
+        table = read_table(path)
+        column = guess_text_column(table)
+    except Mistake as mistake:
+        return nothing[0], draw_notice(str(mistake)), nothing[2]
+    found = draw_notice(f"{len(table.rows):,} rows; the texts seem to be in the column {column!r}.", fine=True)
+    return gr.Dropdown(choices=table.header, value=column), found + draw_table(table), nothing[2]
+
+
+def _score_file(classify, path, column, labels, mode, threshold, progress):
+    nothing = gr.File(value=None, visible=False)
+    if path is None:
+        return draw_notice("Choose a CSV file first."), nothing
+    try:
+        table = read_table(path)
+        scored, without = score_table(classify, table, column, labels, mode == ANY, threshold, progress)
+    except Mistake as mistake:
+        return draw_notice(str(mistake)), nothing
+    # Beside the upload, in the folder that gradio clears.
+    stem = os.path.splitext(os.path.basename(path))[0]
+    output = os.path.join(tempfile.mkdtemp(dir=os.path.dirname(path)), f"{stem}-scored.csv")
+    write_table(scored, output)
+    said = f"{len(table.rows) - without:,} rows scored."
+    if without:
+        said += f" {without:,} without text are left blank."
+    return draw_notice(said, fine=True) + draw_table(scored), gr.File(value=output, visible=True)
+
+
+if __name__ == "__main__":
+    build_page(load_classifier()).launch(**launch_options())

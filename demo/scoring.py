@@ -1,0 +1,167 @@
+"""Label sets, limits and the call of the pipeline behind the page."""
+
+import os
+import re
+from collections import Counter
+
+__all__ = ["DEFAULT_THRESHOLDS", "PRESETS", "Mistake", "load_classifier", "parse_labels", "score_text"]
+
+PUBLISHED = "emodistill/emodistill-minilm-l6"  # where a Space without the package finds the default checkpoint
+TASK = "zero-shot-emotion"
+
+PRESETS = {
+    "Ekman (6)": "anger, disgust, fear, joy, sadness, surprise",
+    "Plutchik (8)": "anger, anticipation, disgust, fear, joy, sadness, surprise, trust",
+    "GoEmotions (28)": (
+        "admiration, amusement, anger, annoyance, approval, caring, confusion, curiosity, desire, disappointment, "
+        "disapproval, disgust, embarrassment, excitement, fear, gratitude, grief, joy, love, nervousness, optimism, "
+        "pride, realization, relief, remorse, sadness, surprise, neutral"
+    ),
+    "SemEval-2018 (11)": (
+        "anger, anticipation, disgust, fear, joy, love, optimism, pessimism, sadness, surprise, trust"
+    ),
+    "SemEval-2025 (5)": "anger, fear, joy, sadness, surprise",
+    "ISEAR (7)": "joy, fear, anger, sadness, disgust, shame, guilt",
+}
+# With one label the best one wins from 0 on; for several, 0.5 is the model's own decision.
+DEFAULT_THRESHOLDS = {False: 0.0, True: 0.5}
+MOST_LABELS = 200
+LONGEST_LABEL = 200  # characters
+LONGEST_TEXT = 10_000  # characters
+
+
+class Mistake(ValueError):
+    """What a visitor can put right; the page shows the message."""
+
+
+def load_classifier(model=None):
+    """
+    The pipeline, from the installed package or from a repository that carries its own code.
+
+    Args:
+        model (`str`, *optional*): Folder or Hub id; by default `EMODISTILL_MODEL`, else the installed package's
+            default checkpoint, else the published one.
+
+    Returns:
+        `transformers.Pipeline`: the `zero-shot-emotion` pipeline.
+
+    Raises:
+        `OSError`: there is no such checkpoint.
+
+    Example:
+
+    ```python
+    >>> from emodistill.demo.scoring import load_classifier
+
+    >>> load_classifier()("What a lovely day!", labels="joy, anger")["predicted"]
+    ['joy']
+
+    ```
+    """
+    from transformers import pipeline
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    model = model or os.environ.get("EMODISTILL_MODEL") or None
+    try:
+        import emodistill  # noqa: F401 (registers the task)
+    except ModuleNotFoundError as error:
+        if error.name != "emodistill":
+            raise
+        return pipeline(TASK, model=model or PUBLISHED, trust_remote_code=True)
+    return pipeline(TASK, model=model)
+
+
+def parse_labels(text):
+    """
+    The labels that a visitor typed, separated by commas, semicolons or line ends.
+
+    Args:
+        text (`str`): What stands in the field; empty parts, as after a last comma, are left out.
+
+    Returns:
+        `list[str]`: the labels.
+
+    Raises:
+        [`Mistake`]: no label, one given twice (however capitalised), too many, too long.
+
+    Example:
+
+    ```python
+    >>> from emodistill.demo.scoring import parse_labels
+
+    >>> parse_labels("joy, moving on\\nanger,")
+    ['joy', 'moving on', 'anger']
+
+    ```
+    """
+    labels = [" ".join(part.split()) for part in re.split(r"[,;\n]", text or "")]
+    labels = [label for label in labels if label]
+    if not labels:
+        raise Mistake("There are no labels. Type some emotions, separated by commas, or choose a label set.")
+    counts = Counter(label.casefold() for label in labels)
+    twice = list(dict.fromkeys(label.casefold() for label in labels if counts[label.casefold()] > 1))
+    if twice:
+        raise Mistake(f"Given more than once: {', '.join(twice)}. Each label may stand only once.")
+    if len(labels) > MOST_LABELS:
+        raise Mistake(f"These are {len(labels)} labels; the page takes {MOST_LABELS} at most.")
+    if longest := [label for label in labels if len(label) > LONGEST_LABEL]:
+        raise Mistake(f"A label has {len(longest[0])} characters; {LONGEST_LABEL} is the most: {longest[0][:40]}...")
+    return labels
+
+
+def check_threshold(value):
+    """`value` as a number from 0 to 1; a number field may hold anything, or nothing."""
+    try:
+        threshold = float(value)
+    except (TypeError, ValueError):
+        threshold = -1.0
+    if not 0.0 <= threshold <= 1.0:
+        raise Mistake("The threshold must be a number from 0 to 1.")
+    return threshold
+
+
+def dimension_names(classify):
+    """Names of the dimensions that the checkpoint has built in; perhaps none."""
+    return list(classify.model.config.dimension_names)
+
+
+def score_text(classify, text, labels, multi_label, threshold):
+    """
+    Score one text as the fields of the page say.
+
+    Args:
+        classify (`transformers.Pipeline`): The pipeline.
+        text (`str`): The text.
+        labels (`str`): The labels, as typed.
+        multi_label (`bool`): Whether any number of labels may hold.
+        threshold (`float`): The score from which a label is predicted.
+
+    Returns:
+        `dict`: the pipeline's output, with `dimensions` where the checkpoint has some.
+
+    Raises:
+        [`Mistake`]: an empty or too long text, labels or a threshold that do not fit.
+
+    Example:
+
+    ```python
+    >>> from emodistill.demo.scoring import load_classifier, score_text
+
+    >>> result = score_text(load_classifier(), "How dare you!", "joy, anger", False, 0.0)
+    >>> result["predicted"], list(result["dimensions"])
+    (['anger'], ['valence', 'arousal', 'dominance'])
+
+    ```
+    """
+    if not (text or "").strip():
+        raise Mistake("There is no text. Type a sentence or two in English.")
+    if len(text) > LONGEST_TEXT:
+        raise Mistake(f"The text has {len(text):,} characters; the page takes {LONGEST_TEXT:,} at most.")
+    return classify(
+        text,
+        labels=parse_labels(labels),
+        multi_label=bool(multi_label),
+        threshold=check_threshold(threshold),
+        dimensions=dimension_names(classify) or None,
+    )
