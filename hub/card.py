@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+from .errors import quiet_client
 from .folder import read_config, weight_files
 
 __all__ = ["card_for", "initial_card", "main", "model_card", "tensor_sizes"]
@@ -292,12 +293,10 @@ def main(argv=None):
     parser.add_argument("--output", metavar="FILE", help="README.md in the checkpoint by default; - to print it")
     add_arguments(parser)
     args = parser.parse_args(argv)
-    from transformers.utils import logging
-
     from .. import DEFAULT_CHECKPOINT
     from ..annotate.output import atomic_writer
 
-    logging.disable_progress_bar()
+    quiet_client()
     checkpoint = Path(args.checkpoint or DEFAULT_CHECKPOINT)
     read_config(checkpoint)
     text = card_for(checkpoint, args.repo_id, args.evaluation, args.audit, args.facts)

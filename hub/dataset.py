@@ -6,9 +6,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .errors import repository_id
+from .errors import quiet_client, repository_id
 from .folder import tree
-from .push import add_push_arguments, listing, quiet_client, send
+from .push import add_push_arguments, listing, send
 from .verify import check_content
 
 __all__ = ["build_dataset", "check_dataset", "main"]

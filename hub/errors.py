@@ -2,8 +2,9 @@
 
 import contextlib
 import re
+import sys
 
-__all__ = ["HubError", "hub_errors", "repository_id", "status_of"]
+__all__ = ["HubError", "hub_errors", "quiet_client", "repository_id", "status_of"]
 
 SENTENCES = {
     401: "the Hub does not accept the token, or none was given: run `hf auth login`, or set HF_TOKEN to one",
@@ -104,3 +105,14 @@ def repository_id(value):
     if value.count("/") != 1 or value.startswith((".", "/", "~")):
         raise ValueError(f"{value} is neither a folder here nor a Hub id such as someone/my-model")
     return value
+
+
+def quiet_client():
+    """No progress bars but those of transfers that somebody watches, and no remarks of the client's beside our own."""
+    from huggingface_hub.utils import enable_progress_bars, logging
+    from transformers.utils.logging import disable_progress_bar
+
+    logging.set_verbosity_error()
+    disable_progress_bar()  # the Hub's too
+    if sys.stderr.isatty():
+        enable_progress_bars()

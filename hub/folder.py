@@ -141,17 +141,10 @@ def own_outputs(folder):
     """What the package here gives for a checkpoint's weights on the fixed texts, in fp32; see `reference.outputs`."""
     import torch
     from transformers import AutoTokenizer
-    from transformers.utils import logging
 
     from .. import EmoDistillModel, ZeroShotEmotionPipeline
 
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        model = EmoDistillModel.from_pretrained(folder, dtype=torch.float32)
-    finally:
-        if bars:
-            logging.enable_progress_bar()
+    model = EmoDistillModel.from_pretrained(folder, dtype=torch.float32)
     return reference.outputs(
         ZeroShotEmotionPipeline(model=model, tokenizer=AutoTokenizer.from_pretrained(folder), device="cpu")
     )

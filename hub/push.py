@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .card import add_arguments, card_for, initial_card
-from .errors import SENTENCES, HubError, hub_errors, is_transport, repository_id, status_of
+from .errors import SENTENCES, HubError, hub_errors, is_transport, quiet_client, repository_id, status_of
 from .folder import build_folder, sha256, tree
 from .verify import verify_folder
 
@@ -170,15 +170,6 @@ def add_push_arguments(parser):
     parser.add_argument("--dry-run", action="store_true", help="build, check and list files and sizes; send nothing")
 
 
-def quiet_client():
-    """No progress bars where nobody sees them, and no remarks of the client's beside our own."""
-    from huggingface_hub.utils import disable_progress_bars, logging
-
-    logging.set_verbosity_error()
-    if not sys.stderr.isatty():
-        disable_progress_bars()
-
-
 def report(published, repo_id, repo_type="model"):
     """Say what was published."""
     print(f"{'created' if published.created else 'updated'} the {repo_type} repository {repo_id}: {published.url}")
@@ -210,11 +201,11 @@ def main(argv=None):
     repository_id(args.repo_id)
     if not Path(args.checkpoint).is_dir():
         raise ValueError(f"there is no folder {args.checkpoint}; give that of a trained checkpoint")
+    quiet_client()
     if args.evaluation or args.audit or args.facts:
         card = card_for(args.checkpoint, args.repo_id, args.evaluation, args.audit, args.facts)
     else:
         card = initial_card(args.checkpoint, args.repo_id)
-    quiet_client()
     with tempfile.TemporaryDirectory(prefix="emodistill-push-") as temporary:
         folder = build_folder(args.checkpoint, Path(temporary) / "folder", card)
         problems, _ = verify_folder(folder)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from . import reference
 from .card import initial_card
-from .errors import hub_errors, repository_id
+from .errors import hub_errors, quiet_client, repository_id
 from .folder import (
     REFERENCE,
     TOKENIZER,
@@ -270,6 +270,7 @@ def main(argv=None):
     parser.add_argument("checkpoint", help="folder or Hub id; of a checkpoint without code, what push would publish")
     parser.add_argument("--revision", help="branch, tag or commit on the Hub")
     args = parser.parse_args(argv)
+    quiet_client()
     with tempfile.TemporaryDirectory(prefix="emodistill-hub-") as temporary:
         folder = Path(args.checkpoint)
         if not folder.is_dir():
