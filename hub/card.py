@@ -189,7 +189,7 @@ def _card_data(name, facts, language, eval_results):
 
 def default_repo_id(checkpoint):
     """The id that a card bears before anybody has published it."""
-    return f"emodistill/{Path(checkpoint).resolve().name}"
+    return f"OWNER/{Path(checkpoint).resolve().name}"
 
 
 def initial_card(checkpoint, repo_id=None):
@@ -289,7 +289,7 @@ def main(argv=None):
         prog="emodistill card", description="Write a checkpoint's model card from measurements and a file of facts."
     )
     parser.add_argument("checkpoint", nargs="?", help="folder of a checkpoint; the package's own by default")
-    parser.add_argument("--repo-id", help="where it will stand (default: emodistill/FOLDER; push sets its own)")
+    parser.add_argument("--repo-id", help="where it will stand (default: OWNER/FOLDER; push sets its own)")
     parser.add_argument("--output", metavar="FILE", help="README.md in the checkpoint by default; - to print it")
     add_arguments(parser)
     args = parser.parse_args(argv)

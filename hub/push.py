@@ -30,12 +30,14 @@ class Published:
         url (`str`): of the commit.
         oid (`str`): its hash.
         created (`bool`): whether the repository is new.
+        changed (`bool`): whether there was anything to commit.
         deleted (`list[str]`): stale files that the commit took out.
     """
 
     url: str
     oid: str
     created: bool = False
+    changed: bool = True
     deleted: list = field(default_factory=list)
 
 
@@ -79,7 +81,7 @@ def publish(folder, repo_id, *, repo_type="model", private=False, revision=None,
         wrong = _differences(files, _entries(api, where, oid))
     if wrong:
         raise HubError(f"{repo_id} was written, but not as it should be ({'; '.join(wrong)}): run the command again")
-    return Published(url, oid, created, stale)
+    return Published(url, oid, created, oid != parent, stale)
 
 
 def _matches(name):
@@ -172,7 +174,8 @@ def add_push_arguments(parser):
 
 def report(published, repo_id, repo_type="model"):
     """Say what was published."""
-    print(f"{'created' if published.created else 'updated'} the {repo_type} repository {repo_id}: {published.url}")
+    done = "created" if published.created else "updated" if published.changed else "nothing has changed in"
+    print(f"{done} the {repo_type} repository {repo_id}: {published.url}")
     if published.deleted:
         print(f"took out what no longer belongs to it: {', '.join(published.deleted)}")
     print("read back: every file has the size and hash that it has here")

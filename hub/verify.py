@@ -3,6 +3,7 @@
 import argparse
 import ast
 import json
+import math
 import os
 import re
 import subprocess
@@ -69,7 +70,8 @@ def check_files(folder):
 
 def _named_code(folder, config):
     """Missing modules and classes among those that `auto_map` and `custom_pipelines` name."""
-    problems, auto_map, pipelines = [], config.get("auto_map") or {}, config.get("custom_pipelines") or {}
+    problems, seen = [], set()
+    auto_map, pipelines = config.get("auto_map") or {}, config.get("custom_pipelines") or {}
     named = {f"auto_map {key}": auto_map.get(key) for key in ("AutoConfig", "AutoModel")}
     named |= {f"pipeline {task}": (pipelines.get(task) or {}).get("impl") for task in reference.TASKS}
     for origin, target in named.items():
@@ -79,30 +81,34 @@ def _named_code(folder, config):
             problems.append(f"config.json names code of another repository for {origin}: {target}")
         else:
             module, class_name = target.split(".")
-            problems += _imported(folder, f"{module}.py", f"config.json ({origin})", class_name)
-    return list(dict.fromkeys(problems))
+            name, wanted_by = f"{module}.py", f"config.json ({origin})"
+            problems += _imported(folder, name, wanted_by, seen)
+            if (folder / name).is_file() and class_name not in _classes(folder / name):
+                problems.append(f"{name} has no class {class_name}, which {wanted_by} names")
+    return problems
 
 
-def _imported(folder, name, wanted_by, class_name=None, seen=None):
-    """Missing files among a code file and all that it imports relatively."""
-    seen = set() if seen is None else seen
+def _imported(folder, name, wanted_by, seen):
+    """Missing files among a code file and all that it imports relatively, each told once."""
     if name in seen:
         return []
     seen.add(name)
-    path = folder / name
-    if not path.is_file():
+    if not (folder / name).is_file():
         return [f"{name} is missing, which {wanted_by} names"]
     try:
-        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        nodes = list(ast.walk(ast.parse((folder / name).read_text(encoding="utf-8"))))
     except (SyntaxError, UnicodeDecodeError) as error:
         return [f"{name} is not Python ({error})"]
-    if class_name and class_name not in {node.name for node in nodes if isinstance(node, ast.ClassDef)}:
-        return [f"{name} has no class {class_name}, which {wanted_by} names"]
     problems = []
     for node in nodes:
         if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
-            problems += _imported(folder, f"{node.module}.py", name, seen=seen)
+            problems += _imported(folder, f"{node.module}.py", name, seen)
     return problems
+
+
+def _classes(path):
+    """Names of the classes that a file defines."""
+    return set(re.findall(r"^class (\w+)", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE))
 
 
 def check_content(name, path, data=False):
@@ -231,7 +237,8 @@ def check_outputs(folder):
         if len(values[0]) != len(values[1]):
             problems.append(f"{name}: {len(values[1])} numbers, and {len(values[0])} in {whose}")
             continue
-        difference = max(abs(one - other) for one, other in zip(*values, strict=True))
+        differences = [abs(one - other) for one, other in zip(*values, strict=True)]
+        difference = max(differences, key=lambda value: (math.isnan(value), value), default=0.0)
         largest = max(largest, difference)
         if not difference <= TOLERANCE:  # also where one is not a number
             problems.append(f"{name} differ from {whose} by {difference:.2g}, more than {TOLERANCE:g}")
@@ -274,10 +281,11 @@ def main(argv=None):
     with tempfile.TemporaryDirectory(prefix="emodistill-hub-") as temporary:
         folder = Path(args.checkpoint)
         if not folder.is_dir():
-            from huggingface_hub import snapshot_download
+            repo_id = repository_id(args.checkpoint)
+            from huggingface_hub import HfApi
 
             with hub_errors(f"{args.checkpoint} was not downloaded"):
-                folder = Path(snapshot_download(repository_id(args.checkpoint), revision=args.revision))
+                folder = Path(HfApi().snapshot_download(repo_id, revision=args.revision))
         elif args.revision:
             raise ValueError("--revision is for a repository on the Hub, and this is a folder")
         elif not is_published(folder):
