@@ -14,6 +14,7 @@ MODULES = [
     "configuration_emodistill", "modeling_emodistill", "loss_emodistill", "decision_emodistill",
     "encoding_emodistill", "pipeline_emodistill", "predict", "cli", "train_accelerate",
     "training.arguments", "training.data", "training.states", "training.validation",
+    "hub.card", "hub.dataset", "hub.errors", "hub.figures", "hub.folder", "hub.push", "hub.verify",
 ]  # fmt: skip
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 

@@ -148,7 +148,7 @@ def test_every_requirement_is_pinned():
     pins = {Requirement(line).name.lower().replace("_", "-"): line for line in lines}
     assert all("==" in line for line in lines) and len(pins) == len(lines)
     assert pins["torch"] == "torch==2.13.0"
-    needed = closure([*BASE, *EXTRAS, "hypothesis", "pytest", "pytest-timeout", "ruff"])
+    needed = closure([*BASE, *EXTRAS, "hypothesis", "markdown-it-py", "pytest", "pytest-timeout", "ruff"])
     names = {distribution.metadata["Name"].lower().replace("_", "-").replace(".", "-") for distribution in needed}
     assert len(names) > 40 and not names - pins.keys()
 
