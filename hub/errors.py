@@ -7,7 +7,7 @@ import sys
 __all__ = ["HubError", "hub_errors", "quiet_client", "repository_id", "status_of"]
 
 SENTENCES = {
-    401: "the Hub does not accept the token, or none was given: run `hf auth login`, or set HF_TOKEN to one",
+    401: "the Hub does not accept the token, or got none: run `hf auth login`, or set HF_TOKEN to one that may write",
     403: "the token may not do this: it needs write access to the repository",
     404: "there is no such repository or revision, or the token may not see it",
     409: "the Hub says that it conflicts with what is there (409)",

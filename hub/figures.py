@@ -47,7 +47,8 @@ def _eval_result(name, result, kind, measure, value):
 
     spec = BENCHMARKS[name][0] if name in BENCHMARKS else None
     return EvalResult(
-        task_type="text-regression" if result["task"] == DIMENSIONS else "zero-shot-classification",
+        task_type="text-classification" if result["task"] == DIMENSIONS else "zero-shot-classification",
+        task_name="emotion dimensions" if result["task"] == DIMENSIONS else "emotion labels",
         dataset_type=(spec and spec.hub_id) or name,
         dataset_name=name,
         dataset_split=result["split"],

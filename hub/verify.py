@@ -30,7 +30,8 @@ __all__ = ["TOLERANCE", "check_content", "check_files", "check_outputs", "main",
 
 TOLERANCE = 1e-5
 TEXT_SUFFIXES = (".json", ".py", ".md", ".txt", ".yaml", ".yml", ".toml", ".jinja", ".cfg", ".csv", ".jsonl")
-PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".npz")
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill")
+WITHHELD = re.compile(r"TOKEN|KEY|SECRET|PASSW|CREDENTIAL|^PYTHON|^HF_|^TRANSFORMERS_", re.IGNORECASE)
 TOKENS = re.compile(
     r"\b(?:hf_[A-Za-z0-9]{30,}|sk-[A-Za-z0-9_-]{32,}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{40,}|AKIA[0-9A-Z]{16})\b"
 )
@@ -194,13 +195,14 @@ def load_apart(folder):
     """
     with tempfile.TemporaryDirectory(prefix="emodistill-verify-") as apart:
         (Path(apart) / "empty").mkdir()
-        secrets = ("PYTHONPATH", "PYTHONSTARTUP", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_MODULES_CACHE")
-        environment = {name: value for name, value in os.environ.items() if name not in secrets}
+        # Somebody else's code runs there: nothing of this process that it could find, or find use for.
+        environment = {name: value for name, value in os.environ.items() if not WITHHELD.search(name)}
         environment |= {
             "HF_HOME": f"{apart}/home",
             "HF_MODULES_CACHE": f"{apart}/modules",
             "HF_HUB_OFFLINE": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONIOENCODING": "utf-8",
             "TOKENIZERS_PARALLELISM": "false",
         }
         done = subprocess.run(

@@ -98,7 +98,7 @@ def test_no_token(ready_folder, hub, api, monkeypatch, tmp_path):
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
     api.token = None
-    with pytest.raises(HubError, match="the Hub does not accept the token, or none was given"):
+    with pytest.raises(HubError, match="the Hub does not accept the token, or got none"):
         publish(ready_folder, REPO, api=api)
 
 
