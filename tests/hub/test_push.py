@@ -305,6 +305,14 @@ classify.push_to_hub(repo + "-pipeline")
 again = pipeline("zero-shot-emotion", model=repo + "-pipeline", trust_remote_code=True)
 print(json.dumps(again("I am so happy", labels=["joy", "anger"])))
 """
+WITH_PACKAGE = """
+import sys
+import emodistill
+from transformers import pipeline
+folder, repo = sys.argv[1:]
+emodistill.EmoDistillModel.from_pretrained(folder).push_to_hub(repo + "-model")
+pipeline("zero-shot-emotion", model=folder).push_to_hub(repo + "-pipeline")
+"""
 
 
 @pytest.mark.slow
@@ -323,14 +331,17 @@ def test_push_verify_and_use_as_users_do(checkpoint, hub, run):
 
 
 @pytest.mark.slow
-def test_saving_and_pushing_again_lose_no_file(ready_folder, hub, api, run, tmp_path):
+def test_saving_and_pushing_again_lose_no_file(checkpoint, ready_folder, hub, api, run, tmp_path):
     publish(ready_folder, REPO, api=api)
     done = run(AGAIN, REPO, tmp_path, package=False)
     assert done.returncode == 0, done.stderr
     assert set(json.loads(done.stdout.splitlines()[-1])["labels"]) == {"joy", "anger"}
+    done = run("-c", WITH_PACKAGE, checkpoint, f"{fake_hub.OWNER}/own")
+    assert done.returncode == 0, done.stderr
     code = {name for name in hub.files(REPO) if name.endswith(".py")}
     original = json.loads((ready_folder / "config.json").read_text())
-    places = [hub.files(f"{REPO}-{name}") for name in ("model", "pipeline")]
+    repos = [f"{owner}-{name}" for owner in (REPO, f"{fake_hub.OWNER}/own") for name in ("model", "pipeline")]
+    places = [hub.files(repo) for repo in repos]
     places += [contents(tmp_path / name) for name in ("model", "pipeline")]
     for files in places:
         assert code <= set(files) and "model.safetensors" in files
