@@ -141,6 +141,6 @@ def audit_text(audit, remark=None):
         f"Negation: the label is predicted for {negation['predicted_before']:.0%} of {negation['pairs']} plain "
         f"sentences and still for {negation['predicted_after']:.0%} of the negated ones."
     )
-    changes = [f"{row['change']} {row['top_kept']:.0%}" for row in audit["surface"]]
+    changes = [f"{row['change']} {row['top_kept']:.0%}" for row in audit["surface"] if row["change"] != "none"]
     parts.append("The top label stays under changes of writing: " + ", ".join(changes) + ".")
     return "\n\n".join([*parts, LIMITS])

@@ -96,6 +96,7 @@ def test_the_audit_is_told(card, measured):
     flagged = sum(row["flagged"] for row in audit["gaps"])
     told = f"**{flagged} of {len(audit['gaps'])} score gaps" if flagged else f"none of {len(audit['gaps'])} score gaps"
     assert told in card and "No flag is no proof of fairness" in card and "negated ones" in card
+    assert "changes of writing: typos" in card
     for attribute in audit["attributes"]:
         assert attribute in card
 
