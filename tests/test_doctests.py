@@ -15,6 +15,7 @@ MODULES = [
     "encoding_emodistill", "pipeline_emodistill", "predict", "cli", "train_accelerate",
     "training.arguments", "training.data", "training.states", "training.validation",
     "demo.app", "demo.drawing", "demo.scoring", "demo.serve", "demo.tables",
+    "hub.card", "hub.dataset", "hub.errors", "hub.figures", "hub.folder", "hub.push", "hub.verify",
 ]  # fmt: skip
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 

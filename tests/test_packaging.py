@@ -149,7 +149,8 @@ def test_every_requirement_is_pinned():
     pins = {Requirement(line).name.lower().replace("_", "-"): line for line in lines}
     assert all("==" in line for line in lines) and len(pins) == len(lines)
     assert pins["torch"] == "torch==2.13.0"
-    needed = closure([*BASE, *EXTRAS, "hypothesis", "pytest", "pytest-timeout", "ruff", "gradio", "selenium"])
+    tools = ["hypothesis", "markdown-it-py", "pytest", "pytest-timeout", "ruff", "gradio", "selenium"]
+    needed = closure([*BASE, *EXTRAS, *tools])
     names = {distribution.metadata["Name"].lower().replace("_", "-").replace(".", "-") for distribution in needed}
     assert len(names) > 40 and not names - pins.keys()
 

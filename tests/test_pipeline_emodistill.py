@@ -608,6 +608,8 @@ def test_a_saved_pipeline_loads_with_and_without_the_package(classify, tmp_path,
     expected = classify(TEXTS, labels=LABELS, multi_label=True, dimensions=True)
     classify.save_pretrained(folder)
     again = pipeline("zero-shot-emotion", model=str(folder), device="cpu")
+    stock = pipeline("zero-shot-classification", model=str(folder), trust_remote_code=True, device="cpu")
+    assert stock(TEXTS[0], candidate_labels=LABELS) == again(TEXTS[0], labels=LABELS)
     assert again(TEXTS, labels=LABELS, multi_label=True, dimensions=True) == expected
     assert type(AutoModel.from_pretrained(folder)) is EmoDistillModel
     for name in os.listdir(folder):

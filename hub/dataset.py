@@ -1,0 +1,133 @@
+"""`emodistill push-data`: a descriptor data set becomes a data set repository, with its card."""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from .errors import quiet_client, repository_id
+from .folder import tree
+from .push import add_push_arguments, listing, send
+from .verify import check_content
+
+__all__ = ["build_dataset", "check_dataset", "main"]
+
+DATA_SUFFIXES = (".parquet", ".jsonl", ".csv", ".json")
+
+
+def build_dataset(source, folder, name=None, licence=None, language="en", store=None):
+    """Write the publishable folder of a descriptor data set.
+
+    Args:
+        source (`str` or `Path`): a folder with a card and data files, such as `data/descriptors`, or the JSON lines
+            that `emodistill annotate` wrote; these get a card from their rows and from the run's store.
+        folder (`str` or `Path`): an empty folder to fill.
+        name (`str`, *optional*): of the data set, for a new card; the file's name by default.
+        licence (`str`, *optional*): for a new card, an identifier of the Hub's, such as `cc-by-4.0`.
+        language (`str`): of the texts, for a new card.
+        store (`str` or `Path`, *optional*): of the run, for a new card; beside the data by default.
+
+    Returns:
+        `Path`: the folder.
+
+    Raises:
+        `ValueError`: where there is no card or no data.
+    """
+    source, folder = Path(source), Path(folder)
+    if source.is_dir():
+        if not (source / "README.md").is_file():
+            raise ValueError(f"{source} has no README.md, the data set's card")
+        files = tree(source)
+        if not any(path.suffix in DATA_SUFFIXES for path in files.values()):
+            raise ValueError(f"{source} has no data file ({', '.join(DATA_SUFFIXES)})")
+        for path_in_repo, path in files.items():
+            (folder / path_in_repo).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / path_in_repo)
+        return folder
+    if not source.is_file():
+        raise ValueError(f"there is neither a folder nor a file {source}")
+    from ..annotate.card import provenance, write_card
+    from ..annotate.runner import store_path
+    from ..annotate.vocabulary import Vocabulary, read_rows
+
+    vocabulary = Vocabulary.of(read_rows(source))  # what is no descriptor data set is told here
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, folder / "train.jsonl")
+    runs, asked = provenance(store_path(source, store))
+    write_card(
+        folder / "README.md", vocabulary, name=name or source.stem, licence=licence, runs=runs, asked=asked,
+        language=language,
+    )  # fmt: skip
+    return folder
+
+
+def check_dataset(folder):
+    """Look at every file of a publishable data set.
+
+    Args:
+        folder (`str` or `Path`)
+
+    Returns:
+        `list[str]`: a sentence for each thing that is wrong: metadata that are not valid, a file that they name and
+        that is missing, a pickle, a token or an absolute path in the card.
+    """
+    from huggingface_hub import DatasetCard
+
+    folder = Path(folder)
+    files = tree(folder)
+    try:
+        metadata = DatasetCard((folder / "README.md").read_text(encoding="utf-8")).data.to_dict()
+    except Exception as error:  # whatever YAML and the Hub's classes raise
+        return [f"README.md: its metadata are not valid ({str(error).splitlines()[0]})"]
+    problems = []
+    for config in metadata.get("configs") or ():
+        for split in config.get("data_files") or ():
+            pattern = split["path"] if isinstance(split, dict) else split
+            for one in [pattern] if isinstance(pattern, str) else pattern:
+                if not any(Path(name).match(one) for name in files):
+                    problems.append(f"README.md names {one} (configuration {config.get('config_name')}): no such file")
+    for name, path in files.items():
+        # rows of texts may hold anything that people write; the rest is ours
+        problems += check_content(name, path, data=path.suffix in DATA_SUFFIXES)
+    return problems
+
+
+def main(argv=None):
+    """Build, check and publish a descriptor data set.
+
+    Args:
+        argv (`list[str]`, *optional*): the arguments after `push-data`.
+
+    Returns:
+        `int`: 0; 1 where the data set is not in order or the Hub failed.
+
+    Raises:
+        `ValueError`: for arguments that do not fit.
+    """
+    parser = argparse.ArgumentParser(
+        prog="emodistill push-data",
+        description="Publish a descriptor data set on the Hugging Face Hub, with its card, in one commit.",
+    )
+    parser.add_argument("data", help="folder with a card, such as data/descriptors, or what emodistill annotate wrote")
+    add_push_arguments(parser)
+    parser.add_argument("--name", help="of the data set, for the card of a file (default: the file's name)")
+    parser.add_argument("--licence", help="for the card of a file, an identifier such as cc-by-4.0")
+    parser.add_argument("--language", default="en", help="of the texts, for the card of a file (default: en)")
+    parser.add_argument("--store", metavar="FILE", help="the run's store, for the card of a file")
+    args = parser.parse_args(argv)
+    repository_id(args.repo_id)
+    quiet_client()
+    with tempfile.TemporaryDirectory(prefix="emodistill-push-") as temporary:
+        folder = Path(temporary) / "folder"
+        build_dataset(args.data, folder, args.name, args.licence, args.language, args.store)
+        problems = check_dataset(folder)
+        for problem in problems:
+            print(f"emodistill push-data: {problem}", file=sys.stderr)
+        if problems:
+            return 1
+        print("\n".join(listing(folder)))
+        if args.dry_run:
+            print(f"checked; nothing was sent to {args.repo_id}")
+            return 0
+        return send(folder, args, repo_type="dataset")

@@ -1,0 +1,106 @@
+"""Descriptor data sets: the one in the repository, and one's own as `emodistill annotate` writes it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import fake_hub
+import pytest
+from huggingface_hub import DatasetCard
+
+import emodistill
+from emodistill import cli
+
+REPO = f"{fake_hub.OWNER}/descriptors"
+DATA = Path(emodistill.__file__).resolve().parent / "data" / "descriptors"
+ROWS = [
+    {"id": "1", "source": "mine", "text": "I won!", "labels": ["joy", "pride"], "status": "ok"},
+    {"id": "2", "source": "mine", "text": "see /home/me/x", "labels": ["neutral"], "status": "ok"},
+    {"id": "3", "source": "mine", "text": "…", "labels": [], "status": "refused"},
+]
+
+
+@pytest.fixture
+def annotated(tmp_path):
+    path = tmp_path / "moods.jsonl"
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS), encoding="utf-8")
+    return path
+
+
+def test_ones_own_set_gets_a_card(annotated, hub, api, capsys):
+    assert cli.main(["push-data", str(annotated), "--repo-id", REPO, "--licence", "cc-by-4.0", "--private"]) == 0
+    assert f"created the dataset repository {REPO}" in capsys.readouterr().out
+    files = hub.files(REPO, "dataset")
+    assert files["train.jsonl"] == annotated.read_bytes() and hub.repos["dataset", REPO].private
+    card = DatasetCard(files["README.md"].decode())
+    assert card.data.license == "cc-by-4.0" and "# moods" in card.text and "| refused | 1 |" in card.text
+
+
+def test_the_repositorys_set_is_taken_as_it_is(tmp_path, hub, api):
+    folder = tmp_path / "descriptors"
+    shutil.copytree(DATA, folder, ignore=shutil.ignore_patterns("default", "goemotions", "closed28"))
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    kept = card[: card.index("configs:")] + card[card.index("- config_name: lexicon") :]
+    (folder / "README.md").write_text(kept.replace("- config_name: lexicon", "configs:\n- config_name: lexicon"))
+    assert cli.main(["push-data", str(folder), "--repo-id", REPO]) == 0
+    files = hub.files(REPO, "dataset")
+    assert files["lexicon/train.parquet"] == (DATA / "lexicon" / "train.parquet").read_bytes()
+    uploads = [path for method, path in hub.requests if method == "PUT"]
+    assert len(uploads) == 2  # parquet takes the way of large files
+
+
+def test_the_committed_set_is_in_order(capsys):
+    assert cli.main(["push-data", str(DATA), "--repo-id", REPO, "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "default/train.parquet" in out and "nothing was sent" in out
+
+
+@pytest.mark.slow
+def test_a_pushed_set_loads_with_the_datasets_library(annotated, hub, api, run):
+    assert cli.main(["push-data", str(annotated), "--repo-id", REPO]) == 0
+    code = "import datasets, sys; print(datasets.load_dataset(sys.argv[1])['train'].to_list())"
+    done = run("-c", code, REPO)
+    assert done.returncode == 0, done.stderr
+    assert "'I won!'" in done.stdout and "'pride'" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: (f / "lexicon" / "train.parquet").unlink(), "README.md names lexicon/train.parquet"),
+        (lambda f: (f / "rows.pkl").write_bytes(b"x"), "rows.pkl is a pickle"),
+        (lambda f: (f / "README.md").write_text("---\nlicense: [\n---\n"), "metadata are not valid"),
+        (lambda f: (f / "notes.md").write_text("hf_" + "Ab3" * 12), "notes.md holds what looks like an access token"),
+    ],
+)
+def test_what_is_not_in_order_is_not_sent(change, message, tmp_path, hub, api, capsys):
+    folder = shutil.copytree(DATA, tmp_path / "descriptors")
+    change(folder)
+    assert cli.main(["push-data", str(folder), "--repo-id", REPO]) == 1
+    assert message in capsys.readouterr().err and hub.requests == []
+
+
+def test_failures_exit_1(annotated, hub, api, capsys):
+    hub.fault("POST", "/commit/", 412)
+    assert cli.main(["push-data", str(annotated), "--repo-id", REPO]) == 1
+    err = capsys.readouterr().err
+    assert "emodistill push-data: nothing was published" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (None, None, "neither a folder nor a file"),
+        ("folder", None, "has no README.md"),
+        ("rows.jsonl", '{"text": "a"}\n', "no 'labels'"),
+    ],
+)
+def test_a_mistake_is_one_sentence(name, content, message, tmp_path, capsys):
+    path = tmp_path / (name or "nowhere")
+    if content is not None:
+        path.write_text(content)
+    elif name:
+        path.mkdir()
+    assert cli.main(["push-data", str(path), "--repo-id", REPO]) == 2
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1
