@@ -435,9 +435,11 @@ class Trainer:
             model.eval()
             if self.args.keep_trained < 1.0:
                 start, _ = build_model(self.model_args, self.rated)
-                mix_with_start(model, start, self.args.keep_trained)
+                mix_with_start(model, start, self.args.keep_trained, whole=bool(self.model_args.init))
             background = self.validator.embed(model, self.validator.background)
-            if self.args.keep_trained < 1.0 and self.rated and model.dimension_head is not None:
+            # Text ratings are a better target than means over descriptors, also where nothing was mixed.
+            fit = self.args.keep_trained < 1.0 or self.data_args.rated_config
+            if fit and self.rated and model.dimension_head is not None:
                 texts, ratings, sources = self.dimension_rows
                 refit_dimensions(model, self.validator.embed(model, texts), ratings, sources)
             model.set_background(background)

@@ -79,7 +79,7 @@ class RunArguments:
     warmup_ratio: float = _option(0.1, "Share of steps over which rates rise.")
     max_grad_norm: float = _option(1.0, "Gradients are clipped to this norm.")
     dimension_weight: float = _option(5.0, "Weight of the dimension head's loss; 0 for none.")
-    keep_trained: float = _option(1.0, "Share of the trained text encoder in the result; the rest is its start.")
+    keep_trained: float = _option(1.0, "Share of the trained text encoder (with init, of all weights); the rest is the start.")
     mixed_precision: str = _option("no", "no, bf16, fp16 (on accelerators), or auto: bf16 where the hardware has it.")
     cpu: bool = _option(False, "Train on the CPU even where there is an accelerator.")
     seed: int = _option(13, "Seed of weights, order and dropout.")

@@ -15,11 +15,21 @@ MIN_SOURCE = 50  # texts of a source from which its correlation says something
 PENALTIES = (1 / 1000, 1 / 500, 1 / 250, 1 / 120, 1 / 60, 1 / 30)
 
 
-def mix_with_start(model, start, keep_trained):
-    """Interpolate the text encoder's weights with the ones it started from: drift costs transfer."""
-    origin = dict(start.text_encoder.named_parameters())
+def mix_with_start(model, start, keep_trained, whole=False):
+    """
+    Interpolate weights with the ones training started from: drift costs transfer.
+
+    Args:
+        model ([`EmoDistillModel`]): Changed in place.
+        start ([`EmoDistillModel`]): Where training started.
+        keep_trained (`float`): Share of the trained weights.
+        whole (`bool`, *optional*, defaults to `False`): Whether all weights are mixed, for a start that was a trained
+            model; otherwise the text encoder's alone, because fresh heads have nothing to go back to.
+    """
+    model, start = (model, start) if whole else (model.text_encoder, start.text_encoder)
+    origin = dict(start.named_parameters())
     with torch.no_grad():
-        for name, parameter in model.text_encoder.named_parameters():
+        for name, parameter in model.named_parameters():
             parameter.copy_(torch.lerp(origin[name].to(parameter.device), parameter, keep_trained))
 
 
