@@ -138,7 +138,7 @@ def multi_label_cut(labels, expected_labels, skewness=0.0):
     >>> [round(multi_label_cut(labels, 1.4), 2) for labels in (5, 11, 28)]
     [0.58, 1.14, 1.64]
     >>> [round(multi_label_cut(labels, 1.4, skewness=0.6), 2) for labels in (5, 11, 28)]
-    [0.52, 1.17, 1.81]
+    [0.52, 1.17, 1.82]
 
     ```
     """
