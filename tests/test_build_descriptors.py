@@ -197,7 +197,7 @@ def check_invariants(configs):
         assert all(default[row["id"]]["text"] == row["text"] for row in configs["closed28"][split])
         assert descriptors_of(configs["closed28"][split]) <= set(script.GOEMOTIONS)
         assert all(default[row["id"]]["text"] == row["text"] for row in configs["rated"][split])
-        assert all((row["valence"], row["arousal"]) == (6.5, 3.0) for row in configs["rated"][split])
+        assert all(1 <= row[name] <= 9 for row in configs["rated"][split] for name in script.DIMENSIONS)
 
 
 def test_build_and_load(inputs, offline, capsys):
@@ -217,6 +217,8 @@ def test_build_and_load(inputs, offline, capsys):
     assert str(offline(inputs["output"])) == str(configs["default"])  # the default configuration
     rows = {row["descriptor"]: row for split in SPLITS for row in configs["lexicon"][split]}
     assert rows["joy"]["implies"] == ["happiness", "rare feeling 3"] and rows["neutral"]["implies"] == []
+    texts = [row for split in SPLITS for row in configs["rated"][split]]
+    assert {(row["valence"], row["arousal"], row["dominance"]) for row in texts} == {(6.5, 3.0, 5.5)}
     assert rows["joy"]["valence"] == 7.5 and rows["joy"]["count"] == 265  # one of 266 was in the evaluation file
     assert configs["lexicon"]["train"].features["dominance"].dtype == "float32"
 
@@ -360,8 +362,11 @@ def test_every_shipped_configuration_loads_offline_and_keeps_its_promises(offlin
     assert len(rows) > 32_000
     assert len({script.normalise_text(row["text"]) for row in rows}) == len(rows)
     lexicon = {row["descriptor"]: row for split in SPLITS for row in configs["lexicon"][split]}
-    for row in lexicon.values():
-        assert all(1 <= row[name] <= 9 for name in ("valence", "arousal", "dominance"))
+    rated = [row for row in lexicon.values() if row["valence"] is not None]
+    assert len(rated) == 4_518  # the others came with the texts by specification
+    assert all(1 <= row[name] <= 9 for row in rated for name in script.DIMENSIONS)
+    composed = {label for row in rows if row["selection"] == "by specification" for label in row["labels"]}
+    assert lexicon.keys() - {row["descriptor"] for row in rated} <= composed
 
 
 def test_the_shipped_splits_are_those_the_script_makes(offline):
