@@ -106,10 +106,14 @@ def standardise(similarities, label_embeds, background, competition=0.0):
     standardised = (similarities.float() - mean) / deviation
     if not competition:
         return standardised
+    # Standardised scores have variance 1, so a difference's follows from their covariances with the mean over the set:
+    # one product with the covariance for the whole set, not one a label.
     directions = label_embeds.float() / deviation[:, None]
-    directions = directions - competition * directions.mean(dim=0)
-    _, deviation = background_of_labels(directions, background)
-    return (standardised - competition * standardised.mean(dim=-1, keepdim=True)) / deviation
+    common = directions.mean(dim=0)
+    spread = background[1].to(common.device, torch.float32) @ common
+    variance = 1.0 - 2.0 * competition * (directions @ spread) + competition**2 * (common @ spread)
+    differences = standardised - competition * standardised.mean(dim=-1, keepdim=True)
+    return differences / variance.clamp(min=1e-12).sqrt()
 
 
 def multi_label_cut(labels, expected_labels, skewness=0.0):

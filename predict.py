@@ -53,7 +53,7 @@ def _device(value):
     return value
 
 
-def _model(value):
+def existing_model(value):
     looks_like_a_path = value is not None and (os.path.isabs(value) or value.count("/") > 1 or value.startswith("."))
     if looks_like_a_path and not os.path.isdir(value):
         raise ValueError(f"--model {value} is no folder here; give a checkpoint's folder or a Hub id (owner/name)")
@@ -110,7 +110,7 @@ def main(argv=None):
     from . import TASK
 
     logging.disable_progress_bar()
-    classify = pipeline(TASK, model=_model(args.model), device=_device(args.device))
+    classify = pipeline(TASK, model=existing_model(args.model), device=_device(args.device))
     options = {
         "labels": args.labels,
         "multi_label": args.multi_label,

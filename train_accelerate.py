@@ -27,7 +27,9 @@ if __package__:
         LengthBucketSampler,
         Lexicon,
         Vocabulary,
+        dimension_rows,
         load_rows,
+        read_view,
     )
     from .training.finishing import export, mix_with_start, refit_dimensions
     from .training.states import Progress, StopSignal, claim_output, last_state, save_state, write_json
@@ -37,9 +39,6 @@ else:  # run as a script: the folder is the package, installed or not
 
     if __name__ == "__main__":
         sys.exit(emodistill.train_accelerate.script())
-
-
-MIN_RATED = 1000  # texts with ratings of their own from which dimensions are fitted on these alone
 
 
 def build_model(args, rated=True):
@@ -97,51 +96,25 @@ def load_data(args, seed):
             if not train:
                 raise ValueError(f"no training text has a {column} among {wanted}")
     if args.closed_config:
-        if os.path.isfile(args.data) or not all("id" in row for row in train):
-            raise ValueError(
-                f"closed_config {args.closed_config} needs a data set with that configuration and an `id` in each "
-                f"row, which {args.data} is not: leave it out, and set labels_from to descriptors"
-            )
-        splits = [load_rows(args.data, split, args.closed_config) or [] for split in ("train", "validation")]
-        closed = {row["id"]: row["labels"] for rows in splits for row in rows}
+        closed = read_view(args.data, "closed_config", args.closed_config, train + validation)
         for row in [*train, *validation]:
-            row["closed"] = closed.get(row["id"], [])
+            row["closed"] = closed[row["id"]]["labels"] if row["id"] in closed else []
         if args.labels_from == "closed":
             train = [row | {"labels": row["closed"], "closed": []} for row in train if row["closed"]]
         if args.labels_from == "descriptors":  # then the closed list only says how many labels a text has
             train = [row | {"closed": []} for row in train]
     if args.rated_config:
-        add_ratings(train + validation, args)
+        rated = read_view(args.data, "rated_config", args.rated_config, train + validation)
+        for row in [*train, *validation]:
+            if found := rated.get(row["id"]):
+                row["plain"] = found["labels"]
+                row["rating"] = tuple(found[name] for name in ("valence", "arousal", "dominance"))
         if args.rated_only:
             train = [row for row in train if "rating" in row]
     if args.max_texts and args.max_texts < len(train):
         chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[: args.max_texts]
         train = [train[index] for index in sorted(chosen.tolist())]
     return train, validation, lexicon
-
-
-def add_ratings(rows, args):
-    """Give rows that have them their `plain` words and their own `rating`, by id."""
-    if os.path.isfile(args.data) or not all("id" in row for row in rows):
-        raise ValueError(
-            f"rated_config {args.rated_config} needs a data set with that configuration and an `id` a row"
-        )
-    splits = [load_rows(args.data, split, args.rated_config) or [] for split in ("train", "validation")]
-    rated = {row["id"]: row for rows_ in splits for row in rows_}
-    for row in rows:
-        if found := rated.get(row["id"]):
-            row["plain"] = found["labels"]
-            row["rating"] = tuple(found[name] for name in ("valence", "arousal", "dominance"))
-
-
-def dimension_rows(train, ratings, most):
-    """Texts, ratings and sources to fit dimensions on: the texts' own ratings where there are enough, else means."""
-    chosen = [number for number, row in enumerate(train) if "rating" in row]
-    if len(chosen) < MIN_RATED:
-        chosen = list(range(len(train)))
-    chosen = chosen[:: max(1, len(chosen) // most)][:most]
-    sources = [train[number].get("source") or "" for number in chosen]
-    return [train[number]["text"] for number in chosen], torch.tensor([ratings[n] for n in chosen]), sources
 
 
 def native_bf16(cpu):
@@ -441,7 +414,9 @@ class Trainer:
             fit = self.args.keep_trained < 1.0 or self.data_args.rated_config
             if fit and self.rated and model.dimension_head is not None:
                 texts, ratings, sources = self.dimension_rows
-                refit_dimensions(model, self.validator.embed(model, texts), ratings, sources)
+                # Without ratings of their own these are the background's texts, which are embedded already.
+                known = texts == self.validator.background
+                refit_dimensions(model, background if known else self.validator.embed(model, texts), ratings, sources)
             model.set_background(background)
             embeds = self.validator.embed(model, self.validator.texts)
             model.config.decision = asdict(DecisionConstants()) | choose_decision(

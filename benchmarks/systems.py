@@ -55,8 +55,9 @@ class LabelScores:
 
 def shape_of(config):
     """What of a configuration embeddings depend on, as text: not where it came from, nor what training alone uses."""
-    idle = ("_name_or_path", "transformers_version", "decision", "dtype", "auto_map", "architectures")
-    idle += ("custom_pipelines",)
+    idle = (
+        "_name_or_path", "transformers_version", "decision", "dtype", "auto_map", "architectures", "custom_pipelines",
+    )  # fmt: skip
 
     def kept(value):
         if not isinstance(value, dict):

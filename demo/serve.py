@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 
-from ..predict import _model as existing_model
+from ..predict import existing_model
 
 __all__ = ["main"]
 

@@ -2,13 +2,12 @@
 
 import argparse
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
 from .errors import quiet_client, repository_id
 from .folder import tree
-from .push import add_push_arguments, listing, send
+from .push import add_push_arguments, send
 from .verify import check_content
 
 __all__ = ["build_dataset", "check_dataset", "main"]
@@ -121,13 +120,4 @@ def main(argv=None):
     with tempfile.TemporaryDirectory(prefix="emodistill-push-") as temporary:
         folder = Path(temporary) / "folder"
         build_dataset(args.data, folder, args.name, args.licence, args.language, args.store)
-        problems = check_dataset(folder)
-        for problem in problems:
-            print(f"emodistill push-data: {problem}", file=sys.stderr)
-        if problems:
-            return 1
-        print("\n".join(listing(folder)))
-        if args.dry_run:
-            print(f"checked; nothing was sent to {args.repo_id}")
-            return 0
-        return send(folder, args, repo_type="dataset")
+        return send(folder, check_dataset(folder), args, repo_type="dataset")

@@ -212,26 +212,37 @@ def main(argv=None):
     with tempfile.TemporaryDirectory(prefix="emodistill-push-") as temporary:
         folder = build_folder(args.checkpoint, Path(temporary) / "folder", card)
         problems, _ = verify_folder(folder)
-        for problem in problems:
-            print(f"emodistill push: {problem}", file=sys.stderr)
-        if problems:
-            return 1
-        print("\n".join(listing(folder)))
-        if args.dry_run:
-            print(f"checked; nothing was sent to {args.repo_id}")
-            return 0
-        return send(folder, args)
+        return send(folder, problems, args)
 
 
-def send(folder, args, repo_type="model"):
-    """Publish a checked folder as the command line says, and tell how it went; returns the exit status."""
+def send(folder, problems, args, repo_type="model"):
+    """Publish a folder as the command line says, unless it has problems, and tell how it went.
+
+    Args:
+        folder (`Path`): what is to be published.
+        problems (`list[str]`): what its check found; with any, nothing is sent.
+        args (`argparse.Namespace`): see `add_push_arguments`.
+        repo_type (`str`): `"model"` or `"dataset"`.
+
+    Returns:
+        `int`: the exit status.
+    """
+    command = "push" if repo_type == "model" else "push-data"
+    for problem in problems:
+        print(f"emodistill {command}: {problem}", file=sys.stderr)
+    if problems:
+        return 1
+    print("\n".join(listing(folder)))
+    if args.dry_run:
+        print(f"checked; nothing was sent to {args.repo_id}")
+        return 0
     try:
         published = publish(
             folder, args.repo_id, repo_type=repo_type, private=args.private, revision=args.revision,
             message=args.message,
         )  # fmt: skip
     except HubError as error:
-        print(f"emodistill {'push' if repo_type == 'model' else 'push-data'}: {error}", file=sys.stderr)
+        print(f"emodistill {command}: {error}", file=sys.stderr)
         return 1
     report(published, args.repo_id, repo_type)
     return 0

@@ -18,6 +18,7 @@ from transformers import AutoTokenizer, pipeline
 
 from emodistill import EmoDistillModel, cli
 from emodistill.train_accelerate import Trainer, load_data, main
+from emodistill.training import finishing
 from emodistill.training.arguments import parse_arguments
 from emodistill.training.finishing import refit_dimensions
 from emodistill.training.states import last_state
@@ -158,7 +159,7 @@ def test_dimensions_are_fitted_again_to_mixed_embeddings(tiny_model):
         assert torch.corrcoef(torch.stack([predicted[:, column], ratings[1:, column]]))[0, 1] > 0.99
 
 
-def test_the_penalty_is_the_one_that_carries_over_to_other_sources(tiny_model):
+def test_the_penalty_is_the_one_that_carries_over_to_other_sources(tiny_model, monkeypatch):
     """Within each source one direction gives the rating away, but it is another one in each: do not lean on it."""
     generator = torch.Generator().manual_seed(4)
     embeds = 0.1 * torch.randn(900, 24, generator=generator)
@@ -173,6 +174,9 @@ def test_the_penalty_is_the_one_that_carries_over_to_other_sources(tiny_model):
         refit_dimensions(model, shifted, ratings, sources)
         chosen.append(model.dimension_head.weight[0, 1:4].abs().sum().item())
     assert all(value < 10 for value in chosen) and chosen[0] != chosen[1]
+    monkeypatch.setattr(finishing, "PENALTIES", finishing.PENALTIES[:1])
+    refit_dimensions(model, shifted, ratings, sources)  # with the least penalty alone: all the weight it may have
+    assert chosen[1] < 0.9 * model.dimension_head.weight[0, 1:4].abs().sum().item()
 
 
 def rated_folder(folder, rows_file):

@@ -15,9 +15,14 @@ __all__ = [
     "LengthBucketSampler",
     "Lexicon",
     "Vocabulary",
+    "dimension_rows",
     "load_rows",
+    "read_view",
     "weigh_labels",
 ]
+
+
+MIN_RATED = 1000  # texts with ratings of their own from which dimensions are fitted on these alone
 
 
 def load_rows(path, split, name=None):
@@ -59,6 +64,53 @@ def load_rows(path, split, name=None):
         if not isinstance(row.get("text"), str) or not isinstance(row.get("labels"), list):
             raise ValueError(f"row {number} of {path} ({split}) needs a string `text` and a list `labels`")
     return [row for row in rows if row.get("status") in (None, "ok")]
+
+
+def read_view(path, argument, name, rows):
+    """
+    A second reading of some texts of a data set, from another of its configurations.
+
+    Args:
+        path (`str`): The data set.
+        argument (`str`): The argument that asks for the configuration, for errors.
+        name (`str`): The configuration.
+        rows (`list[dict]`): The texts that are read again, with their `id`.
+
+    Returns:
+        `dict[str, dict]`: the rows of the configuration, by id.
+
+    Raises:
+        `ValueError`: if the data set is a single file, or a row has no `id`.
+    """
+    if os.path.isfile(path) or not all("id" in row for row in rows):
+        hint = (
+            ": leave it out, and set labels_from to descriptors" if argument == "closed_config" else ": leave it out"
+        )
+        raise ValueError(
+            f"{argument} {name} needs a data set with that configuration and an `id` in each row, which {path} is "
+            f"not{hint}"
+        )
+    return {row["id"]: row for split in ("train", "validation") for row in load_rows(path, split, name) or []}
+
+
+def dimension_rows(rows, ratings, most):
+    """
+    What to fit dimensions on: texts with ratings of their own where there are enough of them, else any.
+
+    Args:
+        rows (`list[dict]`): Training rows.
+        ratings (`list[tuple]`): Their ratings, their own or means over descriptors.
+        most (`int`): How many at the most, evenly spaced.
+
+    Returns:
+        `tuple(list[str], torch.Tensor, list[str])`: texts, ratings `(texts, dimensions)` and sources.
+    """
+    chosen = [number for number, row in enumerate(rows) if "rating" in row]
+    if len(chosen) < MIN_RATED:
+        chosen = range(len(rows))
+    chosen = chosen[:: max(1, len(chosen) // most)][:most]
+    sources = [rows[number].get("source") or "" for number in chosen]
+    return [rows[number]["text"] for number in chosen], torch.tensor([ratings[number] for number in chosen]), sources
 
 
 @dataclass

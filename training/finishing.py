@@ -9,9 +9,9 @@ from ..modeling_emodistill import DIMENSION_HALF_RANGE, DIMENSION_MIDDLE
 
 __all__ = ["export", "mix_with_start", "refit_dimensions"]
 
+MIN_SOURCE = 50  # texts of a source from which its correlation says something
 # Ridge penalties for each text, from which the one that carries over best from source to source is taken:
 # embeddings have length 1, so these are about shares of a direction's variance.
-MIN_SOURCE = 50  # texts of a source from which its correlation says something
 PENALTIES = (1 / 1000, 1 / 500, 1 / 250, 1 / 120, 1 / 60, 1 / 30)
 
 
