@@ -13,6 +13,7 @@ DEFAULT_DECISION = {
     "multi_label_slope": 2.0,
     "multi_label_competition": 0.0,
     "multi_label_skewness": 0.0,
+    "label_own_words": 10.0,
     "single_label_centering": 0.0,
     "single_label_scaling": 0.0,
     "single_label_temperature": 0.05,
@@ -58,6 +59,9 @@ class EmoDistillConfig(PreTrainedConfig):
             otherwise read each as the unknown token.
         dimension_names (`list[str]`, *optional*, defaults to valence, arousal and dominance):
             Outputs of the dimension head, on the 1 to 9 scale of the lexicon it was trained on.
+        reference_words (`list[str]`, *optional*):
+            Plain emotion words over which the labels of a set are extended when texts are decided, see
+            `extend_labels` in `decision_emodistill.py`; the checkpoint holds their embeddings. None by default.
         decision (`dict`, *optional*): Constants of the decision rules, see `DEFAULT_DECISION`.
 
     Example:
@@ -94,6 +98,7 @@ class EmoDistillConfig(PreTrainedConfig):
         label_max_length=32,
         spell_emoji=False,
         dimension_names=("valence", "arousal", "dominance"),
+        reference_words=(),
         decision=None,
         **kwargs,
     ):
@@ -115,6 +120,7 @@ class EmoDistillConfig(PreTrainedConfig):
         self.label_max_length = label_max_length
         self.spell_emoji = spell_emoji
         self.dimension_names = list(dimension_names)
+        self.reference_words = list(reference_words)
         self.decision = {**DEFAULT_DECISION, **(decision or {})}
         positions = getattr(self.text_config, "max_position_embeddings", None)
         if text_max_length is None:

@@ -13,6 +13,7 @@ __all__ = [
     "LARGEST_SHARE",
     "DecisionConstants",
     "dimension_scores",
+    "extend_labels",
     "multi_label_cut",
     "multi_label_scores",
     "select_labels",
@@ -20,6 +21,10 @@ __all__ = [
     "standardise",
 ]
 
+
+# How sharply a word of the reference vocabulary goes to its best label, in a softmax of correlations over the label
+# set. From 3 to 20 make no difference on development sets.
+SHARPNESS = 10.0
 
 # Even a single label is not taken to be true of more than this share of texts.
 LARGEST_SHARE = 0.3
@@ -38,6 +43,8 @@ class DecisionConstants:
             [`standardise`]; 0 for labels that do not compete.
         multi_label_skewness (`float`): Skewness of standardised scores over the background; moves the cut, see
             [`multi_label_cut`].
+        label_own_words (`float`): For how many words of the reference vocabulary a label itself counts, see
+            [`extend_labels`]; only for checkpoints that have a reference vocabulary.
         single_label_centering (`float`): Share of a label's background mean taken off before labels compete; 0 for
             raw similarities, 1 for centred ones.
         single_label_scaling (`float`): Power of the background deviation by which similarities are divided; 0 for
@@ -49,6 +56,7 @@ class DecisionConstants:
     multi_label_slope: float = 2.0
     multi_label_competition: float = 0.0
     multi_label_skewness: float = 0.0
+    label_own_words: float = 10.0
     single_label_centering: float = 0.0
     single_label_scaling: float = 0.0
     single_label_temperature: float = 0.05
@@ -69,6 +77,55 @@ def background_of_labels(label_embeds, background):
     labels = label_embeds.float()
     variance = ((labels @ covariance) * labels).sum(dim=-1)
     return labels @ mean, variance.clamp(min=1e-12).sqrt()
+
+
+def extend_labels(label_embeds, reference, background, own_words=10.0):
+    """
+    Labels of a set, extended over the emotions that have no label of their own in it.
+
+    Whoever may choose among five labels calls worry fear and contempt anger; among twenty-eight, most words keep to
+    themselves. So each word of a reference vocabulary is shared out among the labels of the set, by a softmax of its
+    correlations with them over the background, and a label's direction becomes the mean of its own and those of its
+    words, weighted by the correlations. The fewer labels, the more words each has to stand for. A label counts for
+    `own_words` words, and never for less than all of its words together.
+
+    Args:
+        label_embeds (`torch.Tensor` of shape `(labels, d)`): Label embeddings, L2-normalised.
+        reference (`tuple(torch.Tensor, torch.Tensor)` or `None`): Label embeddings of the vocabulary's words and the
+            directions to move in for each, both `(words, d)` and L2-normalised; without them labels stay as they are.
+        background (`tuple(torch.Tensor, torch.Tensor)` or `None`): Mean `(d,)` and covariance `(d, d)`.
+        own_words (`float`, *optional*, defaults to 10.0): The weight of a label itself, above 0.
+
+    Returns:
+        `torch.Tensor` of shape `(labels, d)`: L2-normalised, fp32. A single label, which shares with none, stays as
+        it is.
+
+    Example:
+
+    ```python
+    >>> import torch
+    >>> from emodistill.decision_emodistill import extend_labels
+
+    >>> labels = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    >>> words = torch.tensor([[0.8, 0.6]])  # nearer to the first label, and the second is not moved by it
+    >>> extend_labels(labels, (words, words), (torch.zeros(2), torch.eye(2)), own_words=1.0)
+    tensor([[0.9653, 0.2610],
+            [0.0548, 0.9985]])
+
+    ```
+    """
+    labels = label_embeds.float()
+    if reference is None or background is None or len(labels) < 2:
+        return labels
+    words, directions = (part.to(labels.device, torch.float32) for part in reference)
+    covariance = background[1].to(labels.device, torch.float32)
+    _, label_deviation = background_of_labels(labels, background)
+    _, word_deviation = background_of_labels(words, background)
+    correlation = (labels @ covariance @ words.T) / (label_deviation[:, None] * word_deviation)
+    correlation = correlation.clamp(min=0.0)
+    shares = torch.softmax(SHARPNESS * correlation, dim=0) * correlation
+    own = shares.sum(dim=1, keepdim=True).clamp(min=own_words)
+    return torch.nn.functional.normalize(own * labels + shares @ directions, dim=-1)
 
 
 def standardise(similarities, label_embeds, background, competition=0.0):

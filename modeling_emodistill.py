@@ -9,6 +9,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from .configuration_emodistill import EmoDistillConfig
+from .decision_emodistill import extend_labels
 from .loss_emodistill import multi_positive_sigmoid_loss
 
 __all__ = ["EmoDistillModel", "EmoDistillOutput", "EmoDistillPreTrainedModel", "EmoDistillQFormer"]
@@ -155,6 +156,9 @@ class EmoDistillPreTrainedModel(PreTrainedModel):
             nn.init.zeros_(module.background_mean)
             nn.init.zeros_(module.background_covariance)
             nn.init.zeros_(module.background_count)
+            if module.config.reference_words:
+                nn.init.zeros_(module.reference_embeds)
+                nn.init.zeros_(module.reference_directions)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, dtype=None, **kwargs):
@@ -217,6 +221,10 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         self.register_buffer("background_mean", torch.zeros(d))
         self.register_buffer("background_covariance", torch.zeros(d, d))
         self.register_buffer("background_count", torch.zeros(()))
+        # Over these plain words the labels of a set are extended; see `extend_labels`.
+        words = len(config.reference_words)
+        self.register_buffer("reference_embeds", torch.zeros(words, d) if words else None)
+        self.register_buffer("reference_directions", torch.zeros(words, d) if words else None)
         if config.tie_word_embeddings:
             self._tied_weights_keys = {
                 f"label_encoder.{_embedding_name(self.label_encoder)}": (
@@ -457,6 +465,41 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         if not self.background_count.item():
             return None
         return self.background_mean.float(), self.background_covariance.float() / self.config.projection_dim
+
+    def set_reference(self, words, embeds, directions):
+        """
+        Keep the reference vocabulary, over which the labels of a set are extended.
+
+        Args:
+            words (`list[str]`): Plain emotion words; an empty list takes the vocabulary away.
+            embeds (`torch.Tensor` of shape `(words, d)`): Their label embeddings, L2-normalised.
+            directions (`torch.Tensor` of shape `(words, d)`): What each adds to a label that stands for it, likewise.
+        """
+        self.config.reference_words = list(words)
+        for name, values in (("reference_embeds", embeds), ("reference_directions", directions)):
+            kept = values.detach().to(self.background_mean.device, self.background_mean.dtype) if words else None
+            setattr(self, name, kept)
+
+    @property
+    def reference(self):
+        """`tuple(torch.Tensor, torch.Tensor)` or `None`: embeddings and directions `(words, d)` in fp32, if set."""
+        if self.reference_embeds is None:
+            return None
+        return self.reference_embeds.float(), self.reference_directions.float()
+
+    def extend_labels(self, label_embeds):
+        """
+        A label set as the decision rules see it, see [`~decision_emodistill.extend_labels`].
+
+        Args:
+            label_embeds (`torch.Tensor` of shape `(labels, d)`): Embeddings of the whole set.
+
+        Returns:
+            `torch.Tensor` of shape `(labels, d)`: L2-normalised, fp32; unchanged without a reference vocabulary.
+        """
+        return extend_labels(
+            label_embeds, self.reference, self.background, self.config.decision.get("label_own_words", 10.0)
+        )
 
 
 def _loads_on_cpu(device_map):

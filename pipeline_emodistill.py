@@ -337,7 +337,7 @@ class ZeroShotEmotionPipeline(Pipeline):
         return results
 
     def _scores(self, embeds, label_set, multi_label):
-        labels = self._label_embeds(label_set.wordings)
+        labels = self.model.extend_labels(self._label_embeds(label_set.wordings))
         similarities = embeds @ labels.T
         background, constants = self.model.background, DecisionConstants(**self.model.config.decision)
         if not multi_label:

@@ -27,11 +27,12 @@ if __package__:
         LengthBucketSampler,
         Lexicon,
         Vocabulary,
-        dimension_rows,
+        even_rows,
         load_rows,
         read_view,
+        reference_words,
     )
-    from .training.finishing import export, mix_with_start, refit_dimensions
+    from .training.finishing import export, fit_reference, mix_with_start, refit_dimensions
     from .training.states import Progress, StopSignal, claim_output, last_state, save_state, write_json
     from .training.validation import Validator, choose_decision
 else:  # run as a script: the folder is the package, installed or not
@@ -249,11 +250,14 @@ class Trainer:
             train, self.tokenizer, lexicon, network.config.text_max_length, weigh, network.config.spell_emoji
         )
         self.vocabulary = Vocabulary(dataset.labels(), self.tokenizer, network.config.label_max_length)
-        step = max(1, len(train) // data_args.background_texts)
-        background = [row["text"] for row in train[::step]][: data_args.background_texts]
-        self.dimension_rows = dimension_rows(train, dataset.ratings, data_args.background_texts)
+        rows = even_rows(train, data_args.background_texts, data_args.background_sources)
+        self.background_rows = [train[row] | {"weights": dataset.weights[row]} for row in rows]
+        rows = even_rows(train, data_args.background_texts * 3 // 2)  # dimensions are fitted on any source
+        self.dimension_rows = [train[row] | {"rating": dataset.ratings[row]} for row in rows]
+        background = [row["text"] for row in self.background_rows]
         autocast = args.mixed_precision == "bf16"
         self.validator = Validator(validation, lexicon, self.tokenizer, background, autocast=autocast)
+        self.lexicon = lexicon
         self.sampler = LengthBucketSampler(dataset.lengths, args.batch_size, args.seed)
         collate = DescriptorBatches(
             self.vocabulary, self.tokenizer.pad_token_id, data_args.extra_negatives, dataset.label_counts()
@@ -413,11 +417,12 @@ class Trainer:
             # Text ratings are a better target than means over descriptors, also where nothing was mixed.
             fit = self.args.keep_trained < 1.0 or self.data_args.rated_config
             if fit and self.rated and model.dimension_head is not None:
-                texts, ratings, sources = self.dimension_rows
-                # Without ratings of their own these are the background's texts, which are embedded already.
-                known = texts == self.validator.background
-                refit_dimensions(model, background if known else self.validator.embed(model, texts), ratings, sources)
+                rows = self.dimension_rows
+                embeds = self.validator.embed(model, [row["text"] for row in rows])
+                ratings = torch.tensor([row["rating"] for row in rows])
+                refit_dimensions(model, embeds, ratings, [row.get("source") or "" for row in rows])
             model.set_background(background)
+            self._fit_reference(model, background)
             embeds = self.validator.embed(model, self.validator.texts)
             model.config.decision = asdict(DecisionConstants()) | choose_decision(
                 model, self.validator, embeds, background
@@ -433,6 +438,15 @@ class Trainer:
             self._say(f"finished: {shown}; checkpoint in {os.path.join(self.args.output_dir, 'final')}")
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
+
+    def _fit_reference(self, model, background):
+        """A reference vocabulary from the background's texts, if they hold enough words; else what there was stays."""
+        rows = self.background_rows
+        weights = [row["weights"] for row in rows]
+        words = reference_words(rows, weights, self.lexicon)
+        if words:
+            embeds = encode_labels(model, self.tokenizer, words)
+            fit_reference(model, background, weights, [row.get("source") or "" for row in rows], words, embeds)
 
     def _bar(self):
         from tqdm.auto import tqdm

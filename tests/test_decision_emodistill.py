@@ -10,6 +10,7 @@ from emodistill.decision_emodistill import (
     DecisionConstants,
     background_of_labels,
     dimension_scores,
+    extend_labels,
     multi_label_cut,
     multi_label_scores,
     select_labels,
@@ -108,6 +109,57 @@ def test_a_label_by_itself_has_nothing_to_compete_with():
     torch.testing.assert_close(
         standardise(similarities, labels, background, 0.4), standardise(similarities, labels, background)
     )
+
+
+def vocabulary(seed, words=20):
+    generator = torch.Generator().manual_seed(seed + 1)
+    return unit(generator, words, WIDTH), unit(generator, words, WIDTH)
+
+
+@given(seed=SEEDS, own=st.floats(0.1, 50))
+@settings(deadline=None)
+def test_extended_labels_are_unit_vectors_whatever_their_order(seed, own):
+    _, labels, background = world(seed)
+    reference = vocabulary(seed)
+    extended = extend_labels(labels, reference, background, own)
+    torch.testing.assert_close(extended.norm(dim=1), torch.ones(len(labels)), atol=1e-4, rtol=0)
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    shuffled = extend_labels(labels[order], reference, background, own)
+    torch.testing.assert_close(shuffled, extended[order], atol=1e-4, rtol=0)
+
+
+@given(seed=SEEDS)
+@settings(deadline=None)
+def test_a_label_keeps_at_least_half_of_its_direction(seed):
+    """Words that move in their own direction pull by no more than the label holds: at most 45 degrees."""
+    _, labels, background = world(seed)
+    words, _ = vocabulary(seed)
+    extended = extend_labels(labels, (words, words), background, own_words=0.01)
+    assert ((extended * labels).sum(dim=1) > 0.5**0.5 - 1e-4).all()
+
+
+def test_labels_stay_as_they_are_alone_or_without_a_vocabulary_or_background():
+    _, labels, background = world(1)
+    reference = vocabulary(1)
+    for same in (
+        extend_labels(labels[:1], reference, background),
+        extend_labels(labels[:1], None, background),
+        extend_labels(labels[:1], reference, None),
+    ):
+        assert torch.equal(same, labels[:1])
+    assert torch.equal(extend_labels(labels, None, background), labels)
+    assert torch.equal(extend_labels(labels, reference, None), labels)
+
+
+def test_a_word_goes_to_the_nearest_label_and_the_more_labels_the_less_to_each():
+    axes = torch.eye(WIDTH)
+    background = torch.zeros(WIDTH), torch.eye(WIDTH)
+    words = torch.nn.functional.normalize(axes[:6] + 0.5 * axes[0], dim=1)
+    moved = [1 - (extend_labels(axes[:k], (words, words), background, 2.0)[0, 0]).item() for k in (2, 4, 6)]
+    assert moved[0] > moved[1] > moved[2] > 0
+    extended = extend_labels(axes[:2], (words[1:2], words[1:2]), background, 1.0)
+    near, far = 1 - extended[1, 1], 1 - extended[0, 0]
+    assert near > 5 * far
 
 
 def test_over_a_normal_background_the_expected_number_of_labels_is_predicted():

@@ -314,6 +314,25 @@ def test_background_persists_through_half_precision(tiny_model, tmp_path, dtype)
         model.set_background(embeds[:1])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_reference_vocabulary_persists_and_can_be_taken_away(tiny_model, tmp_path, dtype):
+    model = tiny_model()
+    labels = torch.nn.functional.normalize(torch.randn(4, 24), dim=-1)
+    assert model.reference is None and torch.equal(model.extend_labels(labels), labels)
+    words = torch.nn.functional.normalize(torch.randn(2, 5, 24), dim=-1)
+    model.set_reference(["a", "b", "c", "d", "e"], *words)
+    extended = model.extend_labels(labels)
+    assert not torch.allclose(extended, labels, atol=1e-2)
+    model.to(dtype).save_pretrained(tmp_path)
+    loaded = EmoDistillModel.from_pretrained(tmp_path)
+    assert loaded.config.reference_words == ["a", "b", "c", "d", "e"]
+    torch.testing.assert_close(loaded.extend_labels(labels), extended, atol=2e-3, rtol=0)
+    loaded.set_reference([], words[0][:0], words[1][:0])
+    loaded.save_pretrained(tmp_path / "bare")
+    bare = EmoDistillModel.from_pretrained(tmp_path / "bare")
+    assert bare.reference is None and torch.equal(bare.extend_labels(labels), labels)
+
+
 def test_a_model_without_ratings_has_no_dimensions(tiny_model, tmp_path):
     model = tiny_model(dimension_names=[])
     assert run_model(model).dimensions is None

@@ -20,7 +20,8 @@ from emodistill import EmoDistillModel, cli
 from emodistill.train_accelerate import Trainer, load_data, main
 from emodistill.training import finishing
 from emodistill.training.arguments import parse_arguments
-from emodistill.training.finishing import refit_dimensions
+from emodistill.training.data import even_rows, reference_words
+from emodistill.training.finishing import fit_reference, refit_dimensions
 from emodistill.training.states import last_state
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -177,6 +178,67 @@ def test_the_penalty_is_the_one_that_carries_over_to_other_sources(tiny_model, m
     monkeypatch.setattr(finishing, "PENALTIES", finishing.PENALTIES[:1])
     refit_dimensions(model, shifted, ratings, sources)  # with the least penalty alone: all the weight it may have
     assert chosen[1] < 0.9 * model.dimension_head.weight[0, 1:4].abs().sum().item()
+
+
+def test_a_words_direction_is_what_its_texts_share_beside_their_source(tiny_model):
+    """Glee is common in one source and rare in the other: the source's own style must not be taken for glee."""
+    generator = torch.Generator().manual_seed(5)
+    style, glee, gloom = torch.eye(24)[:3]
+    rows = (
+        [("reddit", "glee")] * 10 + [("reddit", "gloom")] * 90 + [("films", "glee")] * 90 + [("films", "gloom")] * 10
+    )
+    feeling = {"glee": glee, "gloom": gloom}
+    embeds = torch.stack([feeling[word] + (3 * style if source == "films" else 0) for source, word in rows])
+    embeds = embeds + 0.05 * torch.randn(embeds.shape, generator=generator)
+    model = tiny_model()
+    words = torch.eye(24)[[5, 6]]
+    weights = [{word: 0.35, "other": 1.0} for _, word in rows]
+    fit_reference(model, embeds, weights, [source for source, _ in rows], ["glee", "gloom"], words)
+    assert model.config.reference_words == ["glee", "gloom"]
+    _, directions = model.reference
+    share = finishing.PROTOTYPE_SHARE
+    prototype = torch.nn.functional.normalize(directions[0] - words[0] * directions[0, 5], dim=0)
+    assert prototype[1] > 0.6 and prototype[2] < -0.6 and prototype[0].abs() < 0.1
+    assert directions[0, 5].item() == pytest.approx((1 - share) / (share**2 + (1 - share) ** 2) ** 0.5, abs=0.02)
+
+
+def test_even_rows_take_as_many_from_each_source():
+    rows = [{"source": "reddit"}] * 90 + [{"source": "films"}] * 10 + [{}] * 30
+    chosen = even_rows(rows, 45)
+    assert [sum(low <= row < high for row in chosen) for low, high in ((0, 90), (90, 100), (100, 130))] == [15, 10, 15]
+    assert all(90 <= row < 100 for row in even_rows(rows, 8, "films")) and len(even_rows(rows, 8, "films")) == 8
+    with pytest.raises(ValueError, match="background_sources novels names no source"):
+        even_rows(rows, 8, "novels")
+
+
+def test_the_reference_vocabulary_is_frequent_plain_words_that_validation_does_not_hold_out():
+    class Words:
+        implies = {"glee": ["joy", "delight"]}
+        held_out = {"word 3"}
+
+    plain = [f"word {number}" for number in range(30)]
+    rows = [{"plain": [*plain, "neutral", "rare"]}] * 3 + [{}] * 20
+    weights = [dict.fromkeys(plain, 0.35)] * 12 + [{"rare": 1.0, "joy": 1.0}] * 9
+    words = reference_words(rows, weights, Words)
+    assert set(words) == set(plain) - {"word 3"}
+    assert reference_words([{}], [{"joy": 1.0}] * 50, Words) == []  # two words do not span the emotions
+
+
+def test_an_unknown_background_source_is_one_sentence(arguments, capsys):
+    assert cli.main(["train", *arguments("--background_sources", "novels")]) == 2
+    assert "background_sources novels names no source" in capsys.readouterr().err
+
+
+def test_a_run_leaves_a_reference_vocabulary_where_words_suffice(arguments, tmp_path, monkeypatch):
+    monkeypatch.setattr("emodistill.training.data.MIN_WORDS", 3)
+    monkeypatch.setattr("emodistill.training.data.MIN_TEXTS", 1)
+    main(arguments("--epochs", "1"))
+    model = EmoDistillModel.from_pretrained(tmp_path / "run" / "final")
+    assert {"happy", "delight", "rage"} <= set(model.config.reference_words)
+    classify = pipeline("zero-shot-emotion", model=str(tmp_path / "run" / "final"), labels=["joy", "anger"])
+    with_words = classify("rage rage", threshold=None)["scores"]
+    classify.model.set_reference([], torch.zeros(0), torch.zeros(0))
+    assert classify("rage rage", threshold=None)["scores"] != with_words
 
 
 def rated_folder(folder, rows_file):

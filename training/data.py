@@ -15,14 +15,16 @@ __all__ = [
     "LengthBucketSampler",
     "Lexicon",
     "Vocabulary",
-    "dimension_rows",
+    "even_rows",
     "load_rows",
     "read_view",
+    "reference_words",
     "weigh_labels",
 ]
 
 
-MIN_RATED = 1000  # texts with ratings of their own from which dimensions are fitted on these alone
+MIN_TEXTS = 10  # texts that a word must stand for to join the reference vocabulary
+MIN_WORDS, MOST_WORDS = 20, 150  # size of a reference vocabulary
 
 
 def load_rows(path, split, name=None):
@@ -93,24 +95,65 @@ def read_view(path, argument, name, rows):
     return {row["id"]: row for split in ("train", "validation") for row in load_rows(path, split, name) or []}
 
 
-def dimension_rows(rows, ratings, most):
+def even_rows(rows, most, sources=None):
     """
-    What to fit dimensions on: texts with ratings of their own where there are enough of them, else any.
+    Rows spread evenly over a data set, with as many from each source as from another.
+
+    What is measured on them should hold for any source; a source that is smaller than its share is taken whole.
 
     Args:
-        rows (`list[dict]`): Training rows.
-        ratings (`list[tuple]`): Their ratings, their own or means over descriptors.
-        most (`int`): How many at the most, evenly spaced.
+        rows (`list[dict]`): Rows with a `source`, or without.
+        most (`int`): How many at the most, one from each source at the least.
+        sources (`str`, *optional*): Names of sources, separated by commas; all by default.
 
     Returns:
-        `tuple(list[str], torch.Tensor, list[str])`: texts, ratings `(texts, dimensions)` and sources.
+        `list[int]`: positions, ascending.
+
+    Raises:
+        `ValueError`: if no row has one of the sources.
+
+    Example:
+
+    ```python
+    >>> from emodistill.training.data import even_rows
+
+    >>> even_rows([{"source": "reddit"}] * 6 + [{"source": "subtitles"}] * 2, most=4)
+    [0, 3, 6, 7]
+
+    ```
     """
-    chosen = [number for number, row in enumerate(rows) if "rating" in row]
-    if len(chosen) < MIN_RATED:
-        chosen = range(len(rows))
-    chosen = chosen[:: max(1, len(chosen) // most)][:most]
-    sources = [rows[number].get("source") or "" for number in chosen]
-    return [rows[number]["text"] for number in chosen], torch.tensor([ratings[number] for number in chosen]), sources
+    wanted = {name.strip() for name in sources.split(",")} if sources else None
+    positions = {}
+    for position, row in enumerate(rows):
+        source = row.get("source") or ""
+        if wanted is None or source in wanted:
+            positions.setdefault(source, []).append(position)
+    if not positions:
+        raise ValueError(f"background_sources {sources} names no source of the training texts")
+    share = max(1, most // len(positions))
+    chosen = [found[:: max(1, len(found) // share)][:share] for found in positions.values()]
+    return sorted(position for found in chosen for position in found)
+
+
+def reference_words(rows, weights, lexicon):
+    """
+    The plain emotion words of a data set: what its texts are read in, or else what its descriptors imply.
+
+    Args:
+        rows (`list[dict]`): Texts, with `plain` words where they were read in such.
+        weights (`list[dict[str, float]]`): Their weighted labels.
+        lexicon ([`Lexicon`]): Implied words, and descriptors to keep out.
+
+    Returns:
+        `list[str]`: words that stand for enough of the texts, most frequent first; empty where these are too few
+        to span the emotions.
+    """
+    plain = {word for row in rows for word in row.get("plain") or ()}
+    plain = plain or {word for words in lexicon.implies.values() for word in words}
+    plain -= lexicon.held_out | {"neutral"}
+    counts = Counter(label for labels in weights for label in labels if label in plain)
+    words = [word for word, count in counts.most_common(MOST_WORDS) if count >= MIN_TEXTS]
+    return words if len(words) >= MIN_WORDS else []
 
 
 @dataclass

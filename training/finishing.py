@@ -1,4 +1,4 @@
-"""From trained weights to a checkpoint: mixed with their start, dimensions fitted again, written whole."""
+"""From trained weights to a checkpoint: mixed with their start, dimensions and vocabulary fitted, written whole."""
 
 import os
 import shutil
@@ -7,8 +7,11 @@ import torch
 
 from ..modeling_emodistill import DIMENSION_HALF_RANGE, DIMENSION_MIDDLE
 
-__all__ = ["export", "mix_with_start", "refit_dimensions"]
+__all__ = ["export", "fit_reference", "mix_with_start", "refit_dimensions"]
 
+# Share of a word's direction that its texts give; its own label embedding gives the rest. From 0.3 to 1 the gain is
+# much the same: docs/experiments.md.
+PROTOTYPE_SHARE = 0.6
 MIN_SOURCE = 50  # texts of a source from which its correlation says something
 # Ridge penalties for each text, from which the one that carries over best from source to source is taken:
 # embeddings have length 1, so these are about shares of a direction's variance.
@@ -31,6 +34,35 @@ def mix_with_start(model, start, keep_trained, whole=False):
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(torch.lerp(origin[name].to(parameter.device), parameter, keep_trained))
+
+
+@torch.no_grad()
+def fit_reference(model, embeds, weights, sources, words, word_embeds):
+    """
+    Give the model a reference vocabulary, over which the labels of a set are extended.
+
+    A word's direction lies between its label embedding and its prototype, the mean embedding of the texts it is true
+    of, less the mean of their source: what they have in common beside where they come from. The contrastive loss
+    looks for what tells a word from its neighbours, which changes from source to source; the prototype, for what its
+    texts are like, which carries over.
+
+    Args:
+        model ([`EmoDistillModel`]): Changed in place.
+        embeds (`torch.Tensor` of shape `(texts, d)`): Text embeddings.
+        weights (`list[dict[str, float]]`): The weighted labels of each text.
+        sources (`list[str]`): Where each text comes from.
+        words (`list[str]`): The vocabulary; each word is true of some text.
+        word_embeds (`torch.Tensor` of shape `(words, d)`): Label embeddings of the words, L2-normalised.
+    """
+    embeds, word_embeds = embeds.cpu().double(), word_embeds.cpu().double()
+    targets = torch.tensor([[labels.get(word, 0.0) for word in words] for labels in weights], dtype=torch.double)
+    for source in set(sources):
+        inside = torch.tensor([name == source for name in sources])
+        embeds[inside] -= embeds[inside].mean(dim=0)
+    normalize = torch.nn.functional.normalize
+    prototypes = normalize(targets.T @ embeds, dim=-1)
+    directions = normalize(PROTOTYPE_SHARE * prototypes + (1.0 - PROTOTYPE_SHARE) * word_embeds, dim=-1)
+    model.set_reference(words, word_embeds, directions)
 
 
 @torch.no_grad()

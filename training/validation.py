@@ -156,15 +156,15 @@ def choose_decision(model, validator, embeds, background_embeds, seed=0, sets=40
     Returns:
         `dict[str, float]`: fields of [`DecisionConstants`].
     """
-    plain = encode_labels(model, validator.tokenizer, validator.plain_words).cpu()
-    similarities = embeds.cpu() @ plain.T
+    labels = encode_labels(model, validator.tokenizer, validator.plain_words).cpu()
+    embeds, plain = embeds.cpu(), model.extend_labels(labels)
+    similarities = embeds @ plain.T
     background = tuple(part.cpu() for part in model.background)
     generator = torch.Generator().manual_seed(seed)
     sets = [
-        torch.randperm(len(plain), generator=generator)[: LABEL_SET_SIZES[number % len(LABEL_SET_SIZES)]]
+        torch.randperm(len(labels), generator=generator)[: LABEL_SET_SIZES[number % len(LABEL_SET_SIZES)]]
         for number in range(sets)
     ]
-    sets = [columns for columns in sets if len(columns) > 1]
     chosen = {
         "multi_label_competition": COMPETITION,
         "multi_label_skewness": _skewness(background_embeds.cpu(), plain, background),
@@ -173,7 +173,8 @@ def choose_decision(model, validator, embeds, background_embeds, seed=0, sets=40
     chosen["multi_label_slope"] = _choose_slope(similarities, plain, background, validator.plain_targets, constants)
     if validator.closed:  # how many labels the teacher takes from a closed list; else the default stays
         chosen["expected_labels"] = round(sum(map(len, validator.closed)) / len(validator.closed), 2)
-    return chosen | _choose_single(similarities, plain, background, validator.plain_targets, sets)
+    sets = [(columns, model.extend_labels(labels[columns])) for columns in sets if len(columns) > 1]
+    return chosen | _choose_single(embeds, sets, background, validator.plain_targets)
 
 
 def _skewness(background_embeds, plain, background):
@@ -193,30 +194,32 @@ def _choose_slope(similarities, plain, background, targets, constants):
     return round(best[1], 2)
 
 
-def _choose_single(similarities, plain, background, targets, sets):
+def _choose_single(embeds, sets, background, targets):
     """Centering and scaling by macro-F1, then the temperature by cross-entropy, on texts with one label of the set."""
     cases = []
-    for columns in sets:
+    for columns, labels in sets:
         rows = targets[:, columns].sum(dim=1) == 1
         if rows.any():
-            cases.append((columns, similarities[rows][:, columns], targets[rows][:, columns]))
+            cases.append((labels, embeds[rows] @ labels.T, targets[rows][:, columns]))
     best, chosen = -1.0, (0.0, 0.0)
     for centering in (0.0, 0.25, 0.5, 0.75, 1.0):
         for scaling in (0.0, 0.5, 1.0):
             constants = DecisionConstants(single_label_centering=centering, single_label_scaling=scaling)
             value = 0.0
-            for columns, scores, truth in cases:
-                probabilities = single_label_scores(scores, plain[columns], background, constants)
-                predicted = torch.nn.functional.one_hot(probabilities.argmax(dim=1), len(columns)).bool()
+            for labels, scores, truth in cases:
+                probabilities = single_label_scores(scores, labels, background, constants)
+                predicted = torch.nn.functional.one_hot(probabilities.argmax(dim=1), len(labels)).bool()
                 value += macro_f1(predicted, truth)
             if value > best:
                 best, chosen = value, (centering, scaling)
     best, temperature = float("inf"), None
     for candidate in (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3):
-        constants = DecisionConstants(1.0, 1.0, *chosen, candidate)
+        constants = DecisionConstants(
+            single_label_centering=chosen[0], single_label_scaling=chosen[1], single_label_temperature=candidate
+        )
         value = 0.0
-        for columns, scores, truth in cases:
-            probabilities = single_label_scores(scores, plain[columns], background, constants)
+        for labels, scores, truth in cases:
+            probabilities = single_label_scores(scores, labels, background, constants)
             value -= probabilities[truth].clamp(min=1e-9).log().mean().item()
         if value < best:
             best, temperature = value, candidate
