@@ -120,7 +120,7 @@ class EmoDistillConfig(PreTrainedConfig):
         self.label_max_length = label_max_length
         self.spell_emoji = spell_emoji
         self.dimension_names = list(dimension_names)
-        self.reference_words = list(reference_words)
+        self.reference_words = list(reference_words or ())
         self.decision = {**DEFAULT_DECISION, **(decision or {})}
         positions = getattr(self.text_config, "max_position_embeddings", None)
         if text_max_length is None:

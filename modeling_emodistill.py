@@ -466,19 +466,28 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
             return None
         return self.background_mean.float(), self.background_covariance.float() / self.config.projection_dim
 
-    def set_reference(self, words, embeds, directions):
+    def set_reference(self, words, embeds=None, directions=None):
         """
         Keep the reference vocabulary, over which the labels of a set are extended.
 
         Args:
-            words (`list[str]`): Plain emotion words; an empty list takes the vocabulary away.
+            words (`list[str]`): Plain emotion words; an empty list takes the vocabulary away, and labels then stay as
+                they are.
             embeds (`torch.Tensor` of shape `(words, d)`): Their label embeddings, L2-normalised.
-            directions (`torch.Tensor` of shape `(words, d)`): What each adds to a label that stands for it, likewise.
+            directions (`torch.Tensor` of shape `(words, d)`, *optional*): What each adds to a label that stands for
+                it, L2-normalised; the embeddings by default.
+
+        Raises:
+            `ValueError`: if embeddings or directions are not one row of `projection_dim` numbers for each word.
         """
+        shape = (len(words), self.config.projection_dim)
+        parts = {"embeds": embeds, "directions": embeds if directions is None else directions}
+        for name, values in parts.items():
+            if words and (values is None or tuple(values.shape) != shape):
+                raise ValueError(f"{name} must have shape {shape}, one row for each of the words")
+            kept = values.detach().to(self.background_mean, copy=True) if words else None
+            setattr(self, f"reference_{name}", kept)
         self.config.reference_words = list(words)
-        for name, values in (("reference_embeds", embeds), ("reference_directions", directions)):
-            kept = values.detach().to(self.background_mean.device, self.background_mean.dtype) if words else None
-            setattr(self, name, kept)
 
     @property
     def reference(self):
@@ -497,9 +506,7 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         Returns:
             `torch.Tensor` of shape `(labels, d)`: L2-normalised, fp32; unchanged without a reference vocabulary.
         """
-        return extend_labels(
-            label_embeds, self.reference, self.background, self.config.decision.get("label_own_words", 10.0)
-        )
+        return extend_labels(label_embeds, self.reference, self.background, self.config.decision["label_own_words"])
 
 
 def _loads_on_cpu(device_map):

@@ -118,8 +118,8 @@ class ZeroShotEmotionPipeline(Pipeline):
             or list of synonyms}`, whose embeddings are averaged after normalisation. `candidate_labels` is an alias.
         label_template (`str`, *optional*): A sentence with `{}` around every wording; the plain label is the best
             choice for the default model. `hypothesis_template` is an alias.
-        multi_label (`bool`, *optional*, defaults to `False`): Whether each label is decided by itself. Otherwise
-            exactly one holds and scores add up to 1.
+        multi_label (`bool`, *optional*, defaults to `False`): Whether any number of labels may hold, each decided
+            for itself though its score depends on the set. Otherwise exactly one holds and scores add up to 1.
         threshold (`"auto"`, `float`, `dict[str, float]` or `None`, *optional*, defaults to `"auto"`): The score from
             which a label is predicted; `"auto"` is 0.5 for multi-label (the checkpoint's background has set what
             0.5 means) and the best label for single-label. A dict names every label that must differ from
@@ -256,21 +256,25 @@ class ZeroShotEmotionPipeline(Pipeline):
         return self.forward(self.preprocess(texts), batch_size=batch_size)["embeds"]
 
     def encode_labels(self, labels, label_template=None):
-        """L2-normalised embeddings `(labels, d)` of a label set, fp32 on the CPU; cached until a weight changes."""
+        """L2-normalised embeddings `(labels, d)` of a label set, fp32 on the CPU; cached until a weight changes.
+
+        Texts are scored against `model.extend_labels(...)` of them.
+        """
         return self._label_embeds(LabelSet.parse(labels, label_template).wordings)
 
-    def _label_embeds(self, wordings):
+    def _label_embeds(self, wordings, extended=False):
+        """Embeddings of labels, or what texts are scored against."""
         with CACHE_LOCK:
             fingerprint = _fingerprint(self.model)
             cached = self._label_cache.get(wordings)
             if cached is None or cached[0] != fingerprint:
                 with evaluating(self.model):
                     embeds = encode_labels(self.model, self.tokenizer, wordings).cpu()
-                self._label_cache[wordings] = cached = (fingerprint, embeds)
+                self._label_cache[wordings] = cached = (fingerprint, embeds, self.model.extend_labels(embeds))
             self._label_cache.move_to_end(wordings)
             if len(self._label_cache) > CACHED_LABEL_SETS:
                 self._label_cache.popitem(last=False)
-            return cached[1]
+            return cached[2] if extended else cached[1]
 
     def _settings(self, labels=None, template=None, multi_label=False, threshold="auto", top_k=None, dimensions=None):
         """What to compute for every text: labels, their thresholds, and axes."""
@@ -337,7 +341,7 @@ class ZeroShotEmotionPipeline(Pipeline):
         return results
 
     def _scores(self, embeds, label_set, multi_label):
-        labels = self.model.extend_labels(self._label_embeds(label_set.wordings))
+        labels = self._label_embeds(label_set.wordings, extended=True)
         similarities = embeds @ labels.T
         background, constants = self.model.background, DecisionConstants(**self.model.config.decision)
         if not multi_label:
@@ -439,17 +443,17 @@ def _add_labels(results, scores, names, thresholds, multi_label, top_k, blank):
 
 
 def _fingerprint(model):
-    """Changes whenever a weight, the precision or the device of the label tower does.
+    """Changes whenever a weight, the precision or the device of the label tower does, or what extends labels.
 
     In-place updates raise a tensor's version and replaced tensors have another address. An edit through `.data` shows
     in neither, so values are read too: all of a small tensor, and one in every row of a large matrix.
     """
-    parameters = [*model.label_encoder.parameters(), *model.label_projection.parameters()]
+    parameters = [*model.label_encoder.parameters(), *model.label_projection.parameters(), *model.buffers()]
     with torch.no_grad():
         sums = torch.stack([_sample(parameter).sum(dtype=torch.float32) for parameter in parameters])
     versions = [0 if parameter.is_inference() else parameter._version for parameter in parameters]
     places = [(parameter.data_ptr(), parameter.dtype, parameter.device) for parameter in parameters]
-    return tuple(versions), tuple(places), tuple(sums.tolist())
+    return tuple(versions), tuple(places), tuple(sums.tolist()), model.config.decision["label_own_words"]
 
 
 def _sample(parameter):

@@ -414,7 +414,7 @@ class Trainer:
                 start, _ = build_model(self.model_args, self.rated)
                 mix_with_start(model, start, self.args.keep_trained, whole=bool(self.model_args.init))
             background = self.validator.embed(model, self.validator.background)
-            # Text ratings are a better target than means over descriptors, also where nothing was mixed.
+            # Texts' own ratings are a better target than means over descriptors, also where nothing was mixed.
             fit = self.args.keep_trained < 1.0 or self.data_args.rated_config
             if fit and self.rated and model.dimension_head is not None:
                 rows = self.dimension_rows
@@ -424,9 +424,8 @@ class Trainer:
             model.set_background(background)
             self._fit_reference(model, background)
             embeds = self.validator.embed(model, self.validator.texts)
-            model.config.decision = asdict(DecisionConstants()) | choose_decision(
-                model, self.validator, embeds, background
-            )
+            model.config.decision = asdict(DecisionConstants())
+            model.config.decision |= choose_decision(model, self.validator, embeds, background)
             metrics = self.validator.measure(model, embeds)
             dtype = getattr(torch, self.args.export_dtype)
             export(model.to("cpu", dtype), self.tokenizer, os.path.join(self.args.output_dir, "final"))
@@ -440,13 +439,17 @@ class Trainer:
         self.accelerator.end_training()
 
     def _fit_reference(self, model, background):
-        """A reference vocabulary from the background's texts, if they hold enough words; else what there was stays."""
+        """A reference vocabulary with prototypes from the background's texts, if they hold enough words for one.
+
+        Otherwise a model that had a vocabulary keeps its words, embedded anew, as their own directions.
+        """
         rows = self.background_rows
         weights = [row["weights"] for row in rows]
-        words = reference_words(rows, weights, self.lexicon)
-        if words:
+        if words := reference_words(rows, weights, self.lexicon):
             embeds = encode_labels(model, self.tokenizer, words)
             fit_reference(model, background, weights, [row.get("source") or "" for row in rows], words, embeds)
+        elif words := model.config.reference_words:
+            model.set_reference(words, encode_labels(model, self.tokenizer, words))
 
     def _bar(self):
         from tqdm.auto import tqdm

@@ -39,7 +39,8 @@ class LabelScores:
     """Scores of one system on one benchmark.
 
     Args:
-        similarities: `(texts, labels)`, the system's raw scores.
+        similarities: `(texts, labels)`, the system's scores before any decision; where a checkpoint extends the labels
+            of a set, similarities to the extended ones, so that all protocols decide on the same scores.
         strict (*optional*): `(texts, labels)` probabilities made without anything of the target.
         transductive (*optional*): `(texts, labels)` probabilities with the target texts as background.
         calibration (*optional*): `(calibration texts, labels)` raw scores of the calibration split.
@@ -57,6 +58,7 @@ def shape_of(config):
     """What of a configuration embeddings depend on, as text: not where it came from, nor what training alone uses."""
     idle = (
         "_name_or_path", "transformers_version", "decision", "dtype", "auto_map", "architectures", "custom_pipelines",
+        "reference_words",
     )  # fmt: skip
 
     def kept(value):

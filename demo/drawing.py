@@ -99,7 +99,7 @@ def draw_result(result, multi_label, threshold):
     if rest := rows[SHOWN_LABELS:]:
         bars += f"<details><summary>{len(rest)} more labels</summary><ul>{''.join(rest)}</ul></details>"
     note = (
-        "Each label is decided by itself; scores do not add up to 1."
+        "Any number of labels may hold; scores do not add up to 1."
         if multi_label
         else "Exactly one label is asked for; scores add up to 1."
     )

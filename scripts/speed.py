@@ -153,7 +153,8 @@ def sizes(name, model):
     """(d) Parameters and bytes of the text tower and of the whole checkpoint."""
     parts = [model.text_encoder, model.text_projection, *([model.qformer] if model.qformer is not None else [])]
     tower = count(*parts)
-    buffers = sum(buffer.numel() for part, buffer in model.named_buffers() if part.startswith("background"))
+    kept = ("background", "reference")
+    buffers = sum(buffer.numel() for part, buffer in model.named_buffers() if part.startswith(kept))
     whole = count(model) + buffers
     print(
         f"(d) {name}: text tower {tower / 1e6:.1f} M parameters, {4 * tower / 1e6:.0f} MB in fp32, "

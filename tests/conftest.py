@@ -113,8 +113,8 @@ def checkpoint(tmp_path_factory, tiny_model, tokenizer):
     """Folder of a tiny random checkpoint with background and tokenizer."""
     folder = tmp_path_factory.mktemp("checkpoint")
     model = tiny_model()
-    words = torch.nn.functional.normalize(torch.randn(2, 12, model.config.projection_dim), dim=-1)
-    model.set_reference([f"word {number}" for number in range(12)], *words)
+    words = torch.nn.functional.normalize(torch.randn(2, 100, model.config.projection_dim), dim=-1)
+    model.set_reference([f"word {number}" for number in range(100)], *words)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

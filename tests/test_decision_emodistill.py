@@ -130,11 +130,11 @@ def test_extended_labels_are_unit_vectors_whatever_their_order(seed, own):
 
 @given(seed=SEEDS)
 @settings(deadline=None)
-def test_a_label_keeps_at_least_half_of_its_direction(seed):
-    """Words that move in their own direction pull by no more than the label holds: at most 45 degrees."""
-    _, labels, background = world(seed)
+def test_a_label_turns_by_at_most_45_degrees(seed):
+    """Words that correlate with a label and move in their own direction turn it by at most 45 degrees."""
+    _, labels, _ = world(seed)
     words, _ = vocabulary(seed)
-    extended = extend_labels(labels, (words, words), background, own_words=0.01)
+    extended = extend_labels(labels, (words, words), (torch.zeros(WIDTH), torch.eye(WIDTH)), own_words=0.01)
     assert ((extended * labels).sum(dim=1) > 0.5**0.5 - 1e-4).all()
 
 
@@ -142,13 +142,22 @@ def test_labels_stay_as_they_are_alone_or_without_a_vocabulary_or_background():
     _, labels, background = world(1)
     reference = vocabulary(1)
     for same in (
-        extend_labels(labels[:1], reference, background),
-        extend_labels(labels[:1], None, background),
-        extend_labels(labels[:1], reference, None),
+        extend_labels(labels[:1], reference, background, 10.0),
+        extend_labels(labels, None, background, 10.0)[:1],
+        extend_labels(labels, reference, None, 10.0)[:1],
     ):
         assert torch.equal(same, labels[:1])
-    assert torch.equal(extend_labels(labels, None, background), labels)
-    assert torch.equal(extend_labels(labels, reference, None), labels)
+    with pytest.raises(ValueError, match="label_own_words must be above 0"):
+        extend_labels(labels, reference, background, 0.0)
+
+
+def test_a_word_near_none_of_the_labels_goes_to_none():
+    axes = torch.eye(WIDTH)
+    background = torch.zeros(WIDTH), torch.eye(WIDTH)
+    far = torch.nn.functional.normalize(axes[2:3] + 0.2 * axes[:1], dim=1)  # correlates by 0.2
+    near = torch.nn.functional.normalize(axes[2:3] + 2.0 * axes[:1], dim=1)  # by 0.9
+    moved = [1 - extend_labels(axes[:2], (word, word), background, 1.0)[0, 0].item() for word in (far, near)]
+    assert moved[0] < 2e-3 < 0.02 < moved[1]
 
 
 def test_a_word_goes_to_the_nearest_label_and_the_more_labels_the_less_to_each():

@@ -319,7 +319,8 @@ def test_reference_vocabulary_persists_and_can_be_taken_away(tiny_model, tmp_pat
     model = tiny_model()
     labels = torch.nn.functional.normalize(torch.randn(4, 24), dim=-1)
     assert model.reference is None and torch.equal(model.extend_labels(labels), labels)
-    words = torch.nn.functional.normalize(torch.randn(2, 5, 24), dim=-1)
+    near = torch.cat([labels, labels[:1]]) + 0.1 * torch.randn(2, 5, 24)
+    words = torch.nn.functional.normalize(near, dim=-1)
     model.set_reference(["a", "b", "c", "d", "e"], *words)
     extended = model.extend_labels(labels)
     assert not torch.allclose(extended, labels, atol=1e-2)
@@ -327,7 +328,12 @@ def test_reference_vocabulary_persists_and_can_be_taken_away(tiny_model, tmp_pat
     loaded = EmoDistillModel.from_pretrained(tmp_path)
     assert loaded.config.reference_words == ["a", "b", "c", "d", "e"]
     torch.testing.assert_close(loaded.extend_labels(labels), extended, atol=2e-3, rtol=0)
-    loaded.set_reference([], words[0][:0], words[1][:0])
+    loaded.set_reference(loaded.config.reference_words, words[0])  # words in their own direction
+    loaded.save_pretrained(tmp_path / "own")
+    assert torch.equal(*EmoDistillModel.from_pretrained(tmp_path / "own").reference)
+    with pytest.raises(ValueError, match=r"embeds must have shape \(1, 24\)"):
+        loaded.set_reference(["a"], words[0])
+    loaded.set_reference([])
     loaded.save_pretrained(tmp_path / "bare")
     bare = EmoDistillModel.from_pretrained(tmp_path / "bare")
     assert bare.reference is None and torch.equal(bare.extend_labels(labels), labels)

@@ -17,6 +17,7 @@ from accelerate.tracking import GeneralTracker
 from transformers import AutoTokenizer, pipeline
 
 from emodistill import EmoDistillModel, cli
+from emodistill.encoding_emodistill import encode_labels
 from emodistill.train_accelerate import Trainer, load_data, main
 from emodistill.training import finishing
 from emodistill.training.arguments import parse_arguments
@@ -202,13 +203,17 @@ def test_a_words_direction_is_what_its_texts_share_beside_their_source(tiny_mode
     assert directions[0, 5].item() == pytest.approx((1 - share) / (share**2 + (1 - share) ** 2) ** 0.5, abs=0.02)
 
 
-def test_even_rows_take_as_many_from_each_source():
+def test_even_rows_take_as_many_from_each_source_from_end_to_end():
     rows = [{"source": "reddit"}] * 90 + [{"source": "films"}] * 10 + [{}] * 30
-    chosen = even_rows(rows, 45)
-    assert [sum(low <= row < high for row in chosen) for low, high in ((0, 90), (90, 100), (100, 130))] == [15, 10, 15]
-    assert all(90 <= row < 100 for row in even_rows(rows, 8, "films")) and len(even_rows(rows, 8, "films")) == 8
-    with pytest.raises(ValueError, match="background_sources novels names no source"):
-        even_rows(rows, 8, "novels")
+    chosen = even_rows(rows, 48)
+    assert [sum(low <= row < high for row in chosen) for low, high in ((0, 90), (90, 100), (100, 130))] == [16, 10, 16]
+    assert max(row for row in chosen if row < 90) >= 84 and max(chosen) >= 128
+    films = even_rows(rows, 8, "films")
+    assert len(films) == 8 and all(90 <= row < 100 for row in films)
+    with pytest.raises(ValueError, match=r"background_sources novels is no source .* reddit"):
+        even_rows(rows, 8, "films, novels")
+    addresses = [{"source": f"https://example.org/{number}"} for number in range(100)]
+    assert len(even_rows(addresses, 40)) == 40
 
 
 def test_the_reference_vocabulary_is_frequent_plain_words_that_validation_does_not_hold_out():
@@ -226,7 +231,7 @@ def test_the_reference_vocabulary_is_frequent_plain_words_that_validation_does_n
 
 def test_an_unknown_background_source_is_one_sentence(arguments, capsys):
     assert cli.main(["train", *arguments("--background_sources", "novels")]) == 2
-    assert "background_sources novels names no source" in capsys.readouterr().err
+    assert "background_sources novels is no source" in capsys.readouterr().err
 
 
 def test_a_run_leaves_a_reference_vocabulary_where_words_suffice(arguments, tmp_path, monkeypatch):
@@ -237,8 +242,27 @@ def test_a_run_leaves_a_reference_vocabulary_where_words_suffice(arguments, tmp_
     assert {"happy", "delight", "rage"} <= set(model.config.reference_words)
     classify = pipeline("zero-shot-emotion", model=str(tmp_path / "run" / "final"), labels=["joy", "anger"])
     with_words = classify("rage rage", threshold=None)["scores"]
-    classify.model.set_reference([], torch.zeros(0), torch.zeros(0))
+    classify.model.set_reference([])
     assert classify("rage rage", threshold=None)["scores"] != with_words
+
+
+def test_going_on_without_enough_words_keeps_the_vocabulary_in_the_new_space(
+    arguments, tmp_path, monkeypatch, rows_file
+):
+    monkeypatch.setattr("emodistill.training.data.MIN_WORDS", 3)
+    monkeypatch.setattr("emodistill.training.data.MIN_TEXTS", 1)
+    main(arguments("--epochs", "1"))
+    monkeypatch.setattr("emodistill.training.data.MIN_WORDS", 1000)
+    first = tmp_path / "run" / "final"
+    main(
+        [TINY, "--init", str(first), "--data", str(rows_file), "--output_dir", str(tmp_path / "more"), "--epochs", "1"]
+    )
+    before, after = (EmoDistillModel.from_pretrained(folder) for folder in (first, tmp_path / "more" / "final"))
+    words = after.config.reference_words
+    assert words and words == before.config.reference_words
+    tokenizer = AutoTokenizer.from_pretrained(first)
+    torch.testing.assert_close(after.reference[0], encode_labels(after, tokenizer, words), atol=3e-3, rtol=0)
+    assert torch.equal(*after.reference) and not torch.allclose(after.reference[0], before.reference[0], atol=1e-3)
 
 
 def rated_folder(folder, rows_file):

@@ -60,9 +60,11 @@ class DataArguments:
     )
     extra_negatives: int = _option(0, "Labels of the vocabulary added to each batch as negatives.")
     validation_share: float = _option(0.05, "Share of texts held out where the data set has no validation split.")
-    background_texts: int = _option(4000, "Training texts whose embeddings form the background.")
+    background_texts: int = _option(
+        4000, "Training texts that form the background; dimensions are fitted on half as many more."
+    )
     background_sources: str | None = _option(
-        None, "Sources of those texts, separated by commas, each with equal numbers; all by default."
+        None, "Sources of the background, separated by commas, each with equal numbers; all by default."
     )
 
 

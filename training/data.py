@@ -25,6 +25,7 @@ __all__ = [
 
 MIN_TEXTS = 10  # texts that a word must stand for to join the reference vocabulary
 MIN_WORDS, MOST_WORDS = 20, 150  # size of a reference vocabulary
+MIN_SHARE = 5  # texts from each of several sources
 
 
 def load_rows(path, split, name=None):
@@ -99,40 +100,49 @@ def even_rows(rows, most, sources=None):
     """
     Rows spread evenly over a data set, with as many from each source as from another.
 
-    What is measured on them should hold for any source; a source that is smaller than its share is taken whole.
+    What is measured on them should hold for any source; a source that is smaller than its share is taken whole. Where
+    sources are so many that hardly a text of each could be taken, they are not told apart.
 
     Args:
         rows (`list[dict]`): Rows with a `source`, or without.
-        most (`int`): How many at the most, one from each source at the least.
+        most (`int`): How many at the most.
         sources (`str`, *optional*): Names of sources, separated by commas; all by default.
 
     Returns:
         `list[int]`: positions, ascending.
 
     Raises:
-        `ValueError`: if no row has one of the sources.
+        `ValueError`: if no row has one of the sources, naming it and those there are.
 
     Example:
 
     ```python
     >>> from emodistill.training.data import even_rows
 
-    >>> even_rows([{"source": "reddit"}] * 6 + [{"source": "subtitles"}] * 2, most=4)
-    [0, 3, 6, 7]
+    >>> even_rows([{"source": "reddit"}] * 30 + [{"source": "subtitles"}] * 10, most=10)
+    [0, 6, 12, 18, 24, 30, 32, 34, 36, 38]
 
     ```
     """
-    wanted = {name.strip() for name in sources.split(",")} if sources else None
     positions = {}
     for position, row in enumerate(rows):
-        source = row.get("source") or ""
-        if wanted is None or source in wanted:
-            positions.setdefault(source, []).append(position)
-    if not positions:
-        raise ValueError(f"background_sources {sources} names no source of the training texts")
+        positions.setdefault(row.get("source") or "", []).append(position)
+    if sources:
+        wanted = [name.strip() for name in sources.split(",")]
+        if missing := [name for name in wanted if name not in positions]:
+            known = ", ".join(name or "(none)" for name in sorted(positions))
+            raise ValueError(
+                f"background_sources {', '.join(missing)} is no source of the training texts, which are: {known}"
+            )
+        positions = {name: positions[name] for name in wanted}
+    elif len(positions) * MIN_SHARE > most:  # a column of names or addresses, say
+        positions = {"": range(len(rows))}
     share = max(1, most // len(positions))
-    chosen = [found[:: max(1, len(found) // share)][:share] for found in positions.values()]
-    return sorted(position for found in chosen for position in found)
+    chosen = []
+    for found in positions.values():
+        number = min(share, len(found))
+        chosen.extend(found[index * len(found) // number] for index in range(number))
+    return sorted(chosen)
 
 
 def reference_words(rows, weights, lexicon):

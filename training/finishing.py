@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import Counter
 
 import torch
 
@@ -42,9 +43,9 @@ def fit_reference(model, embeds, weights, sources, words, word_embeds):
     Give the model a reference vocabulary, over which the labels of a set are extended.
 
     A word's direction lies between its label embedding and its prototype, the mean embedding of the texts it is true
-    of, less the mean of their source: what they have in common beside where they come from. The contrastive loss
-    looks for what tells a word from its neighbours, which changes from source to source; the prototype, for what its
-    texts are like, which carries over.
+    of, weighted by their targets, less the mean of their source: what they have in common beside where they come
+    from. The contrastive loss looks for what tells a word from its neighbours, which changes from source to source;
+    the prototype, for what its texts are like, which carries over.
 
     Args:
         model ([`EmoDistillModel`]): Changed in place.
@@ -54,13 +55,16 @@ def fit_reference(model, embeds, weights, sources, words, word_embeds):
         words (`list[str]`): The vocabulary; each word is true of some text.
         word_embeds (`torch.Tensor` of shape `(words, d)`): Label embeddings of the words, L2-normalised.
     """
-    embeds, word_embeds = embeds.cpu().double(), word_embeds.cpu().double()
+    centred, word_embeds = embeds.cpu().double().clone(), word_embeds.cpu().double()
     targets = torch.tensor([[labels.get(word, 0.0) for word in words] for labels in weights], dtype=torch.double)
-    for source in set(sources):
-        inside = torch.tensor([name == source for name in sources])
-        embeds[inside] -= embeds[inside].mean(dim=0)
+    numbers = Counter(sources)
+    # A source of few texts has no mean of its own worth the name; such sources share one.
+    groups = [name if numbers[name] >= MIN_SOURCE else None for name in sources]
+    for group in set(groups):
+        inside = torch.tensor([name == group for name in groups])
+        centred[inside] -= centred[inside].mean(dim=0)
     normalize = torch.nn.functional.normalize
-    prototypes = normalize(targets.T @ embeds, dim=-1)
+    prototypes = normalize(targets.T @ centred, dim=-1)
     directions = normalize(PROTOTYPE_SHARE * prototypes + (1.0 - PROTOTYPE_SHARE) * word_embeds, dim=-1)
     model.set_reference(words, word_embeds, directions)
 

@@ -117,7 +117,8 @@ class Validator:
     @torch.no_grad()
     def measure(self, model, embeds):
         """
-        Measure a model by the embeddings of the validation texts.
+        Measure a model by the embeddings of the validation texts and of labels as they are: without extending them,
+        so that checkpoints with a reference vocabulary and without one compare.
 
         Args:
             model ([`EmoDistillModel`]): With its background set.
