@@ -478,6 +478,20 @@ def test_on_an_accelerator(checkpoint, classify):
     assert len(calls) == 1
 
 
+def test_in_a_small_set_the_default_models_labels_stand_for_their_neighbours(default_checkpoint):
+    """`fear` comes nearer to worry among five labels, and less so where worry has a label of its own."""
+    classify = pipeline("zero-shot-emotion", model=default_checkpoint)
+    assert "worry" in classify.model.config.reference_words
+    worry = classify.encode_labels("worry")[0]
+
+    def nearness(labels):
+        return (classify.model.extend_labels(classify.encode_labels(labels))[0] @ worry).item()
+
+    alone, few = nearness("fear"), nearness("fear, anger, joy, sadness, surprise")
+    more = nearness("fear, anger, joy, sadness, surprise, worry, nervousness, anxiety, dread, panic")
+    assert alone < more < few
+
+
 def test_the_default_model_needs_no_network_and_warns_of_nothing(default_checkpoint, clean_environment, tmp_path):
     code = """
 import warnings
