@@ -458,4 +458,6 @@ def _fingerprint(model):
 
 def _sample(parameter):
     flat = parameter.detach().reshape(-1)
-    return flat if len(flat) <= SMALL_TENSOR else flat[:: max(1, parameter.shape[-1] - 1)]
+    if parameter.ndim == 0 or len(flat) <= SMALL_TENSOR:
+        return flat
+    return flat[:: max(1, parameter.shape[-1] - 1)]

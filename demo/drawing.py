@@ -71,7 +71,7 @@ def draw_result(result, multi_label, threshold):
 
     Args:
         result (`dict`): The pipeline's output for one text, with all labels.
-        multi_label (`bool`): Whether each label was decided by itself.
+        multi_label (`bool`): Whether any number of labels may hold.
         threshold (`float`): The score from which a label is predicted.
 
     Returns:

@@ -44,7 +44,8 @@ def test_output_of_one_text(classify):
     assert json.loads(json.dumps(result)) == result  # plain types only
 
 
-def test_multi_label_scores_stand_alone(classify):
+def test_multi_label_scores_stand_alone_without_a_reference_vocabulary(classify):
+    classify.model.set_reference([])
     result = classify(TEXTS[0], labels=LABELS, multi_label=True)
     scores = dict(zip(result["labels"], result["scores"], strict=True))
     assert result["predicted"] == ([name for name in result["labels"] if scores[name] >= 0.5] or ["neutral"])
@@ -53,14 +54,12 @@ def test_multi_label_scores_stand_alone(classify):
 
 
 def test_the_pipeline_scores_as_the_model_does(classify, checkpoint):
-    """Through the public pieces: embeddings, cosine, softmax at the checkpoint's temperature."""
+    """Through the public pieces: embeddings, extended labels, cosine, softmax at the checkpoint's temperature."""
     model, tokenizer = EmoDistillModel.from_pretrained(checkpoint), AutoTokenizer.from_pretrained(checkpoint)
     text, labels = (tokenizer(x, padding=True, return_tensors="pt") for x in ([TEXTS[0]], LABELS))
     with torch.no_grad():
-        similarity = (
-            model.get_text_features(text.input_ids)
-            @ model.get_label_features(labels.input_ids, labels.attention_mask).T
-        )
+        features = model.get_label_features(labels.input_ids, labels.attention_mask)
+        similarity = model.get_text_features(text.input_ids) @ model.extend_labels(features).T
     expected = torch.softmax(similarity[0] / model.config.decision["single_label_temperature"], dim=-1)
     result = classify(TEXTS[0], labels=LABELS)
     for name, score in zip(result["labels"], result["scores"], strict=True):

@@ -10,7 +10,7 @@ from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
 import emodistill
-from emodistill import cli
+from emodistill import EmoDistillModel, cli
 from emodistill.hub.card import MARK, initial_card, model_card, tensor_sizes
 
 
@@ -110,8 +110,8 @@ def test_use_and_misuse_sizes_and_citation(card, checkpoint):
     assert "{{" not in re.sub(r"\{\{The emodistill maintainers\}\}", "", card) and "{%" not in card
 
 
-def test_sizes_are_those_of_the_model(tiny_model, checkpoint):
-    model = tiny_model()
+def test_sizes_are_those_of_the_model(checkpoint):
+    model = EmoDistillModel.from_pretrained(checkpoint)
     parts = [model.text_encoder, model.qformer, model.text_projection]
     assert tensor_sizes(checkpoint)["tower"] == sum(p.numel() for part in parts for p in part.parameters())
     assert tensor_sizes(checkpoint)["whole"] == sum(tensor.numel() for tensor in model.state_dict().values())
