@@ -21,6 +21,8 @@ a changed cell is trained again.
 import hashlib
 import json
 import shutil
+import statistics
+import time
 from pathlib import Path
 
 from . import descriptor_variants, protocols, resampling
@@ -237,27 +239,40 @@ def run_cell(cell, grid, options, output, say):
         shutil.rmtree(work)  # another variant's states: nothing to go on from
     work.mkdir(parents=True, exist_ok=True)
     write_atomically(marker, trained)
-    checkpoint = work / "run" / "final"
+    checkpoint, started = work / "run" / "final", time.perf_counter()
     if not (checkpoint / "config.json").is_file():
         say(f"{cell['name']}: training")
         checkpoint = train_cell(cell, grid, options, work)
+    trained_in = time.perf_counter() - started
     say(f"{cell['name']}: measuring")
     arguments = {**grid["base"], **cell["train"], **options["overrides"]}
+    measured = measure_cell(checkpoint, grid, cell, options["data_dir"], options["limit"], options.get("cache"))
     result = {
         "name": cell["name"],
         "group": cell["group"],
         "series": cell.get("series"),
         "x": cell.get("x", arguments.get((grid.get("plot") or {}).get("x"))),
         "digest": digest,
-        "train": {**cell["train"], **options["overrides"]},
+        "train": arguments,
         "descriptors": variant,
         "limit": options["limit"],
-        "results": measure_cell(checkpoint, grid, cell, options["data_dir"], options["limit"], options.get("cache")),
+        # Of this call: where a stopped training went on, the time before the stop is not in it.
+        "seconds": {"training": round(trained_in), "all": round(time.perf_counter() - started)},
+        "validation": read_validation(work / "run" / "metrics.json"),
+        "results": measured,
     }
     write_json(path, result)
     if not options.get("keep"):
         shutil.rmtree(work)
     return result
+
+
+def read_validation(path):
+    """A run's measures on held-out source texts, or `None` where it left none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["final"]
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def read_cell(path):
@@ -287,6 +302,11 @@ def grid_table(grid, results):
         for name in names:
             row += grid_cells(cell["results"].get(name, {}), chosen)
         rows.append(row)
+    for group in dict.fromkeys(cell["group"] for cell in results):
+        runs = [cell for cell in results if cell["group"] == group]
+        if len(runs) > 1:
+            columns = zip(*(seed_values(run, names, chosen) for run in runs), strict=True)
+            rows.append([f"{group}: mean ± sd of {len(runs)} seeds", *map(mean_and_deviation, columns)])
     note = grid.get("note", "")
     if any(cell["limit"] for cell in results):
         note = f"LIMITED to {results[0]['limit']} rows a split: a quick look, not a result. {note}"
@@ -295,15 +315,35 @@ def grid_table(grid, results):
 
 def grid_cells(entry, chosen):
     """Cells of one variant on one benchmark."""
+    cells = [number(value) for value in grid_values(entry, chosen)]
+    strict = entry.get(protocols.STRICT)
+    if "dimensions" not in entry and strict:
+        cells[0] = with_interval(strict["value"], strict)
+    return cells
+
+
+def grid_values(entry, chosen):
+    """What those cells show, as numbers or `None`: dimensions, or F1 strict, F1 paper and ROC-AUC."""
     if "dimensions" in entry:
-        return [number(value) for value in entry["dimensions"].values()]
-    strict, paper = entry.get(protocols.STRICT), entry.get(protocols.PAPER)
-    cells = [with_interval(strict["value"], strict) if strict else number(None)]
-    cells += [number(paper["value"] if paper else None), number(entry.get("macro_roc_auc"))]
+        return list(entry["dimensions"].values())
+    values = [(entry.get(protocol) or {}).get("value") for protocol in (protocols.STRICT, protocols.PAPER)]
+    values.append(entry.get("macro_roc_auc"))
     if chosen:
         some = entry.get("chosen_labels", {})
-        cells += [number(some.get(protocols.STRICT)), number(some.get("macro_roc_auc"))]
-    return cells
+        values += [some.get(protocols.STRICT), some.get("macro_roc_auc")]
+    return values
+
+
+def seed_values(cell, names, chosen):
+    """All numbers of a cell's row."""
+    return [value for name in names for value in grid_values(cell["results"].get(name, {}), chosen)]
+
+
+def mean_and_deviation(values):
+    """The mean over seeds with its sample standard deviation, or a dash where a seed has no value."""
+    if None in values:
+        return number(None)
+    return f"{number(statistics.mean(values))} ± {number(statistics.stdev(values))}"
 
 
 def grid_pictures(grid, results):

@@ -254,11 +254,14 @@ def load_checkpoint(path, name=None, **options):
         name (`str`, *optional*): its name in the tables; the last part of the path by default.
         options: see `EmbeddingSystem`.
     """
+    import torch
     from transformers import AutoTokenizer
 
     from ..modeling_emodistill import EmoDistillModel
 
     model, tokenizer = EmoDistillModel.from_pretrained(path), AutoTokenizer.from_pretrained(path)
+    if torch.accelerator.is_available():
+        model.to(torch.accelerator.current_accelerator())
     return EmbeddingSystem(name or str(path).rstrip("/").rsplit("/", 1)[-1], model, tokenizer, **options)
 
 

@@ -151,6 +151,8 @@ def test_grid_trains_measures_and_goes_on(grid_file, descriptors, data_dir, tmp_
     assert "no grief" in captured.out
     cells = [json.loads((output / "cells" / f"{name}.json").read_text()) for name in ("d=16", "d=8", "no-grief")]
     assert [cell["x"] for cell in cells] == [16, 8, 16]
+    assert cells[0]["train"]["projection_dim"] == 16 and cells[0]["seconds"]["all"] >= cells[0]["seconds"]["training"]
+    assert 0.0 <= cells[0]["validation"]["plain_f1"] <= 1.0
     entry = cells[0]["results"]["goemotions:dev"]
     assert entry["strict"]["low"] <= entry["strict"]["high"] and entry["chosen_labels"]["labels"] == 2
     assert set(cells[0]["results"]["emobank:dev"]["dimensions"]) == {"valence", "arousal", "dominance"}
@@ -167,6 +169,19 @@ def test_grid_trains_measures_and_goes_on(grid_file, descriptors, data_dir, tmp_
     assert main(command) == 130 and len(calls) == 1
     assert "the same command goes on" in capsys.readouterr().err
     assert yaml.safe_load(Path(calls[0][0]).read_text())["projection_dim"] == 4
+
+
+def test_seeds_are_summed_up_as_mean_and_deviation():
+    def cell(seed, f1, valence):
+        label_set = {"strict": {"value": f1, "low": f1 - 0.1, "high": f1 + 0.1}, "macro_roc_auc": 0.75}
+        results = {"goemotions:dev": label_set, "emobank:dev": {"dimensions": {"valence": valence}}}
+        return {"name": f"a seed {seed}", "group": "a", "limit": None, "results": results}
+
+    one = cell(3, 0.9, 0.9) | {"name": "b", "group": "b"}
+    table = ablate.grid_table({"path": Path("t.yaml")}, [cell(1, 0.3, 0.5), cell(2, 0.5, 0.7), one])
+    assert [row[0] for row in table.rows] == ["a seed 1", "a seed 2", "b", "a: mean ± sd of 2 seeds"]
+    assert table.rows[0][1] == "0.300 [0.200, 0.400]"
+    assert table.rows[-1][1:] == ["0.400 ± 0.141", "–", "0.750 ± 0.000", "0.600 ± 0.141"]
 
 
 def test_variant_without_a_label_trains_without_its_words(descriptors, data_dir, tmp_path):
