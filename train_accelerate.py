@@ -32,6 +32,7 @@ if __package__:
         read_view,
         reference_words,
     )
+    from .training.distilling import load_teachers
     from .training.finishing import export, fit_reference, mix_with_start, refit_dimensions
     from .training.states import Progress, StopSignal, claim_output, last_state, save_state, write_json
     from .training.validation import Validator, choose_decision
@@ -146,13 +147,16 @@ class Objective:
         synonyms (`torch.BoolTensor` of shape `(labels, labels)`, *optional*): Pairs to leave out.
         label_ratings (`torch.Tensor` of shape `(labels, 3)`): The lexicon's ratings, `nan` where unknown.
         dimension_weight (`float`): Weight of the dimension head's loss.
+        teachers ([`Teachers`], *optional*): Soft targets.
+        teacher_weight (`float`): Their share.
     """
 
-    def __init__(self, network, synonyms, label_ratings, dimension_weight):
+    def __init__(self, network, synonyms, label_ratings, dimension_weight, teachers=None, teacher_weight=1.0):
         self.network = network
         self.synonyms = synonyms
         self.label_ratings = label_ratings
         self.dimension_weight = dimension_weight
+        self.teachers, self.teacher_weight = teachers, teacher_weight
 
     def __call__(self, output, batch):
         ids, label_embeds = gather_labels(batch["label_ids"], output.label_embeds)
@@ -162,6 +166,8 @@ class Objective:
             positive = targets > 0
             near = positive.float() @ self.synonyms[ids][:, ids].float() > 0
             mask = positive | ~near
+        if self.teachers is not None:
+            targets = torch.lerp(targets, self.teachers(batch["rows"], ids), self.teacher_weight)
         logits = self.network.get_logits(output.text_embeds, label_embeds)
         loss = multi_positive_sigmoid_loss(logits, targets, mask)
         if self.network.dimension_head is None:
@@ -267,8 +273,15 @@ class Trainer:
             torch.nn.init.constant_(network.logit_bias, logit_of_rate(positive_rate(loader)))
         device = self.accelerator.device
         network.to(device)
-        synonyms = None
-        if data_args.synonym_mask is not None:
+        synonyms, teachers = None, None
+        if data_args.teachers:
+            texts, labels = [row["text"] for row in train], self.vocabulary.labels
+            folder = os.path.join(args.output_dir, "teachers")
+            with self.accelerator.main_process_first():
+                teachers = load_teachers(data_args.teachers, texts, labels, folder, device, autocast, self._say)
+            teachers = teachers.to(device)
+        # Teachers alone know how near a near-synonym is; descriptors only leave it open.
+        if data_args.synonym_mask is not None and (teachers is None or data_args.teacher_weight < 1.0):
             synonyms = near_synonyms(network, self.tokenizer, self.vocabulary, data_args.synonym_mask)
         unknown = (float("nan"),) * 3
         ratings = torch.tensor([lexicon.ratings.get(label, unknown) for label in self.vocabulary.labels])
@@ -277,7 +290,9 @@ class Trainer:
         self.model, self.optimizer, self.loader = self.accelerator.prepare(network, optimizer, loader)
         self.network = self.accelerator.unwrap_model(self.model)
         weight = args.dimension_weight if self.rated else 0.0
-        self.objective = Objective(self.network, synonyms, ratings.to(device), weight)
+        self.objective = Objective(
+            self.network, synonyms, ratings.to(device), weight, teachers, data_args.teacher_weight
+        )
 
     def run(self):
         """Train to the end, or to a signal.

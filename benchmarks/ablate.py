@@ -149,8 +149,7 @@ def train_cell(cell, grid, options, work):
     if options["quiet"]:
         arguments["quiet"] = True
     config = work / "train.yaml"
-    kept = {key: value for key, value in arguments.items() if value is not None}
-    write_atomically(config, yaml.safe_dump(kept, sort_keys=True))
+    write_atomically(config, yaml.safe_dump(arguments, sort_keys=True))
     status = train([str(config)])
     if status:
         raise InterruptedError(f"training of {cell['name']} stopped with status {status}; the same command goes on.")

@@ -82,6 +82,7 @@ INTENSITY = frozenset(
 )
 PLAIN_WORDS = 60  # the words the lexicon implies most often count as plain, all others as precise
 IMPLIED_WORDS = 2  # plain words taken from each descriptor
+ROW_KEYS = ("id", "text", "labels", "source", "selection")  # what training reads of a row
 
 # Eight labels each, spread over pleasant and unpleasant, calm and excited; no label stands in two of the sets.
 LABEL_DROPS = {
@@ -212,7 +213,7 @@ def write_lexicon(path, lexicon, drop):
 def write_rows(folder, train, validation):
     """A data set folder, `train.jsonl` and `validation.jsonl`, as `training.data.load_rows` reads it."""
     for name, rows in (("train", train), ("validation", validation)):
-        kept = [{key: row[key] for key in ("id", "text", "labels")} for row in rows]
+        kept = [{key: row[key] for key in ROW_KEYS if key in row} for row in rows]
         lines = (json.dumps(row, ensure_ascii=False) for row in kept)
         write_atomically(Path(folder) / f"{name}.jsonl", "\n".join(lines) + "\n")
     return Path(folder)

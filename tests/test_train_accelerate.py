@@ -17,7 +17,7 @@ from accelerate.tracking import GeneralTracker
 from transformers import AutoTokenizer, pipeline
 
 from emodistill import EmoDistillModel, cli
-from emodistill.encoding_emodistill import encode_labels
+from emodistill.encoding_emodistill import encode_labels, encode_texts
 from emodistill.train_accelerate import Trainer, load_data, main
 from emodistill.training import finishing
 from emodistill.training.arguments import parse_arguments
@@ -115,6 +115,31 @@ def test_without_a_lexicon_there_are_no_built_in_dimensions(arguments, tmp_path)
     classify = pipeline("zero-shot-emotion", model=str(tmp_path / "run" / "final"))
     with pytest.raises(ValueError, match="none in this checkpoint"):
         classify("a day", dimensions="valence")
+
+
+def test_a_student_follows_its_teacher(arguments, tmp_path, capsys):
+    """From another start, and without a descriptor, it comes to score as the teacher does."""
+    main(arguments("--epochs", "6"))
+    teacher = tmp_path / "run" / "final"
+    distances = []
+    for epochs in ("1", "8"):
+        student = arguments("--epochs", epochs, "--seed", "5", output=epochs)
+        main([*student, "--teachers", str(teacher), "--extra_negatives", "1000"])
+        distances.append(_distance(teacher, tmp_path / epochs / "final"))
+    assert distances[1] < 0.7 * distances[0], distances
+    assert "teacher 1 of 1" in capsys.readouterr().out
+
+
+def _distance(*folders):
+    """Mean squared difference of two checkpoints' probabilities."""
+    scores = []
+    for folder in folders:
+        model, tokenizer = EmoDistillModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+        with torch.no_grad():
+            texts = encode_texts(model, tokenizer, [f"{text} b 77" for text in sum(FEELINGS.values(), ())])
+            labels = encode_labels(model, tokenizer, [*FEELINGS, "delight", "fear", "relief"])
+            scores.append(torch.sigmoid(model.get_logits(texts, labels)))
+    return (scores[0] - scores[1]).square().mean().item()
 
 
 @pytest.mark.parametrize("pooling", ["mean", "qformer"])
@@ -410,6 +435,8 @@ def test_an_unfinished_state_is_ignored(tmp_path):
         (["--labels_from", "both"], "needs closed_config"),
         (["--sources", "nowhere"], "no training text has a source"),
         (["--closed_config", "closed28"], "leave it out"),
+        (["--teachers", "no/such/teacher"], "teachers: no/such/teacher is neither"),
+        (["--teacher_weight", "1.5"], "teacher_weight must lie between 0 and 1"),
     ],
 )
 def test_mistakes_are_one_sentence(arguments, extra, message, capsys):

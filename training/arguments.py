@@ -58,6 +58,10 @@ class DataArguments:
         "Leave out pairs of a text and a label whose cosine to one of its "
         "positives exceeds this in the starting label encoder.",
     )
+    teachers: str | None = _option(
+        None, "Trained checkpoints, separated by commas, whose mean scores are learned in place of descriptors."
+    )
+    teacher_weight: float = _option(1.0, "Share of the teachers in the targets; descriptors have the rest.")
     extra_negatives: int = _option(0, "Labels of the vocabulary added to each batch as negatives.")
     validation_share: float = _option(0.05, "Share of texts held out where the data set has no validation split.")
     background_texts: int = _option(
@@ -192,5 +196,7 @@ def _check(model, data, run):
     for name in ("epochs", "batch_size", "gradient_accumulation_steps", "save_steps", "patience"):
         if getattr(run, name) < 1:
             raise ValueError(f"{name} must be at least 1, not {getattr(run, name)}")
+    if not 0.0 <= data.teacher_weight <= 1.0:
+        raise ValueError(f"teacher_weight must lie between 0 and 1, not {data.teacher_weight}")
     if not 0.0 <= run.keep_trained <= 1.0:
         raise ValueError(f"keep_trained must lie between 0 and 1, not {run.keep_trained}")

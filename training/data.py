@@ -423,5 +423,6 @@ class DescriptorBatches:
             "attention_mask": attention_mask,
             "label_ids": present.nonzero().squeeze(1),
             "targets": targets,
+            "rows": torch.tensor([item["index"] for item in items]),
             "ratings": torch.tensor([item["rating"] for item in items]),
         }

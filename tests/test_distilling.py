@@ -1,0 +1,88 @@
+"""Soft targets from trained checkpoints."""
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from emodistill import EmoDistillModel
+from emodistill.encoding_emodistill import encode_labels, encode_texts
+from emodistill.train_accelerate import Objective
+from emodistill.training import distilling
+from emodistill.training.distilling import Teachers, load_teachers
+
+TEXTS = ["happy happy day", "rage rage", "a calm day 🎉"]
+LABELS = ["anger", "calm", "deep joy"]
+
+
+@pytest.fixture
+def checkpoints(tiny_model, tokenizer, tmp_path):
+    """Two trained-looking checkpoints with temperatures and biases of their own."""
+    folders = []
+    for number, (scale, bias) in enumerate([(5.0, -1.0), (20.0, -3.0)]):
+        model = tiny_model(seed=number)
+        torch.nn.init.constant_(model.logit_scale, scale).data.log_()
+        torch.nn.init.constant_(model.logit_bias, bias)
+        model.save_pretrained(tmp_path / str(number))
+        tokenizer.save_pretrained(tmp_path / str(number))
+        folders.append(str(tmp_path / str(number)))
+    return folders
+
+
+def load(folders, tmp_path, said=None):
+    say = (lambda line: None) if said is None else said.append
+    return load_teachers(", ".join(folders), TEXTS, LABELS, str(tmp_path / "kept"), torch.device("cpu"), say=say)
+
+
+def test_teachers_give_the_mean_of_the_checkpoints_logits(checkpoints, tmp_path):
+    logits = []
+    for folder in checkpoints:
+        model, tokenizer = EmoDistillModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+        with torch.no_grad():
+            texts, labels = encode_texts(model, tokenizer, TEXTS), encode_labels(model, tokenizer, LABELS)
+            logits.append(model.get_logits(texts, labels))
+    expected = torch.sigmoid(torch.stack(logits).mean(dim=0))
+    found = load(checkpoints, tmp_path)(torch.arange(3), torch.arange(3))
+    assert torch.allclose(found, expected, atol=2e-3)
+    rows, ids = torch.tensor([2, 0]), torch.tensor([1])
+    assert torch.allclose(load(checkpoints, tmp_path)(rows, ids), expected[rows][:, ids], atol=2e-3)
+
+
+def test_embeddings_are_kept_and_made_anew_for_other_texts_or_weights(checkpoints, tmp_path, monkeypatch):
+    calls = []
+    embed = distilling.encode_texts
+    monkeypatch.setattr(distilling, "encode_texts", lambda *a, **k: calls.append(1) or embed(*a, **k))
+    first = load(checkpoints, tmp_path)
+    again = load(checkpoints, tmp_path)
+    assert len(calls) == 2 and torch.equal(first.text_embeds, again.text_embeds)
+    load_teachers(checkpoints[0], TEXTS[:2], LABELS, str(tmp_path / "kept"), torch.device("cpu"), say=lambda _: None)
+    assert len(calls) == 3
+    model = EmoDistillModel.from_pretrained(checkpoints[0])
+    model.text_projection.weight.data.mul_(-1.0)
+    model.save_pretrained(checkpoints[0])
+    changed = load(checkpoints, tmp_path)
+    assert len(calls) == 4 and not torch.equal(first.text_embeds, changed.text_embeds)
+
+
+@pytest.mark.parametrize(("folders", "message"), [(" , ", "at least one"), ("no/such/folder", "no/such/folder")])
+def test_teachers_that_are_not_there_are_named(folders, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        load_teachers(folders, TEXTS, LABELS, str(tmp_path), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.25, 1.0])
+def test_the_share_of_teachers_moves_the_targets(weight, tiny_model):
+    """The gradient at a logit of 0 is one half less the target, for each pair."""
+    model = tiny_model()
+    torch.nn.init.zeros_(model.logit_bias)
+    teachers = Teachers(torch.zeros(9, 2), torch.zeros(4, 2), bias=torch.logit(torch.tensor(0.2)).item())
+    objective = Objective(model, None, None, 0.0, teachers, weight)
+    model.dimension_head = None
+    texts = torch.zeros(2, model.config.projection_dim, requires_grad=True)
+    labels = torch.nn.functional.normalize(torch.randn(2, model.config.projection_dim), dim=-1)
+    targets = torch.tensor([[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
+    batch = {"label_ids": torch.tensor([1, 3]), "targets": targets, "rows": torch.tensor([4, 8])}
+    output = type("Output", (), {"text_embeds": texts, "label_embeds": labels})
+    objective(output, batch).backward()
+    mixed = (1 - weight) * targets[:, [1, 3]] + weight * 0.2
+    expected = model.logit_scale.exp() * (0.5 - mixed) @ labels / 2
+    assert torch.allclose(texts.grad, expected, atol=1e-5)

@@ -1,0 +1,118 @@
+"""Soft targets from trained checkpoints: what several students agree on teaches the next one."""
+
+import hashlib
+import math
+import os
+
+import torch
+
+from ..encoding_emodistill import encode_labels, encode_texts
+from ..modeling_emodistill import EmoDistillModel
+
+__all__ = ["Teachers", "load_teachers"]
+
+
+class Teachers:
+    """
+    Mean logits of several checkpoints on the training texts, as probabilities.
+
+    A dual encoder's logit is a product of two embeddings, so the mean over checkpoints is one as well: of their
+    embeddings side by side. Nothing is stored for a pair of a text and a label.
+
+    Args:
+        text_embeds (`torch.Tensor` of shape `(texts, checkpoints * d)`): Scaled so that products are mean logits.
+        label_embeds (`torch.Tensor` of shape `(labels, checkpoints * d)`): Labels of the vocabulary.
+        bias (`float`): Mean bias.
+
+    Example:
+
+    ```python
+    >>> import torch
+    >>> from emodistill.training.distilling import Teachers
+
+    >>> teachers = Teachers(torch.tensor([[2.0, 0.0], [0.0, 2.0]]), torch.tensor([[1.0, 0.0]]), bias=-2.0)
+    >>> teachers(torch.tensor([0, 1]), torch.tensor([0])).round(decimals=2).tolist()
+    [[0.5], [0.12]]
+
+    ```
+    """
+
+    def __init__(self, text_embeds, label_embeds, bias):
+        self.text_embeds, self.label_embeds, self.bias = text_embeds, label_embeds, bias
+
+    def __call__(self, rows, ids):
+        """
+        Args:
+            rows (`torch.LongTensor` of shape `(batch,)`): Places of texts.
+            ids (`torch.LongTensor` of shape `(labels,)`): Places of labels in the vocabulary.
+
+        Returns:
+            `torch.Tensor` of shape `(batch, labels)`: probabilities, fp32.
+        """
+        return torch.sigmoid(self.text_embeds[rows] @ self.label_embeds[ids].T + self.bias)
+
+    def to(self, device):
+        """The same on another device."""
+        return Teachers(self.text_embeds.to(device), self.label_embeds.to(device), self.bias)
+
+
+def load_teachers(folders, texts, labels, cache_dir, device, autocast=False, say=print):
+    """
+    Read teachers and embed all texts and labels with each, once: a run that goes on finds them in its own folder.
+
+    Args:
+        folders (`str`): Checkpoints, separated by commas: folders or Hub ids.
+        texts (`list[str]`): The training texts.
+        labels (`list[str]`): The vocabulary.
+        cache_dir (`str`): Where embeddings are kept.
+        device (`torch.device`): Where they are computed.
+        autocast (`bool`): Whether to compute in bf16.
+        say (`Callable`): Told of each teacher.
+
+    Returns:
+        [`Teachers`]: on the CPU.
+
+    Raises:
+        `ValueError`: if no checkpoint is named, or one is neither a folder nor a Hub id.
+    """
+    names = [name.strip() for name in folders.split(",") if name.strip()]
+    if not names:
+        raise ValueError("teachers must name at least one checkpoint")
+    for name in names:
+        if not os.path.isdir(name) and (name.count("/") > 1 or os.path.isabs(name)):
+            raise ValueError(f"teachers: {name} is neither a folder here nor a Hub id")
+    parts = []
+    for number, name in enumerate(names, start=1):
+        say(f"teacher {number} of {len(names)}: {name}")
+        parts.append(_embed(name, texts, labels, cache_dir, device, autocast))
+    factors = [math.sqrt(part["scale"].item() / len(parts)) for part in parts]
+    text_embeds, label_embeds = (
+        torch.cat([part[key].float() * factor for part, factor in zip(parts, factors, strict=True)], dim=1)
+        for key in ("texts", "labels")
+    )
+    return Teachers(text_embeds, label_embeds, sum(part["bias"].item() for part in parts) / len(parts))
+
+
+def _embed(name, texts, labels, cache_dir, device, autocast):
+    """Embeddings, inverse temperature and bias of one teacher, from the run's folder if they are there."""
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoTokenizer
+
+    model, tokenizer = EmoDistillModel.from_pretrained(name), AutoTokenizer.from_pretrained(name)
+    digest = hashlib.sha256(repr((texts, labels, autocast)).encode("utf-8", "surrogatepass"))
+    for parameter in model.parameters():
+        digest.update(parameter.detach().float().numpy().tobytes())
+    path = os.path.join(cache_dir, f"teacher-{digest.hexdigest()[:16]}.safetensors")
+    if os.path.isfile(path):
+        return load_file(path)
+    model.to(device).eval()
+    part = {
+        "texts": encode_texts(model, tokenizer, texts, batch_size=64, autocast=autocast).half().cpu(),
+        "labels": encode_labels(model, tokenizer, labels).half().cpu(),
+        "scale": model.logit_scale.detach().float().exp().cpu(),
+        "bias": model.logit_bias.detach().float().cpu(),
+    }
+    os.makedirs(cache_dir, exist_ok=True)
+    save_file(part, path + ".part")
+    os.replace(path + ".part", path)
+    return part
