@@ -6,9 +6,9 @@ from transformers import AutoTokenizer
 
 from emodistill import EmoDistillModel
 from emodistill.encoding_emodistill import encode_labels, encode_texts
-from emodistill.train_accelerate import Objective
 from emodistill.training import distilling
 from emodistill.training.distilling import Teachers, load_teachers
+from emodistill.training.objective import Objective
 
 TEXTS = ["happy happy day", "rage rage", "a calm day 🎉"]
 LABELS = ["anger", "calm", "deep joy"]

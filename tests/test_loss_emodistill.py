@@ -133,7 +133,7 @@ def build(frozen):
 
 def backward(model, network, texts, ids, share_of_texts=lambda texts: 1.0):
     """One backward pass through the trainer's own objective; returns its loss."""
-    from emodistill.train_accelerate import Objective
+    from emodistill.training.objective import Objective
 
     ids = torch.tensor(ids)
     inputs = TEXTS[texts]

@@ -1,0 +1,73 @@
+"""What training minimises: the contrastive loss over all processes' labels, near-synonyms, teachers, dimensions."""
+
+import torch
+
+from ..encoding_emodistill import encode_labels
+from ..loss_emodistill import gather_labels, multi_positive_sigmoid_loss
+from ..modeling_emodistill import DIMENSION_HALF_RANGE, DIMENSION_MIDDLE
+
+__all__ = ["Objective", "near_synonyms", "positive_rate"]
+
+
+def near_synonyms(model, tokenizer, vocabulary, threshold):
+    """`(labels, labels)` booleans: pairs whose cosine in the starting label encoder exceeds the threshold."""
+    model.eval()
+    embeds = encode_labels(model, tokenizer, vocabulary.labels)
+    return (embeds @ embeds.T) > threshold
+
+
+class Objective:
+    """
+    The training loss of one batch: contrastive over texts and labels of all processes, plus dimensions.
+
+    Args:
+        network ([`EmoDistillModel`]): The unwrapped model, owner of temperature and bias.
+        synonyms (`torch.BoolTensor` of shape `(labels, labels)`, *optional*): Pairs to leave out.
+        label_ratings (`torch.Tensor` of shape `(labels, 3)`): The lexicon's ratings, `nan` where unknown.
+        dimension_weight (`float`): Weight of the dimension head's loss.
+        teachers ([`Teachers`], *optional*): Soft targets.
+        teacher_weight (`float`): Their share.
+    """
+
+    def __init__(self, network, synonyms, label_ratings, dimension_weight, teachers=None, teacher_weight=1.0):
+        self.network = network
+        self.synonyms = synonyms
+        self.label_ratings = label_ratings
+        self.dimension_weight = dimension_weight
+        self.teachers, self.teacher_weight = teachers, teacher_weight
+
+    def __call__(self, output, batch):
+        ids, label_embeds = gather_labels(batch["label_ids"], output.label_embeds)
+        targets = batch["targets"][:, ids]
+        mask = None
+        if self.synonyms is not None:
+            positive = targets > 0
+            some = positive.any(dim=0)  # the batch's own labels, few beside the further negatives
+            near = positive[:, some].float() @ self.synonyms[ids[some]][:, ids].float() > 0
+            mask = positive | ~near
+        if self.teachers is not None:
+            targets = torch.lerp(targets, self.teachers(batch["rows"], ids), self.teacher_weight)
+        logits = self.network.get_logits(output.text_embeds, label_embeds)
+        loss = multi_positive_sigmoid_loss(logits, targets, mask)
+        if self.network.dimension_head is None:
+            return loss
+        # Labels have ratings too: the same axes must order both towers, or opposites end up as neighbours. With a
+        # weight of 0 the term stays, because a parameter without gradient breaks distributed training.
+        dimensions = self._error(output.text_embeds, batch["ratings"])
+        dimensions = dimensions + self._error(output.label_embeds, self.label_ratings[batch["label_ids"]])
+        return loss + self.dimension_weight * dimensions
+
+    def _error(self, embeds, ratings):
+        targets = (ratings - DIMENSION_MIDDLE) / DIMENSION_HALF_RANGE
+        known = ~targets.isnan()
+        predicted = self.network.dimension_head(embeds).float()
+        return ((predicted - targets.nan_to_num()) ** 2 * known).sum() / known.sum().clamp(min=1)
+
+
+def positive_rate(loader, batches=20):
+    """Share of positives among the (text, label) pairs of the first batches: the bias starts at its logit."""
+    positives = pairs = 0.0
+    for _, batch in zip(range(batches), loader, strict=False):
+        targets = batch["targets"][:, batch["label_ids"]]
+        positives, pairs = positives + targets.sum().item(), pairs + targets.numel()
+    return positives / pairs
