@@ -252,7 +252,8 @@ def run_cell(cell, grid, options, output, say):
         "series": cell.get("series"),
         "x": cell.get("x", arguments.get((grid.get("plot") or {}).get("x"))),
         "digest": digest,
-        "train": arguments,
+        # What was trained with, where files of a variant's own lie apart.
+        "train": {key: value for key, value in read_yaml(work / "train.yaml").items() if key != "output_dir"},
         "descriptors": variant,
         "limit": options["limit"],
         # Of this call: where a stopped training went on, the time before the stop is not in it.

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field
 from typing import get_type_hints
 
-__all__ = ["DataArguments", "ModelArguments", "RunArguments", "parse_arguments"]
+__all__ = ["DataArguments", "ModelArguments", "RunArguments", "parse_arguments", "teacher_names"]
 
 
 def _option(default, help_text, **metadata):
@@ -182,6 +182,30 @@ def _fit(name, value, kind, path):
     raise ValueError(f"{path}: {name} must be {names}, not {value!r}")
 
 
+def teacher_names(teachers):
+    """
+    The checkpoints that the argument `teachers` names.
+
+    Args:
+        teachers (`str`): Folders or Hub ids, separated by commas.
+
+    Returns:
+        `list[str]`
+
+    Raises:
+        `ValueError`: if there is none, or one is neither a folder here nor can be a Hub id.
+    """
+    names = [name.strip() for name in teachers.split(",") if name.strip()]
+    if not names:
+        raise ValueError("teachers must name at least one checkpoint")
+    for name in names:
+        # A Hub id has an owner, and no folder of that name is here: then the path is meant, and mistyped.
+        owner, _, rest = name.partition("/")
+        if not os.path.isdir(name) and (not owner or not rest or "/" in rest or os.path.isdir(owner)):
+            raise ValueError(f"teachers: {name} is neither a folder here nor a Hub id")
+    return names
+
+
 def _check(model, data, run):
     if (model.text_encoder is None) == (model.init is None):
         raise ValueError("give text_encoder for a new model, or init for a trained one (and not both)")
@@ -198,5 +222,9 @@ def _check(model, data, run):
             raise ValueError(f"{name} must be at least 1, not {getattr(run, name)}")
     if not 0.0 <= data.teacher_weight <= 1.0:
         raise ValueError(f"teacher_weight must lie between 0 and 1, not {data.teacher_weight}")
+    if data.teachers is not None:
+        teacher_names(data.teachers)
+    elif data.teacher_weight != 1.0:
+        raise ValueError("teacher_weight needs teachers")
     if not 0.0 <= run.keep_trained <= 1.0:
         raise ValueError(f"keep_trained must lie between 0 and 1, not {run.keep_trained}")

@@ -8,6 +8,7 @@ import torch
 
 from ..encoding_emodistill import encode_labels, encode_texts
 from ..modeling_emodistill import EmoDistillModel
+from .arguments import teacher_names
 
 __all__ = ["Teachers", "load_teachers"]
 
@@ -75,12 +76,7 @@ def load_teachers(folders, texts, labels, cache_dir, device, autocast=False, say
     Raises:
         `ValueError`: if no checkpoint is named, or one is neither a folder nor a Hub id.
     """
-    names = [name.strip() for name in folders.split(",") if name.strip()]
-    if not names:
-        raise ValueError("teachers must name at least one checkpoint")
-    for name in names:
-        if not os.path.isdir(name) and (name.count("/") > 1 or os.path.isabs(name)):
-            raise ValueError(f"teachers: {name} is neither a folder here nor a Hub id")
+    names = teacher_names(folders)
     parts = []
     for number, name in enumerate(names, start=1):
         say(f"teacher {number} of {len(names)}: {name}")
@@ -99,7 +95,9 @@ def _embed(name, texts, labels, cache_dir, device, autocast):
     from transformers import AutoTokenizer
 
     model, tokenizer = EmoDistillModel.from_pretrained(name), AutoTokenizer.from_pretrained(name)
-    digest = hashlib.sha256(repr((texts, labels, autocast)).encode("utf-8", "surrogatepass"))
+    config, vocabulary = model.config, sorted(tokenizer.get_vocab().items())
+    shape = (config.spell_emoji, config.text_max_length, config.label_max_length, config.pooling, vocabulary)
+    digest = hashlib.sha256(repr((texts, labels, autocast, shape)).encode("utf-8", "surrogatepass"))
     for parameter in model.parameters():
         digest.update(parameter.detach().float().numpy().tobytes())
     path = os.path.join(cache_dir, f"teacher-{digest.hexdigest()[:16]}.safetensors")
@@ -113,6 +111,7 @@ def _embed(name, texts, labels, cache_dir, device, autocast):
         "bias": model.logit_bias.detach().float().cpu(),
     }
     os.makedirs(cache_dir, exist_ok=True)
-    save_file(part, path + ".part")
-    os.replace(path + ".part", path)
+    temporary = f"{path}.{os.getpid()}.part"
+    save_file(part, temporary)
+    os.replace(temporary, path)
     return part
