@@ -200,12 +200,12 @@ def download(link):
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_text_and_labels_give_bars_and_a_plane(page, size):
     page.open(size)
-    page.type("#text textarea", "He got fired on his birthday. Couldn't have happened to a nicer guy.")
+    page.type("#text textarea", "They found him alive! I can finally breathe again.")
     page.type("#labels textarea", "joy, anger, relief, schadenfreude")
     page.wait(lambda: set(page.bars()) == {"joy", "anger", "relief", "schadenfreude"})
-    page.wait_for("#result .ed-said", "Predicted: schadenfreude")
+    page.wait_for("#result .ed-said", "Predicted: relief")
     bars = page.bars()
-    assert next(iter(bars)) == "schadenfreude" and abs(sum(bars.values()) - 1) < 0.03
+    assert next(iter(bars)) == "relief" and abs(sum(bars.values()) - 1) < 0.03
     widths = [bar.size["width"] for bar in page.all("#result .ed-track i")]
     assert widths == sorted(widths, reverse=True) and widths[0] > 20
     assert page.one("#result svg").get_attribute("aria-label").startswith("Valence ")
