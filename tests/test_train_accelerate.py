@@ -476,9 +476,20 @@ def test_flags_win_over_the_file():
     assert (run.epochs, run.text_lr, run.batch_size) == (9, 1e-5, 4)
 
 
-@pytest.mark.parametrize("name", ["minilm", "paper-bert-base"])
+@pytest.mark.parametrize("name", ["minilm", "minilm-broad", "paper-bert-base"])
 def test_shipped_configurations_parse(name):
     parse_arguments([str(ROOT / "configs" / f"{name}.yaml")])
+
+
+def test_the_third_stage_asks_for_its_teachers(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = str(ROOT / "configs" / "minilm-distilled.yaml")
+    with pytest.raises(ValueError, match="teachers: outputs/teacher-13/final is neither a folder here"):
+        parse_arguments([config])
+    for seed in range(13, 19):
+        (tmp_path / "outputs" / f"teacher-{seed}" / "final").mkdir(parents=True)
+    _, data, run = parse_arguments([config])
+    assert data.teachers.count(",") == 5 and data.teacher_weight == 1.0 and run.epochs == 6
 
 
 def launch(arguments, processes):
