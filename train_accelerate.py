@@ -217,7 +217,6 @@ class Trainer:
             folder = os.path.join(args.output_dir, "teachers")
             with self.accelerator.main_process_first():
                 teachers = load_teachers(data_args.teachers, texts, labels, folder, device, autocast, self._say)
-            teachers = teachers.to(device)
         # Teachers alone know how near a near-synonym is; descriptors only leave it open.
         if data_args.synonym_mask is not None and (teachers is None or data_args.teacher_weight < 1.0):
             synonyms = near_synonyms(network, self.tokenizer, self.vocabulary, data_args.synonym_mask)

@@ -244,7 +244,7 @@ def run_cell(cell, grid, options, output, say):
         checkpoint = train_cell(cell, grid, options, work)
     trained_in = time.perf_counter() - started
     say(f"{cell['name']}: measuring")
-    arguments = {**grid["base"], **cell["train"], **options["overrides"]}
+    arguments = read_yaml(work / "train.yaml")  # what was trained with, a variant's own data included
     measured = measure_cell(checkpoint, grid, cell, options["data_dir"], options["limit"], options.get("cache"))
     result = {
         "name": cell["name"],
@@ -252,8 +252,7 @@ def run_cell(cell, grid, options, output, say):
         "series": cell.get("series"),
         "x": cell.get("x", arguments.get((grid.get("plot") or {}).get("x"))),
         "digest": digest,
-        # What was trained with, where files of a variant's own lie apart.
-        "train": {key: value for key, value in read_yaml(work / "train.yaml").items() if key != "output_dir"},
+        "train": {key: value for key, value in arguments.items() if key != "output_dir"},
         "descriptors": variant,
         "limit": options["limit"],
         # Of this call: where a stopped training went on, the time before the stop is not in it.

@@ -52,10 +52,6 @@ class Teachers:
         """
         return torch.sigmoid(self.text_embeds[rows] @ self.label_embeds[ids].T + self.bias)
 
-    def to(self, device):
-        """The same on another device."""
-        return Teachers(self.text_embeds.to(device), self.label_embeds.to(device), self.bias)
-
 
 def load_teachers(folders, texts, labels, cache_dir, device, autocast=False, say=print):
     """
@@ -66,12 +62,12 @@ def load_teachers(folders, texts, labels, cache_dir, device, autocast=False, say
         texts (`list[str]`): The training texts.
         labels (`list[str]`): The vocabulary.
         cache_dir (`str`): Where embeddings are kept.
-        device (`torch.device`): Where they are computed.
+        device (`torch.device`): Where they are computed, and live.
         autocast (`bool`): Whether to compute in bf16.
         say (`Callable`): Told of each teacher.
 
     Returns:
-        [`Teachers`]: on the CPU.
+        [`Teachers`]: on that device.
 
     Raises:
         `ValueError`: if no checkpoint is named, or one is neither a folder nor a Hub id.
@@ -83,7 +79,7 @@ def load_teachers(folders, texts, labels, cache_dir, device, autocast=False, say
         parts.append(_embed(name, texts, labels, cache_dir, device, autocast))
     factors = [math.sqrt(part["scale"].item() / len(parts)) for part in parts]
     text_embeds, label_embeds = (
-        torch.cat([part[key].float() * factor for part, factor in zip(parts, factors, strict=True)], dim=1)
+        torch.cat([part[key].float() * factor for part, factor in zip(parts, factors, strict=True)], dim=1).to(device)
         for key in ("texts", "labels")
     )
     return Teachers(text_embeds, label_embeds, sum(part["bias"].item() for part in parts) / len(parts))
