@@ -4,6 +4,8 @@ import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub reads it: no test may reach for the Hub
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+if "PYTEST_XDIST_WORKER" in os.environ:  # one of several: its tests, and the processes they start, keep to one core
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 import torch

@@ -464,6 +464,13 @@ def test_a_configuration_file_names_its_mistakes(tmp_path):
             parse_arguments([str(path)])
 
 
+def test_no_in_a_configuration_file_is_a_word(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("text_encoder: x\nmixed_precision: no\nquiet: no\n", encoding="utf-8")
+    _, _, run = parse_arguments([str(path)])
+    assert (run.mixed_precision, run.quiet) == ("no", False)
+
+
 def test_a_lexicon_without_a_column_is_named(arguments, tmp_path, capsys):
     path = tmp_path / "lexicon.tsv"
     path.write_text("descriptor\tvalence\tarousal\timplies\njoy\t8\t7\t\n", encoding="utf-8")
