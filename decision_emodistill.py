@@ -11,11 +11,14 @@ import torch
 
 __all__ = [
     "LARGEST_SHARE",
+    "NEUTRAL",
     "DecisionConstants",
     "dimension_scores",
     "extend_labels",
     "multi_label_cut",
+    "multi_label_cuts",
     "multi_label_scores",
+    "neutral_place",
     "select_labels",
     "single_label_scores",
     "standardise",
@@ -27,8 +30,11 @@ __all__ = [
 # that a word which correlates less with each of them goes to none.
 SHARPNESS, NEAR = 10.0, 0.4
 
-# Even a single label is not taken to be true of more than this share of texts.
+# Even a single label is not taken to be true of more than this share of texts, which is `neutral`'s share of them.
 LARGEST_SHARE = 0.3
+
+# The label that says that a text expresses none of the others.
+NEUTRAL = "neutral"
 
 
 @dataclass(frozen=True)
@@ -216,7 +222,67 @@ def multi_label_cut(labels, expected_labels, skewness=0.0):
     return point + skewness * (point**2 - 1.0) / 6.0
 
 
-def multi_label_scores(similarities, label_embeds, background, constants):
+def neutral_place(names):
+    """
+    The place of `neutral` in a label set, however it is capitalised.
+
+    Args:
+        names (`Sequence[str]`): The labels as a user names them.
+
+    Returns:
+        `int` or `None`: `None` where the set has no such label.
+
+    Example:
+
+    ```python
+    >>> from emodistill.decision_emodistill import neutral_place
+
+    >>> neutral_place(["joy", "Neutral"]), neutral_place(["joy", "anger"])
+    (1, None)
+
+    ```
+    """
+    return next((place for place, name in enumerate(names) if name.casefold() == NEUTRAL), None)
+
+
+def multi_label_cuts(labels, expected_labels, skewness=0.0, neutral=None):
+    """
+    The cut of each label of a set: [`multi_label_cut`] for all, unless one of them is neutral.
+
+    `neutral` is not one emotion among k, the rarer the finer they are told apart: it stands against all of them
+    together. So it is taken to hold for [`LARGEST_SHARE`] of texts, and the others share the expected labels that it
+    leaves.
+
+    Args:
+        labels (`int`): Size k of the label set.
+        expected_labels (`float`): The expected number c of labels a text.
+        skewness (`float`, *optional*, defaults to 0.0): Skewness of standardised scores over the background.
+        neutral (`int`, *optional*): Place of the label `neutral` in the set.
+
+    Returns:
+        `torch.Tensor` of shape `(labels,)`: in standard deviations.
+
+    Example:
+
+    ```python
+    >>> from emodistill.decision_emodistill import multi_label_cuts
+
+    >>> multi_label_cuts(3, 1.3, neutral=2)
+    tensor([0.5244, 0.5244, 0.5244])
+    >>> multi_label_cuts(28, 1.3, neutral=27)[-2:]
+    tensor([1.7862, 0.5244])
+
+    ```
+    """
+    if neutral is None or labels == 1:
+        return torch.full((labels,), multi_label_cut(labels, expected_labels, skewness))
+    share = min(LARGEST_SHARE, expected_labels / 2)
+    cuts = torch.full((labels,), multi_label_cut(labels - 1, expected_labels - share, skewness))
+    cuts[neutral] = multi_label_cut(1, share, skewness)
+    return cuts
+
+
+def multi_label_scores(similarities, label_embeds, background, constants, neutral=None):
     """
     Probability of each label; 0.5 is the decision, and several labels may hold, or none.
 
@@ -225,6 +291,7 @@ def multi_label_scores(similarities, label_embeds, background, constants):
         label_embeds (`torch.Tensor` of shape `(labels, d)`): Label embeddings.
         background (`tuple(torch.Tensor, torch.Tensor)`): Mean `(d,)` and covariance `(d, d)`.
         constants ([`DecisionConstants`]): Those of `multi_label_` and the expected labels.
+        neutral (`int`, *optional*): Place of the label `neutral` in the set, see [`multi_label_cuts`].
 
     Returns:
         `torch.Tensor` of shape `(batch, labels)`, between 0 and 1. A score depends on the size of the label set and,
@@ -244,20 +311,24 @@ def multi_label_scores(similarities, label_embeds, background, constants):
 
     ```
     """
-    cut = multi_label_cut(len(label_embeds), constants.expected_labels, constants.multi_label_skewness)
+    cuts = multi_label_cuts(len(label_embeds), constants.expected_labels, constants.multi_label_skewness, neutral)
     standardised = standardise(similarities, label_embeds, background, constants.multi_label_competition)
-    return torch.sigmoid(constants.multi_label_slope * (standardised - cut))
+    return torch.sigmoid(constants.multi_label_slope * (standardised - cuts.to(standardised.device)))
 
 
-def single_label_scores(similarities, label_embeds, background, constants):
+def single_label_scores(similarities, label_embeds, background, constants, neutral=None):
     """
     Probability of each label given that exactly one holds: a softmax over the label set.
+
+    `neutral` starts with a lead: as far as its cut would lie below those of the others if several labels could hold
+    and one were expected, see [`multi_label_cuts`].
 
     Args:
         similarities (`torch.Tensor` of shape `(batch, labels)`): Cosine similarities.
         label_embeds (`torch.Tensor` of shape `(labels, d)`): Label embeddings.
         background (`tuple` or `None`): Mean and covariance; without them the raw similarities compete.
         constants ([`DecisionConstants`]): Centering, scaling and temperature.
+        neutral (`int`, *optional*): Place of the label `neutral` in the set.
 
     Returns:
         `torch.Tensor` of shape `(batch, labels)`; rows add up to 1.
@@ -275,11 +346,14 @@ def single_label_scores(similarities, label_embeds, background, constants):
     ```
     """
     scores = similarities.float()
-    if background is not None and (constants.single_label_centering or constants.single_label_scaling):
+    if background is not None:
         mean, deviation = background_of_labels(label_embeds, background)
+        scores = scores - constants.single_label_centering * mean
+        if neutral is not None:
+            cuts = multi_label_cuts(len(mean), 1.0, constants.multi_label_skewness, neutral)
+            scores[:, neutral] += (cuts.max() - cuts[neutral]) * deviation[neutral]
         # Deviations relative to the set's own level, so that the temperature keeps its meaning.
-        relative = (deviation / deviation.mean()) ** constants.single_label_scaling
-        scores = (scores - constants.single_label_centering * mean) / relative
+        scores = scores / (deviation / deviation.mean()) ** constants.single_label_scaling
     return torch.softmax(scores / constants.single_label_temperature, dim=-1)
 
 

@@ -12,9 +12,11 @@ import torch
 from transformers import Pipeline
 
 from .decision_emodistill import (
+    NEUTRAL,
     DecisionConstants,
     dimension_scores,
     multi_label_scores,
+    neutral_place,
     select_labels,
     single_label_scores,
 )
@@ -22,7 +24,6 @@ from .encoding_emodistill import encode_labels, encode_texts, evaluating
 
 __all__ = ["LabelSet", "ZeroShotEmotionPipeline"]
 
-NEUTRAL = "neutral"
 READ_AHEAD = 64  # batches read ahead of a list or data set, to sort their texts by length
 DEFAULT_BATCH_SIZE = 32
 CACHED_LABEL_SETS = 64
@@ -344,12 +345,13 @@ class ZeroShotEmotionPipeline(Pipeline):
         labels = self._label_embeds(label_set.wordings, extended=True)
         similarities = embeds @ labels.T
         background, constants = self.model.background, DecisionConstants(**self.model.config.decision)
+        neutral = neutral_place(label_set.names)
         if not multi_label:
-            return single_label_scores(similarities, labels, background, constants)
+            return single_label_scores(similarities, labels, background, constants, neutral)
         if background is None:  # the loss's own sigmoid: a probability among in-batch labels
             scale, bias = self.model.logit_scale.detach().cpu().float(), self.model.logit_bias.detach().cpu().float()
             return torch.sigmoid(similarities * scale.exp() + bias)
-        return multi_label_scores(similarities, labels, background, constants)
+        return multi_label_scores(similarities, labels, background, constants, neutral)
 
     def _dimension_values(self, embeds, axes):
         values = {}
@@ -409,7 +411,8 @@ def _probability(value):
 
 def _neutral(names):
     """The set's own word for neutral, however it is capitalised, or ours."""
-    return next((name for name in names if name.casefold() == NEUTRAL), NEUTRAL)
+    place = neutral_place(names)
+    return NEUTRAL if place is None else names[place]
 
 
 def _blank_scores(names, multi_label):

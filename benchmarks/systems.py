@@ -139,15 +139,14 @@ class EmbeddingSystem:
         """Standardise against these source texts, for a system whose checkpoint brings no background."""
         self.background = background_of(self.encode_texts(texts))
 
-    def probabilities(self, task, similarities, label_embeds, background):
+    def probabilities(self, task, similarities, label_embeds, background, neutral, constants=None):
         """Probabilities by the package's own decision rules, `None` without a background where one is needed."""
         from .. import decision_emodistill as decision
 
-        if task == SINGLE_LABEL:
-            return decision.single_label_scores(similarities, label_embeds, background, self.constants).numpy()
-        if background is None:
+        rule = decision.single_label_scores if task == SINGLE_LABEL else decision.multi_label_scores
+        if task != SINGLE_LABEL and background is None:
             return None
-        return decision.multi_label_scores(similarities, label_embeds, background, self.constants).numpy()
+        return rule(similarities, label_embeds, background, constants or self.constants, neutral).numpy()
 
     def label_scores(self, task, texts, labels, calibration_texts=None):
         """`LabelScores` of texts against a label set."""
@@ -164,27 +163,23 @@ class EmbeddingSystem:
         standardised = None
         if self.background is not None:
             standardised = decision.standardise(similarities, label_embeds, self.background).numpy()
+        neutral = decision.neutral_place(labels)
         return LabelScores(
             similarities.numpy(),
-            strict=self.probabilities(task, similarities, label_embeds, self.background),
-            transductive=self.transductive(task, text_embeds, similarities, label_embeds),
+            strict=self.probabilities(task, similarities, label_embeds, self.background, neutral),
+            transductive=self.transductive(task, text_embeds, similarities, label_embeds, neutral),
             calibration=calibration,
             standardised=standardised,
         )
 
-    def transductive(self, task, text_embeds, similarities, label_embeds):
+    def transductive(self, task, text_embeds, similarities, label_embeds, neutral):
         """Probabilities with the target's own texts as background; single labels are centred on it in full."""
         from dataclasses import replace
 
-        from .. import decision_emodistill as decision
-
         if len(text_embeds) < 2:
             return None
-        background = background_of(text_embeds)
-        if task == SINGLE_LABEL:
-            constants = replace(self.constants, single_label_centering=1.0)
-            return decision.single_label_scores(similarities, label_embeds, background, constants).numpy()
-        return decision.multi_label_scores(similarities, label_embeds, background, self.constants).numpy()
+        constants = replace(self.constants, single_label_centering=1.0)
+        return self.probabilities(task, similarities, label_embeds, background_of(text_embeds), neutral, constants)
 
     def dimension_scores(self, texts, dimensions, scale):
         """Predicted dimensions by each readout.

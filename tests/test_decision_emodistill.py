@@ -12,7 +12,9 @@ from emodistill.decision_emodistill import (
     dimension_scores,
     extend_labels,
     multi_label_cut,
+    multi_label_cuts,
     multi_label_scores,
+    neutral_place,
     select_labels,
     single_label_scores,
     standardise,
@@ -47,16 +49,17 @@ def world(seed, texts=6, labels=5):
 
 
 @RULES
-@given(seed=SEEDS, constants=CONSTANTS)
+@given(seed=SEEDS, constants=CONSTANTS, neutral=st.none() | st.integers(0, 4))
 @settings(deadline=None)
-def test_order_of_labels_and_the_rest_of_the_batch_change_nothing(rule, seed, constants):
+def test_order_of_labels_and_the_rest_of_the_batch_change_nothing(rule, seed, constants, neutral):
     similarities, labels, background = world(seed)
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(labels), generator=generator)
-    scores = rule(similarities, labels, background, constants)
-    shuffled = rule(similarities[:, order], labels[order], background, constants)
+    scores = rule(similarities, labels, background, constants, neutral)
+    moved = None if neutral is None else order.tolist().index(neutral)
+    shuffled = rule(similarities[:, order], labels[order], background, constants, moved)
     torch.testing.assert_close(shuffled, scores[:, order], atol=1e-4, rtol=0)
-    alone = torch.cat([rule(row[None], labels, background, constants) for row in similarities])
+    alone = torch.cat([rule(row[None], labels, background, constants, neutral) for row in similarities])
     torch.testing.assert_close(alone, scores, atol=1e-4, rtol=0)
 
 
@@ -77,6 +80,46 @@ def test_the_cut_rises_with_the_set_and_falls_with_the_expected_labels(expected,
     cut = multi_label_cut(size, expected, skewness)
     assert multi_label_cut(size + 1, expected, skewness) >= cut >= multi_label_cut(size, expected + 0.1, skewness)
     assert cut >= multi_label_cut(1, 1.0, skewness) > 0.3  # no label is taken to hold for more than three in ten
+
+
+@given(expected=st.floats(0.01, 5), size=st.integers(2, 200), skewness=st.floats(0, 1.5), data=st.data())
+def test_neutral_is_never_rarer_than_another_label_however_many_there_are(expected, size, skewness, data):
+    neutral = data.draw(st.integers(0, size - 1))
+    cuts = multi_label_cuts(size, expected, skewness, neutral)
+    others = torch.cat([cuts[:neutral], cuts[neutral + 1 :]])
+    assert (others == others[0]).all() and cuts[neutral] <= others[0]
+    assert cuts[neutral] == multi_label_cuts(size + 1, expected, skewness, neutral)[neutral]
+    assert (multi_label_cuts(size, expected, skewness) == multi_label_cut(size, expected, skewness)).all()
+
+
+def test_neutral_is_found_by_its_name():
+    assert neutral_place(("joy", "NEUTRAL", "fear")) == 1
+    assert neutral_place(("joy", "neutrality")) is None and neutral_place(()) is None
+
+
+@pytest.mark.parametrize("neutral", [None, 3])
+def test_over_a_normal_background_the_expected_number_of_labels_is_predicted(neutral):
+    generator = torch.Generator().manual_seed(4)
+    vectors, labels = torch.randn(20_000, WIDTH, generator=generator), unit(generator, 12, WIDTH)
+    background = vectors.mean(dim=0), torch.cov(vectors.T)
+    constants = DecisionConstants(expected_labels=1.6)
+    scores = multi_label_scores(vectors @ labels.T, labels, background, constants, neutral)
+    assert (scores >= 0.5).sum(dim=1).float().mean().item() == pytest.approx(1.6, abs=0.05)
+    if neutral is not None:
+        assert (scores[:, neutral] >= 0.5).float().mean().item() == pytest.approx(0.3, abs=0.01)
+
+
+@given(seed=SEEDS, constants=CONSTANTS, neutral=st.integers(0, 4))
+@settings(deadline=None)
+def test_neutral_has_a_lead_among_single_labels_and_the_others_keep_their_odds(seed, constants, neutral):
+    similarities, labels, background = world(seed)
+    without = single_label_scores(similarities, labels, background, constants).double()
+    scores = single_label_scores(similarities, labels, background, constants, neutral).double()
+    assert (scores[:, neutral] >= without[:, neutral] - 1e-6).all()
+    others = [place for place in range(5) if place != neutral]
+    left, right = scores[:, others], without[:, others]
+    shares = right / right.sum(dim=1, keepdim=True) * left.sum(dim=1, keepdim=True)
+    torch.testing.assert_close(left, shares, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("share", [0.02, 0.05, 0.2])
@@ -169,14 +212,6 @@ def test_a_word_goes_to_the_nearest_label_and_the_more_labels_the_less_to_each()
     extended = extend_labels(axes[:2], (words[1:2], words[1:2]), background, 1.0)
     near, far = 1 - extended[1, 1], 1 - extended[0, 0]
     assert near > 5 * far
-
-
-def test_over_a_normal_background_the_expected_number_of_labels_is_predicted():
-    generator = torch.Generator().manual_seed(4)
-    vectors, labels = torch.randn(20_000, WIDTH, generator=generator), unit(generator, 8, WIDTH)
-    background = vectors.mean(dim=0), torch.cov(vectors.T)
-    scores = multi_label_scores(vectors @ labels.T, labels, background, DecisionConstants(expected_labels=1.6))
-    assert (scores >= 0.5).sum(dim=1).float().mean().item() == pytest.approx(1.6, abs=0.05)
 
 
 @given(seed=SEEDS, constants=CONSTANTS)

@@ -263,6 +263,18 @@ def test_the_neutral_rule(classify):
     assert classify(TEXTS[0], labels=[*LABELS, "Neutral"], multi_label=True, threshold=1.0)["predicted"] == []
 
 
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_label_of_the_name_neutral_is_held_to_be_common(classify, multi_label):
+    """The same wordings, of which one is called neutral or not."""
+    wordings = {name: name for name in [*LABELS, "calm", "boredom"]}
+    named = {"Neutral" if name == "calm" else name: wording for name, wording in wordings.items()}
+    for text in TEXTS[:3]:
+        plain = classify(text, labels=wordings, multi_label=multi_label)
+        own = classify(text, labels=named, multi_label=multi_label)
+        plain, own = (dict(zip(result["labels"], result["scores"], strict=True)) for result in (plain, own))
+        assert own["Neutral"] > plain["calm"] and own["joy"] < plain["joy"]
+
+
 def test_automatic_thresholds_need_a_background(tiny_model, tokenizer):
     classify = pipeline(
         "zero-shot-emotion", model=tiny_model(background=False), tokenizer=tokenizer, labels=LABELS, device="cpu"

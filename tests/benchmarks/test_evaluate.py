@@ -213,7 +213,7 @@ def test_raw_encoder_is_plain_cosine_of_mean_states(tmp_path):
 def test_strict_is_what_a_user_of_the_pipeline_gets(checkpoint, task):
     from transformers import pipeline
 
-    texts, labels = ["we won the cake", "rain again", "x " * 80], ["joy", "anger", "grief"]
+    texts, labels = ["we won the cake", "rain again", "x " * 80], ["joy", "anger", "neutral", "grief", "fear", "love"]
     strict = systems.load_checkpoint(checkpoint).label_scores(task, texts, labels).strict
     outputs = pipeline("zero-shot-emotion", model=checkpoint)(texts, labels=labels, multi_label=task == "multi-label")
     shown = [[output["scores"][output["labels"].index(label)] for label in labels] for output in outputs]
