@@ -63,6 +63,7 @@ def agreement(first, second):
     ```python
     >>> agreement({"a": ["joy", "relief"]}, {"a": ["joy"]})
     {'texts': 1, 'jaccard': 0.5, 'overlap': 1.0, 'neutral': 1.0}
+
     ```
     """
     shared = [(set(first[text]), set(second[text])) for text in first if text in second]

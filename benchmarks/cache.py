@@ -23,22 +23,6 @@ def texts_hash(texts):
     return digest.hexdigest()
 
 
-def weights_hash(model, *parts):
-    """A digest of a model's parameters, buffers and whatever else changes its output.
-
-    Args:
-        model (`torch.nn.Module`): the model.
-        parts (`str`): further text, such as its configuration and vocabulary.
-    """
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(-1).float().numpy().tobytes())
-    for part in parts:
-        digest.update(part.encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
-
-
 class EmbeddingCache:
     """Arrays in one folder, one file a key; written atomically, and a damaged file counts as absent.
 
@@ -55,7 +39,7 @@ class EmbeddingCache:
         """The embeddings of `texts` by the model `fingerprint`, computed if they are not kept.
 
         Args:
-            fingerprint (`str`): digest of the model, see `weights_hash`.
+            fingerprint (`str`): digest of the model, see `embedding_fingerprint`.
             texts (`list[str]`): the texts.
             compute (`Callable`): takes the texts, gives `(texts, d)`.
 

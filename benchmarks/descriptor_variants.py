@@ -118,6 +118,7 @@ def names_label(descriptor, labels):
 
     >>> names_label("quiet admiration", ["admiration"]), names_label("unfair treatment", ["fear"])
     (True, False)
+
     ```
     """
     stems = tuple(stem for label in labels for stem in FAMILIES.get(label, (label,)))

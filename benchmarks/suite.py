@@ -40,6 +40,7 @@ def parse_selection(text):
 
     >>> parse_selection("emobank:dev,isear")
     ([('emobank', 'dev'), ('isear', None)], True)
+
     ```
     """
     if text.strip() == "all":

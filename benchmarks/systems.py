@@ -5,13 +5,12 @@ worth is decided elsewhere. Systems that embed share one class, so that a raw en
 checkpoints meet the same rules.
 """
 
-import json
 import sys
 from dataclasses import dataclass
 
 import numpy as np
 
-from .cache import EmbeddingCache, weights_hash
+from .cache import EmbeddingCache
 from .readers import SINGLE_LABEL
 
 # Opposing labels of each dimension. The first of each side is the paper's single pair; the others make the average
@@ -54,21 +53,6 @@ class LabelScores:
     standardised: np.ndarray | None = None
 
 
-def shape_of(config):
-    """What of a configuration embeddings depend on, as text: not where it came from, nor what training alone uses."""
-    idle = (
-        "_name_or_path", "transformers_version", "decision", "dtype", "auto_map", "architectures", "custom_pipelines",
-        "reference_words",
-    )  # fmt: skip
-
-    def kept(value):
-        if not isinstance(value, dict):
-            return value
-        return {key: kept(item) for key, item in value.items() if key not in idle and "dropout" not in str(key)}
-
-    return json.dumps(kept(config), sort_keys=True, default=str)
-
-
 def background_of(embeddings):
     """Mean and covariance of embeddings, as tensors."""
     import torch
@@ -97,6 +81,7 @@ class EmbeddingSystem:
         self, name, model, tokenizer, cache=None, trained_dimensions=True, batch_size=32, quiet=True, autocast=False
     ):
         from ..decision_emodistill import DecisionConstants
+        from ..fingerprint import embedding_fingerprint
 
         self.name, self.model, self.tokenizer = name, model.eval(), tokenizer
         self.cache = cache or EmbeddingCache(None)
@@ -106,9 +91,7 @@ class EmbeddingSystem:
         self.has_dimensions = trained_dimensions and model.dimension_head is not None
         fields = DecisionConstants.__dataclass_fields__
         self.constants = DecisionConstants(**{k: v for k, v in model.config.decision.items() if k in fields})
-        vocabulary = str(sorted(tokenizer.get_vocab().items()))
-        precision = "bf16" if autocast else "fp32"
-        self.fingerprint = weights_hash(model, shape_of(model.config.to_dict()), vocabulary, precision)
+        self.fingerprint = embedding_fingerprint(model, tokenizer, "bf16" if autocast else "fp32")
 
     def encode_texts(self, texts):
         """`(texts, d)` float32, from memory or the cache where they have them."""

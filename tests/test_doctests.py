@@ -12,15 +12,21 @@ import emodistill
 # Rooms with examples that need neither a server nor more than the default checkpoint.
 MODULES = [
     "configuration_emodistill", "modeling_emodistill", "loss_emodistill", "decision_emodistill",
-    "encoding_emodistill", "pipeline_emodistill", "predict", "cli", "train_accelerate",
-    "training.arguments", "training.data", "training.states", "training.validation",
+    "encoding_emodistill", "fingerprint", "pipeline_emodistill", "predict", "cli", "train_accelerate",
+    "training.arguments", "training.data", "training.distilling", "training.finishing", "training.objective",
+    "training.states", "training.validation",
     "demo.app", "demo.drawing", "demo.scoring", "demo.serve", "demo.tables",
     "hub.card", "hub.dataset", "hub.errors", "hub.figures", "hub.folder", "hub.push", "hub.verify",
+]  # fmt: skip
+MEASURING = [
+    "benchmarks.audit.counterfactual", "benchmarks.audit.statistics", "benchmarks.descriptor_variants",
+    "benchmarks.evaluator", "benchmarks.metrics", "benchmarks.metrics.measures", "benchmarks.readers",
+    "benchmarks.suite",
 ]  # fmt: skip
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
-@pytest.mark.parametrize("name", ["", *MODULES])
+@pytest.mark.parametrize("name", ["", *MODULES, *MEASURING])
 def test_examples_give_what_they_show(name):
     module = importlib.import_module(f"emodistill.{name}" if name else "emodistill")
     examples = [test for test in doctest.DocTestFinder().find(module) if test.examples]

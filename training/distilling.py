@@ -1,12 +1,12 @@
 """Soft targets from trained checkpoints: what several students agree on teaches the next one."""
 
-import hashlib
 import math
 import os
 
 import torch
 
 from ..encoding_emodistill import encode_labels, encode_texts
+from ..fingerprint import embedding_fingerprint
 from ..modeling_emodistill import EmoDistillModel
 from .arguments import teacher_names
 
@@ -32,8 +32,9 @@ class Teachers:
     >>> from emodistill.training.distilling import Teachers
 
     >>> teachers = Teachers(torch.tensor([[2.0, 0.0], [0.0, 2.0]]), torch.tensor([[1.0, 0.0]]), bias=-2.0)
-    >>> teachers(torch.tensor([0, 1]), torch.tensor([0])).round(decimals=2).tolist()
-    [[0.5], [0.12]]
+    >>> teachers(torch.tensor([0, 1]), torch.tensor([0]))
+    tensor([[0.5000],
+            [0.1192]])
 
     ```
     """
@@ -91,12 +92,8 @@ def _embed(name, texts, labels, cache_dir, device, autocast):
     from transformers import AutoTokenizer
 
     model, tokenizer = EmoDistillModel.from_pretrained(name), AutoTokenizer.from_pretrained(name)
-    config, vocabulary = model.config, sorted(tokenizer.get_vocab().items())
-    shape = (config.spell_emoji, config.text_max_length, config.label_max_length, config.pooling, vocabulary)
-    digest = hashlib.sha256(repr((texts, labels, autocast, shape)).encode("utf-8", "surrogatepass"))
-    for parameter in model.parameters():
-        digest.update(parameter.detach().float().numpy().tobytes())
-    path = os.path.join(cache_dir, f"teacher-{digest.hexdigest()[:16]}.safetensors")
+    digest = embedding_fingerprint(model, tokenizer, repr((texts, labels, autocast)))
+    path = os.path.join(cache_dir, f"teacher-{digest[:16]}.safetensors")
     if os.path.isfile(path):
         return load_file(path)
     model.to(device).eval()

@@ -93,6 +93,7 @@ def audit_bias(score, labels=LABELS, attributes=None, equity=None):
     >>> rows = audit_bias(lambda texts: np.array([[0.9 * ("my sister" in t.lower())] for t in texts]), ("anger",))
     >>> rows[0]["attribute"], rows[0]["group"]
     ('gender', 'female')
+
     ```
     """
     rows = counterfactual_rows(score, labels, attributes)

@@ -72,6 +72,7 @@ def holm(p_values):
 
     >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
     [0.03, 0.06, 0.06]
+
     ```
     """
     p_values = np.asarray(p_values, dtype=float)

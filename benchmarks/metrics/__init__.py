@@ -24,6 +24,7 @@ def metric_path(name):
 
     >>> metric_path("emotion_regression").rsplit("/", 1)[1]
     'emotion_regression.py'
+
     ```
     """
     if name not in METRICS:

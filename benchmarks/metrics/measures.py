@@ -57,6 +57,7 @@ def multi_label_measures(references, predictions=None, scores=None):
 
     >>> multi_label_measures([[1, 0], [0, 1]], [[1, 0], [1, 1]])["per_label_f1"]
     [0.6666666666666666, 1.0]
+
     ```
     """
     references = two_dimensional("references", references, np.int64)

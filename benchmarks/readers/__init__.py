@@ -116,6 +116,7 @@ def load_benchmark(name, data_dir, split=None, limit=None):
     >>> data = load_benchmark("goemotions", "DATA", split="dev")  # doctest: +SKIP
     >>> len(data), data.targets.shape  # doctest: +SKIP
     (5426, (5426, 28))
+
     ```
     """
     spec, reader = get_benchmark(name)
