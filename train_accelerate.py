@@ -43,6 +43,9 @@ else:  # run as a script: the folder is the package, installed or not
     if __name__ == "__main__":
         sys.exit(emodistill.train_accelerate.script())
 
+# Arguments that say how labels become targets
+WEIGHING = ("implied_weight", "implied_decay", "implied_agreement", "salience_decay", "rated_weight")
+
 
 def build_model(args, rated=True):
     """The model to train and its tokenizer: fresh heads on pretrained encoders, or a trained checkpoint.
@@ -189,7 +192,7 @@ class Trainer:
         train, validation, lexicon = load_data(data_args, args.seed)
         self.rated = bool(lexicon.ratings) and args.dimension_weight > 0
         network, self.tokenizer = build_model(self.model_args, self.rated)
-        weigh = {name: getattr(data_args, name) for name in ("implied_weight", "implied_decay", "rated_weight")}
+        weigh = {name: getattr(data_args, name) for name in WEIGHING}
         dataset = DescriptorDataset(
             train, self.tokenizer, lexicon, network.config.text_max_length, weigh, network.config.spell_emoji
         )

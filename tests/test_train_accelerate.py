@@ -433,6 +433,7 @@ def test_an_unfinished_state_is_ignored(tmp_path):
         (["--teachers", " , "], "teachers must name at least one"),
         (["--teacher_weight", "1.5"], "teacher_weight must lie between 0 and 1"),
         (["--teacher_weight", "0.5"], "teacher_weight needs teachers"),
+        (["--salience_decay", "0"], "salience_decay must lie above 0"),
     ],
 )
 def test_mistakes_are_one_sentence(arguments, extra, message, capsys):

@@ -53,6 +53,8 @@ class DataArguments:
     selections: str | None = _option(None, "Train on texts of these selections only, separated by commas.")
     implied_weight: float = _option(0.35, "Target of the best word a descriptor implies; 0 for none.")
     implied_decay: float = _option(0.7, "Factor from one implied word to the next.")
+    implied_agreement: bool = _option(False, "Words that several descriptors of a text imply get more than the most.")
+    salience_decay: float = _option(1.0, "Factor from one descriptor of a text, and what it implies, to the next.")
     synonym_mask: float | None = _option(
         0.7,
         "Leave out pairs of a text and a label whose cosine to one of its "
@@ -228,5 +230,7 @@ def _check(model, data, run):
         teacher_names(data.teachers)
     elif data.teacher_weight != 1.0:
         raise ValueError("teacher_weight needs teachers")
+    if not 0.0 < data.salience_decay <= 1.0:
+        raise ValueError(f"salience_decay must lie above 0 and at most at 1, not {data.salience_decay}")
     if not 0.0 <= run.keep_trained <= 1.0:
         raise ValueError(f"keep_trained must lie between 0 and 1, not {run.keep_trained}")

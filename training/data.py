@@ -219,14 +219,25 @@ def _lexicon_rows(path, split, name):
     return list(rows)
 
 
-def weigh_labels(labels, lexicon, implied_weight=0.35, implied_decay=0.7, closed=(), plain=(), rated_weight=0.35):
+def weigh_labels(
+    labels,
+    lexicon,
+    implied_weight=0.35,
+    implied_decay=0.7,
+    closed=(),
+    plain=(),
+    rated_weight=0.35,
+    salience_decay=1.0,
+    implied_agreement=False,
+):
     """
     Soft targets of one text.
 
     Descriptors and labels chosen from a closed list get 1. A plain word that a descriptor implies gets
     `implied_weight * implied_decay ** rank`, rank being its place in the lexicon's list, and the most it gets from
     any descriptor: implied words help some labels and blur others (amusement implies joy, also where it mocks),
-    so they count less than what the teacher wrote.
+    so they count less than what the teacher wrote. Both may count less the less salient the descriptor, and words that
+    several descriptors imply may count more.
 
     Args:
         labels (`list[str]`): The teacher's descriptors, most salient first.
@@ -236,6 +247,8 @@ def weigh_labels(labels, lexicon, implied_weight=0.35, implied_decay=0.7, closed
         closed (`list[str]`, *optional*): Labels from a closed list.
         plain (`list[str]`, *optional*): Plain words that the teacher accepts for this very text, also mildly.
         rated_weight (`float`): Weight of those, where a descriptor or an implied word does not give them more.
+        salience_decay (`float`): Factor from one descriptor, and what it implies, to the next.
+        implied_agreement (`bool`): Whether a word gets 1 - Π (1 - w) from several descriptors, in place of the most.
 
     Returns:
         `dict[str, float]`: weight of each positive label.
@@ -251,13 +264,17 @@ def weigh_labels(labels, lexicon, implied_weight=0.35, implied_decay=0.7, closed
 
     ```
     """
-    weights = dict.fromkeys(plain, rated_weight) if rated_weight > 0 else {}
-    weights |= dict.fromkeys([*labels, *closed], 1.0)
+    salience = {label: salience_decay**place for place, label in enumerate(dict.fromkeys(labels))}
+    implied = {}
     if implied_weight > 0:
-        for label in labels:
+        for label, share in salience.items():
             for rank, word in enumerate(lexicon.implies.get(label, ())):
-                weight = implied_weight * implied_decay**rank
-                weights[word] = max(weights.get(word, 0.0), weight)
+                weight, before = share * implied_weight * implied_decay**rank, implied.get(word, 0.0)
+                implied[word] = before + weight - before * weight if implied_agreement else max(before, weight)
+    weights = {}
+    read = dict.fromkeys(plain, rated_weight) if rated_weight > 0 else {}
+    for view in (read, salience, dict.fromkeys(closed, 1.0), implied):
+        weights |= {label: max(weights.get(label, 0.0), weight) for label, weight in view.items()}
     return weights
 
 
