@@ -30,7 +30,8 @@ __all__ = [
 # that a word which correlates less with each of them goes to none.
 SHARPNESS, NEAR = 10.0, 0.4
 
-# Even a single label is not taken to be true of more than this share of texts, which is `neutral`'s share of them.
+# Even a single label is not taken to be true of more than this share of texts. It is also the share of `neutral`, for
+# which it was kept with GoEmotions in sight (docs/experiments.md).
 LARGEST_SHARE = 0.3
 
 # The label that says that a text expresses none of the others.
@@ -250,8 +251,9 @@ def multi_label_cuts(labels, expected_labels, skewness=0.0, neutral=None):
     The cut of each label of a set: [`multi_label_cut`] for all, unless one of them is neutral.
 
     `neutral` is not one emotion among k, the rarer the finer they are told apart: it stands against all of them
-    together. So it is taken to hold for [`LARGEST_SHARE`] of texts, and the others share the expected labels that it
-    leaves.
+    together. So it is taken to hold for [`LARGEST_SHARE`] of texts, or for half of the expected labels where these are
+    fewer than twice that, and the others share the expected labels that it leaves. In a set of which every label is
+    held to be as common as that, or by itself, it is a label like any other.
 
     Args:
         labels (`int`): Size k of the label set.
@@ -327,8 +329,8 @@ def single_label_scores(similarities, label_embeds, background, constants, neutr
         similarities (`torch.Tensor` of shape `(batch, labels)`): Cosine similarities.
         label_embeds (`torch.Tensor` of shape `(labels, d)`): Label embeddings.
         background (`tuple` or `None`): Mean and covariance; without them the raw similarities compete.
-        constants ([`DecisionConstants`]): Centering, scaling and temperature.
-        neutral (`int`, *optional*): Place of the label `neutral` in the set.
+        constants ([`DecisionConstants`]): Centering, scaling and temperature; for `neutral` also the skewness.
+        neutral (`int`, *optional*): Place of the label `neutral` in the set; without a background it has no lead.
 
     Returns:
         `torch.Tensor` of shape `(batch, labels)`; rows add up to 1.

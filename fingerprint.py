@@ -19,7 +19,7 @@ def embedding_fingerprint(model, tokenizer, *parts):
     Args:
         model ([`EmoDistillModel`]): The model.
         tokenizer (`PreTrainedTokenizerBase`): Its tokenizer.
-        parts (`str`): Further text, such as the precision that is computed in.
+        parts (`str`): Further text, such as a precision that is computed in by autocast.
 
     Returns:
         `str`: a SHA-256 in hexadecimal digits; the same wherever the checkpoint lies.
@@ -43,8 +43,8 @@ def embedding_fingerprint(model, tokenizer, *parts):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().float().numpy().tobytes())
     shape = json.dumps(_kept(model.config.to_dict()), sort_keys=True, default=str)
-    for part in (shape, str(sorted(tokenizer.get_vocab().items())), *parts):
-        digest.update(part.encode("utf-8", "surrogatepass"))
+    for part in (shape, str(model.dtype), str(sorted(tokenizer.get_vocab().items())), *parts):
+        digest.update(part.encode("utf-8", "surrogatepass") + b"\0")
     return digest.hexdigest()
 
 

@@ -117,6 +117,8 @@ class ZeroShotEmotionPipeline(Pipeline):
     Args:
         labels (`list[str]`, `str` or `dict`): The labels: a list, a comma-separated string, or `{label: description
             or list of synonyms}`, whose embeddings are averaged after normalisation. `candidate_labels` is an alias.
+            A label named `neutral` stands against all others together: in a larger set it is held to be more common
+            than each of them. The name counts, not the description; any other name opts out.
         label_template (`str`, *optional*): A sentence with `{}` around every wording; the plain label is the best
             choice for the default model. `hypothesis_template` is an alias.
         multi_label (`bool`, *optional*, defaults to `False`): Whether any number of labels may hold, each decided

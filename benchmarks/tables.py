@@ -131,11 +131,13 @@ def title_of(name, result):
 def note_of(result):
     if result["task"] == DIMENSIONS:
         return ""
+    multi = result["task"] == MULTI_LABEL
+    ranking_note = f" ROC-AUC and LRAP are those of the `{protocols.STRICT}` scores in every row." if multi else ""
     if not result["calibration_split"]:
-        return "No calibration split: thresholds that need one are left out."
+        return f"No calibration split: thresholds that need one are left out.{ranking_note}"
     return (
         f"Thresholds of `{protocols.PAPER}` and `{protocols.PER_LABEL}` come from {result['calibration_rows']:,} "
-        f"labelled texts of the {result['calibration_split']} split."
+        f"labelled texts of the {result['calibration_split']} split.{ranking_note}"
     )
 
 

@@ -122,6 +122,17 @@ def test_neutral_has_a_lead_among_single_labels_and_the_others_keep_their_odds(s
     torch.testing.assert_close(left, shares, atol=1e-4, rtol=0)
 
 
+def test_neutrals_lead_is_the_distance_of_its_cut_in_deviations():
+    similarities, labels, background = world(3)
+    constants = DecisionConstants(multi_label_skewness=0.5, single_label_temperature=0.2)
+    cuts = multi_label_cuts(5, 1.0, 0.5, neutral=2)
+    assert cuts[2] < cuts[0]
+    _, deviation = background_of_labels(labels, background)
+    without, scores = (single_label_scores(similarities, labels, background, constants, place) for place in (None, 2))
+    moved = (scores[:, 2] / scores[:, 0]).log() - (without[:, 2] / without[:, 0]).log()
+    torch.testing.assert_close(moved, ((cuts[0] - cuts[2]) * deviation[2] / 0.2).expand(len(moved)), atol=1e-4, rtol=0)
+
+
 @pytest.mark.parametrize("share", [0.02, 0.05, 0.2])
 def test_the_cut_of_skewed_scores_is_exceeded_by_the_share_that_it_stands_for(share):
     """A gamma distribution of shape 10 has skewness 2 / √10 = 0.63, about what emotions show."""

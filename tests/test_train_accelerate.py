@@ -452,6 +452,16 @@ def test_another_run_in_the_folder_is_not_overwritten(arguments, tmp_path, capsy
     assert digest(tmp_path / "run") != before
 
 
+def test_a_run_begun_before_an_argument_existed_goes_on(arguments, tmp_path):
+    assert cli.main(["train", *arguments("--epochs", "1")]) == 0
+    path = tmp_path / "run" / "arguments.json"
+    settings = json.loads(path.read_text())
+    assert settings.pop("salience_decay") == 1.0
+    path.write_text(json.dumps(settings))
+    assert cli.main(["train", *arguments("--epochs", "1")]) == 0
+    assert cli.main(["train", *arguments("--epochs", "1", "--salience_decay", "0.5")]) == 2
+
+
 def test_a_configuration_file_names_its_mistakes(tmp_path):
     path = tmp_path / "run.yaml"
     for content, message in (
@@ -470,6 +480,9 @@ def test_no_in_a_configuration_file_is_a_word(tmp_path):
     path.write_text("text_encoder: x\nmixed_precision: no\nquiet: no\n", encoding="utf-8")
     _, _, run = parse_arguments([str(path)])
     assert (run.mixed_precision, run.quiet) == ("no", False)
+    path.write_text("text_encoder: x\noutput_dir: no\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="output_dir must be str, not False"):
+        parse_arguments([str(path)])
 
 
 def test_a_lexicon_without_a_column_is_named(arguments, tmp_path, capsys):

@@ -172,8 +172,8 @@ def _fit(name, value, kind, path):
     kinds = getattr(kind, "__args__", (kind,))
     if value is None and type(None) in kinds:
         return None
-    if value is False and str in kinds:
-        return "no"  # which is what was written: YAML reads it as false
+    if name == "mixed_precision" and value is False:
+        return "no"  # which YAML reads as false
     for candidate in kinds:
         if candidate is float and not isinstance(value, bool):
             try:

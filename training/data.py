@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from ..decision_emodistill import NEUTRAL
 from ..encoding_emodistill import spell_emoji
 
 __all__ = [
@@ -160,7 +161,7 @@ def reference_words(rows, weights, lexicon):
     """
     plain = {word for row in rows for word in row.get("plain") or ()}
     plain = plain or {word for words in lexicon.implies.values() for word in words}
-    plain -= lexicon.held_out | {"neutral"}
+    plain -= lexicon.held_out | {NEUTRAL}
     counts = Counter(label for labels in weights for label in labels if label in plain)
     words = [word for word, count in counts.most_common(MOST_WORDS) if count >= MIN_TEXTS]
     return words if len(words) >= MIN_WORDS else []

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 __all__ = ["Progress", "StopSignal", "claim_output", "last_state", "save_state", "write_json"]
 
@@ -136,14 +136,15 @@ def claim_output(groups):
     # Progress counts batches of each process, so another number of processes cannot go on from it.
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     volatile = ("overwrite", "quiet", "log_with", "save_steps", "output_dir")
-    settings = {"processes": processes}
+    settings, defaults = {"processes": processes}, {}
     for group in groups:
+        defaults |= {field.name: field.default for field in fields(group)}  # of a run begun before there was a field
         settings |= {name: value for name, value in asdict(group).items() if name not in volatile}
     main_process = os.environ.get("RANK", "0") == "0"
     if os.path.exists(path):
         with open(path, encoding="utf-8") as file:
             before = json.load(file)
-        changed = sorted(name for name in settings if before.get(name) != settings[name])
+        changed = sorted(name for name in settings if before.get(name, defaults.get(name)) != settings[name])
         if changed and not args.overwrite:
             raise ValueError(
                 f"output_dir {args.output_dir} holds a run with other settings ({', '.join(changed)}); "

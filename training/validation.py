@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from ..decision_emodistill import DecisionConstants, multi_label_scores, single_label_scores, standardise
+from ..decision_emodistill import NEUTRAL, DecisionConstants, multi_label_scores, single_label_scores, standardise
 from ..encoding_emodistill import encode_labels, encode_texts, evaluating
 
 __all__ = ["Validator", "choose_decision", "macro_f1", "mean_average_precision"]
@@ -89,7 +89,8 @@ class Validator:
         self.descriptors = [label for label in present if label in lexicon.held_out] or present
         self.descriptor_targets = _matrix(labels, self.descriptors)
         implied = [row | {word for label in row for word in lexicon.implies.get(label, ())} for row in labels]
-        counts = Counter(word for words in implied for word in words if word not in lexicon.held_out)
+        kept_out = lexicon.held_out | {NEUTRAL}  # which decisions do not take for one label among others
+        counts = Counter(word for words in implied for word in words if word not in kept_out)
         self.plain_words = [word for word, _ in counts.most_common(PLAIN_WORDS)]
         self.plain_targets = _matrix(implied, self.plain_words)
         self.closed = [row["closed"] for row in rows if row.get("closed")]
