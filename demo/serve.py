@@ -82,7 +82,8 @@ def main(argv=None):
     """
     args = _parser().parse_args(argv)
     port, model = free_port(args.host, args.port), existing_model(args.model)
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job would ignore the first
+        signal.signal(number, _stop)
     # The server asks itself whether it is up; a proxy for the outside has no part in that.
     for name in ("no_proxy", "NO_PROXY"):
         os.environ[name] = ",".join(filter(None, [os.environ.get(name), *LOOPBACK]))
