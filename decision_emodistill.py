@@ -348,7 +348,8 @@ def single_label_scores(similarities, label_embeds, background, constants, neutr
     ```
     """
     scores = similarities.float()
-    if background is not None:
+    relative = constants.single_label_centering or constants.single_label_scaling or neutral is not None
+    if background is not None and relative:
         mean, deviation = background_of_labels(label_embeds, background)
         scores = scores - constants.single_label_centering * mean
         if neutral is not None:

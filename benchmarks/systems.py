@@ -126,9 +126,12 @@ class EmbeddingSystem:
         """Probabilities by the package's own decision rules, `None` without a background where one is needed."""
         from .. import decision_emodistill as decision
 
-        rule = decision.single_label_scores if task == SINGLE_LABEL else decision.multi_label_scores
-        if task != SINGLE_LABEL and background is None:
+        if task == SINGLE_LABEL:
+            rule = decision.single_label_scores
+        elif background is None:
             return None
+        else:
+            rule = decision.multi_label_scores
         return rule(similarities, label_embeds, background, constants or self.constants, neutral).numpy()
 
     def label_scores(self, task, texts, labels, calibration_texts=None):

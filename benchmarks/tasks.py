@@ -7,6 +7,7 @@ dimensions.
 
 import numpy as np
 
+from ..decision_emodistill import neutral_place
 from . import protocols, resampling
 from .metrics.measures import (
     calibration_measures,
@@ -61,8 +62,9 @@ def measure_multi_label(targets, labels, scores, calibration_targets, weights):
         per_label = resampling.f1_replicates(targets, predictions, weights)
         replicates[protocol] = per_label.mean(axis=1)
         entry = {name: measures[name] for name in SUMMARY}
-        if "neutral" in labels:
-            kept = [index for index, label in enumerate(labels) if label != "neutral"]
+        neutral = neutral_place(labels)
+        if neutral is not None:
+            kept = [index for index in range(len(labels)) if index != neutral]
             entry["macro_f1_without_neutral"] = float(np.mean([measures["per_label_f1"][i] for i in kept]))
         by_protocol[protocol] = entry | {
             "macro_f1_interval": resampling.interval(replicates[protocol]),
