@@ -5,6 +5,7 @@ from the background, the mean μ and covariance Σ of the embeddings of unlabell
 text: over the background a label embedding l has mean similarity μ·l and standard deviation √(lᵀΣl).
 """
 
+import re
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ import torch
 __all__ = [
     "LARGEST_SHARE",
     "NEUTRAL",
+    "NEUTRAL_NAMES",
     "DecisionConstants",
     "dimension_scores",
     "extend_labels",
@@ -19,6 +21,7 @@ __all__ = [
     "multi_label_cuts",
     "multi_label_scores",
     "neutral_place",
+    "neutral_wording",
     "select_labels",
     "single_label_scores",
     "standardise",
@@ -34,8 +37,10 @@ SHARPNESS, NEAR = 10.0, 0.4
 # which it was kept with GoEmotions in sight (docs/experiments.md).
 LARGEST_SHARE = 0.3
 
-# The label that says that a text expresses none of the others.
+# The label that says that a text expresses none of the others, and what else label sets call it. An encoder does not
+# read a negation: "no emotion" lies nearer to emotional texts than to others. So these are embedded as NEUTRAL.
 NEUTRAL = "neutral"
+NEUTRAL_NAMES = (NEUTRAL, "no emotion", "no emotions", "none")
 
 
 @dataclass(frozen=True)
@@ -225,25 +230,51 @@ def multi_label_cut(labels, expected_labels, skewness=0.0):
 
 def neutral_place(names):
     """
-    The place of `neutral` in a label set, however it is capitalised.
+    The place of the label in a set that says that none of the others holds.
 
     Args:
-        names (`Sequence[str]`): The labels as a user names them.
+        names (`Sequence[str]`): The labels as a user names them; capitals, underscores and hyphens do not matter.
 
     Returns:
-        `int` or `None`: `None` where the set has no such label.
+        `int` or `None`: The place of `neutral`, else of `no emotion`, `no emotions` or `none`; `None` where the set
+        has no such label.
 
     Example:
 
     ```python
     >>> from emodistill.decision_emodistill import neutral_place
 
-    >>> neutral_place(["joy", "Neutral"]), neutral_place(["joy", "anger"])
-    (1, None)
+    >>> neutral_place(["joy", "Neutral"]), neutral_place(["no_emotion", "joy"]), neutral_place(["joy", "anger"])
+    (1, 0, None)
 
     ```
     """
-    return next((place for place, name in enumerate(names) if name.casefold() == NEUTRAL), None)
+    plain = [" ".join(re.split(r"[\s_-]+", name.strip())).casefold() for name in names]
+    return next((plain.index(known) for known in NEUTRAL_NAMES if known in plain), None)
+
+
+def neutral_wording(names):
+    """
+    The labels of a set with [`NEUTRAL`] for the one at [`neutral_place`], which is what to embed.
+
+    Args:
+        names (`Sequence[str]`): The labels as a user names them.
+
+    Returns:
+        `list[str]`
+
+    Example:
+
+    ```python
+    >>> from emodistill.decision_emodistill import neutral_wording
+
+    >>> neutral_wording(["joy", "None"])
+    ['joy', 'neutral']
+
+    ```
+    """
+    place = neutral_place(names)
+    return [NEUTRAL if index == place else name for index, name in enumerate(names)]
 
 
 def multi_label_cuts(labels, expected_labels, skewness=0.0, neutral=None):

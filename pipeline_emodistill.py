@@ -17,6 +17,7 @@ from .decision_emodistill import (
     dimension_scores,
     multi_label_scores,
     neutral_place,
+    neutral_wording,
     select_labels,
     single_label_scores,
 )
@@ -86,10 +87,10 @@ class LabelSet:
         if duplicates := sorted({name for name, times in Counter(names).items() if times > 1}):
             raise ValueError(f"{argument} holds {', '.join(map(repr, duplicates))} more than once")
         wordings = []
-        for name, (_, texts) in zip(names, pairs, strict=True):
+        for name, plain, (_, texts) in zip(names, neutral_wording(names), pairs, strict=True):
             if texts is not None and (not isinstance(texts, collections.abc.Sequence) or not texts):
                 raise ValueError(f"{argument}[{name!r}] must be a description or a list of synonyms, not {texts!r}")
-            texts = (name,) if texts is None else texts
+            texts = (plain,) if texts is None else texts
             wordings.append(tuple(_fill(template, _clean_label(text, f"{argument}[{name!r}]")) for text in texts))
         return cls(names, tuple(wordings))
 
@@ -117,8 +118,9 @@ class ZeroShotEmotionPipeline(Pipeline):
     Args:
         labels (`list[str]`, `str` or `dict`): The labels: a list, a comma-separated string, or `{label: description
             or list of synonyms}`, whose embeddings are averaged after normalisation. `candidate_labels` is an alias.
-            A label named `neutral` stands against all others together: in a larger set it is held to be more common
-            than each of them. The name counts, not the description; any other name opts out.
+            A label named `neutral` (or else `no emotion`, `no emotions`, `none`, which are read as `neutral`) stands
+            against all others together: in a larger set it is held to be more common than each of them. The name
+            counts, not the description; any other name opts out.
         label_template (`str`, *optional*): A sentence with `{}` around every wording; the plain label is the best
             choice for the default model. `hypothesis_template` is an alias.
         multi_label (`bool`, *optional*, defaults to `False`): Whether any number of labels may hold, each decided

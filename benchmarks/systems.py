@@ -141,7 +141,7 @@ class EmbeddingSystem:
         from .. import decision_emodistill as decision
 
         text_embeds = self.encode_texts(texts)
-        label_embeds = self.model.extend_labels(torch.from_numpy(self.encode_labels(labels)))
+        label_embeds = self.model.extend_labels(torch.from_numpy(self.encode_labels(decision.neutral_wording(labels))))
         similarities = torch.from_numpy(text_embeds) @ label_embeds.T
         calibration = None
         if calibration_texts is not None:

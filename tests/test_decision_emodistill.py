@@ -15,6 +15,7 @@ from emodistill.decision_emodistill import (
     multi_label_cuts,
     multi_label_scores,
     neutral_place,
+    neutral_wording,
     select_labels,
     single_label_scores,
     standardise,
@@ -95,6 +96,10 @@ def test_neutral_is_never_rarer_than_another_label_however_many_there_are(expect
 def test_neutral_is_found_by_its_name():
     assert neutral_place(("joy", "NEUTRAL", "fear")) == 1
     assert neutral_place(("joy", "neutrality")) is None and neutral_place(()) is None
+    assert neutral_place(("No_Emotion", "joy")) == 0 and neutral_place(("joy", "no-emotions", "none")) == 1
+    assert neutral_place(("none", "joy", "neutral")) == 2  # the name that means nothing else
+    assert neutral_wording(("none", "joy", "Neutral")) == ["none", "joy", "neutral"]
+    assert neutral_wording(("joy", "No Emotion")) == ["joy", "neutral"] and neutral_wording(()) == []
 
 
 @pytest.mark.parametrize("neutral", [None, 3])

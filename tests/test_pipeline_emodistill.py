@@ -275,6 +275,19 @@ def test_a_label_of_the_name_neutral_is_held_to_be_common(classify, multi_label)
         assert own["Neutral"] > plain["calm"] and own["joy"] < plain["joy"]
 
 
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_other_names_of_neutral_are_read_as_it_unless_they_are_described(classify, multi_label):
+    def scores(name, labels=LABELS):
+        result = classify(TEXTS[0], labels=labels, multi_label=multi_label)
+        return dict(zip(result["labels"], result["scores"], strict=True))[name]
+
+    own = scores("neutral", [*LABELS, "neutral"])
+    for name in ("no emotion", "No_Emotions", "none"):
+        assert scores(name, [*LABELS, name]) == own
+        assert classify("", labels=[*LABELS, name], multi_label=multi_label)["predicted"] == [name]
+    assert scores("none", {name: name for name in [*LABELS, "none"]}) != own
+
+
 def test_automatic_thresholds_need_a_background(tiny_model, tokenizer):
     classify = pipeline(
         "zero-shot-emotion", model=tiny_model(background=False), tokenizer=tokenizer, labels=LABELS, device="cpu"
