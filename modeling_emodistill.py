@@ -16,7 +16,7 @@ __all__ = ["EmoDistillModel", "EmoDistillOutput", "EmoDistillPreTrainedModel", "
 
 # The dimension head's output 0 is the middle of the lexicon's 1 to 9 scale, and 1 its upper end.
 DIMENSION_MIDDLE, DIMENSION_HALF_RANGE = 5.0, 4.0
-MANY_LABELS = 64  # from this number on, short and long labels are encoded apart
+LABELS_OF_A_LENGTH = 16  # from this number on, labels of one length are encoded apart from longer ones
 
 
 @dataclass
@@ -352,15 +352,14 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.label_encoder_is_frozen):
-            lengths = attention_mask.sum(dim=1)
-            order = lengths.argsort(stable=True)
             # Most labels are a word, a few are phrases: padding all to the longest would double a training step.
-            splits = len(order) >= MANY_LABELS and bool(attention_mask[:, 0].all())  # cut on the right only
-            parts = order.chunk(2) if splits else (order,)
+            lengths, order = attention_mask.sum(dim=1).sort(stable=True)
+            runs = [(len(order), attention_mask.shape[1])]
+            if (attention_mask[:, 1:] <= attention_mask[:, :-1]).all():  # padded on the right, where it may be cut
+                runs = _runs_of_like_length(lengths.tolist()) or runs
             states = []
-            for part in parts:
-                mask = attention_mask[part, : int(lengths[part].max()) if splits else None]
-                ids = input_ids[part, : mask.shape[1]]
+            for part, (_, longest) in zip(order.split([size for size, _ in runs]), runs, strict=True):
+                ids, mask = input_ids[part, :longest], attention_mask[part, :longest]
                 tokens = self.label_encoder(input_ids=ids, attention_mask=mask).last_hidden_state
                 states.append(_mean_of_tokens(tokens, mask))
             return torch.cat(states)[order.argsort()]
@@ -538,6 +537,18 @@ def _embedding_name(encoder):
     """Parameter name of the word-embedding matrix within an encoder."""
     matrix = encoder.get_input_embeddings().weight
     return next(name for name, parameter in encoder.named_parameters() if parameter is matrix)
+
+
+def _runs_of_like_length(lengths):
+    """Sorted lengths as `[(size, longest)]`: a run for each length, or for several where one has too few labels."""
+    runs = []
+    for place, length in enumerate(lengths):
+        enough = runs and min(runs[-1][0], len(lengths) - place) >= LABELS_OF_A_LENGTH
+        if not runs or (enough and length > runs[-1][1]):
+            runs.append((1, length))
+        else:
+            runs[-1] = (runs[-1][0] + 1, length)
+    return runs
 
 
 def _mean_of_tokens(tokens, attention_mask):

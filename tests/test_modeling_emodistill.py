@@ -4,6 +4,8 @@ import sys
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors import safe_open
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertModel, BertTokenizer, pipeline
 
@@ -56,6 +58,39 @@ def test_cached_label_states_give_the_same_logits(tiny_model):
     torch.testing.assert_close(output.logits, run_model(model).logits)
     with pytest.raises(ValueError, match="either input_ids or label_states"):
         model.get_label_features(LABELS, label_states=states)
+
+
+@settings(max_examples=25, deadline=None)
+@given(lengths=st.lists(st.integers(1, 7), min_size=1, max_size=80), left=st.booleans())
+def test_labels_encoded_in_runs_of_like_length_are_as_alone(tiny_model, lengths, left):
+    """Whatever side the padding is on; and no label is padded further than its run's longest."""
+    model = tiny_model()
+    labels = torch.zeros(len(lengths), 8, dtype=torch.long)
+    for row, length in enumerate(lengths):
+        labels[row, 8 - length if left else 0 :][:length] = torch.arange(row % 5 + 2, row % 5 + 2 + length)
+    encoded = []
+    hook = model.label_encoder.register_forward_pre_hook(
+        lambda _, args, kwargs: encoded.append(kwargs["input_ids"]), with_kwargs=True
+    )
+    together = model.get_label_states(labels, labels.ne(0))
+    hook.remove()
+    if left:
+        assert [len(ids) for ids in encoded] == [len(lengths)]
+    else:
+        assert all(len(ids) >= min(16, len(lengths)) for ids in encoded)
+        assert all(ids[:, -1].any() for ids in encoded)
+    alone = torch.cat([model.get_label_states(row[None], row.ne(0)[None]) for row in labels])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
+
+
+def test_a_phrase_among_many_words_pads_few_of_them(tiny_model):
+    model, sizes = tiny_model(), []
+    labels = torch.tensor([[2, 5, 3, 0, 0, 0]] * 40 + [[2, 5, 6, 3, 0, 0]] * 20 + [[2, 5, 6, 7, 8, 3]] * 3)
+    model.label_encoder.register_forward_pre_hook(
+        lambda _, args, kwargs: sizes.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
+    )
+    model.get_label_states(labels.flip(0), labels.flip(0).ne(0))
+    assert sizes == [(40, 3), (23, 6)]  # three phrases are too few for a run of their own
 
 
 def test_logits_are_fp32_in_half_precision(tiny_model):
