@@ -249,7 +249,7 @@ def neutral_place(names):
 
     ```
     """
-    plain = [" ".join(re.split(r"[\s_-]+", name.strip())).casefold() for name in names]
+    plain = [re.sub(r"[\s_-]+", " ", name.strip()).casefold() for name in names]
     return next((plain.index(known) for known in NEUTRAL_NAMES if known in plain), None)
 
 

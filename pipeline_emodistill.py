@@ -333,8 +333,8 @@ class ZeroShotEmotionPipeline(Pipeline):
         if label_set is not None:
             multi_label = options.get("multi_label", False)
             scores = self._scores(embeds, label_set, multi_label)
-            for index in blank:
-                scores[index] = _blank_scores(label_set.names, multi_label)
+            if blank:
+                scores[sorted(blank)] = _blank_scores(label_set.names, multi_label)
             _add_labels(results, scores, label_set.names, thresholds, multi_label, options.get("top_k"), blank)
         if axes:
             values = self._dimension_values(embeds, axes)
