@@ -25,7 +25,6 @@ if __package__:
         DescriptorBatches,
         DescriptorDataset,
         LengthBucketSampler,
-        Lexicon,
         Vocabulary,
         even_rows,
         load_rows,
@@ -34,8 +33,9 @@ if __package__:
     )
     from .training.distilling import load_teachers
     from .training.finishing import export, fit_reference, mix_with_start, refit_dimensions
-    from .training.objective import Objective, near_synonyms, positive_rate
+    from .training.objective import Objective, confusable_labels, near_synonyms, positive_rate
     from .training.states import Progress, StopSignal, claim_output, last_state, save_state, write_json
+    from .training.targets import Lexicon, felt_rating
     from .training.validation import Validator, choose_decision
 else:  # run as a script: the folder is the package, installed or not
     import emodistill.train_accelerate
@@ -86,6 +86,7 @@ def load_data(args, seed):
     train = load_rows(args.data, "train", args.data_config)
     validation = load_rows(args.data, "validation", args.data_config)
     lexicon = Lexicon.load(args.lexicon)
+    lexicon.ratings = {word: felt_rating(known, args.arousal_by_valence) for word, known in lexicon.ratings.items()}
     if validation is None:  # hold out by the text itself, so that the split does not move when rows are added
         held_out = [_hash(row["text"]) < args.validation_share for row in train]
         validation = [row for row, out in zip(train, held_out, strict=True) if out]
@@ -114,7 +115,8 @@ def load_data(args, seed):
         for row in [*train, *validation]:
             if found := rated.get(row["id"]):
                 row["plain"] = found["labels"]
-                row["rating"] = tuple(found[name] for name in ("valence", "arousal", "dominance"))
+                rating = tuple(found[name] for name in ("valence", "arousal", "dominance"))
+                row["rating"] = felt_rating(rating, args.arousal_by_valence)
         if args.rated_only:
             train = [row for row in train if "rating" in row]
     if args.max_texts and args.max_texts < len(train):
@@ -194,8 +196,9 @@ class Trainer:
         network, self.tokenizer = build_model(self.model_args, self.rated)
         weigh = {name: getattr(data_args, name) for name in WEIGHING}
         dataset = DescriptorDataset(
-            train, self.tokenizer, lexicon, network.config.text_max_length, weigh, network.config.spell_emoji
-        )
+            train, self.tokenizer, lexicon, network.config.text_max_length, weigh, network.config.spell_emoji,
+            data_args.balance,
+        )  # fmt: skip
         self.vocabulary = Vocabulary(dataset.labels(), self.tokenizer, network.config.label_max_length)
         rows = even_rows(train, data_args.background_texts, data_args.background_sources)
         self.background_rows = [train[row] | {"weights": dataset.weights[row]} for row in rows]
@@ -206,23 +209,21 @@ class Trainer:
         self.validator = Validator(validation, lexicon, self.tokenizer, background, autocast=autocast)
         self.lexicon = lexicon
         self.sampler = LengthBucketSampler(dataset.lengths, args.batch_size, args.seed)
+        device = self.accelerator.device
+        network.to(device)
+        synonyms, confusable = self._related_labels(network)
         collate = DescriptorBatches(
-            self.vocabulary, self.tokenizer.pad_token_id, data_args.extra_negatives, dataset.label_counts()
+            self.vocabulary, self.tokenizer.pad_token_id, data_args.extra_negatives, dataset.label_counts(), confusable
         )
         loader = torch.utils.data.DataLoader(dataset, batch_sampler=self.sampler, collate_fn=collate)
         if not self.model_args.init:  # a trained model brings its own bias
             torch.nn.init.constant_(network.logit_bias, logit_of_rate(positive_rate(loader)))
-        device = self.accelerator.device
-        network.to(device)
-        synonyms, teachers = None, None
+        teachers = None
         if data_args.teachers:
             texts, labels = [row["text"] for row in train], self.vocabulary.labels
             folder = os.path.join(args.output_dir, "teachers")
             with self.accelerator.main_process_first():
                 teachers = load_teachers(data_args.teachers, texts, labels, folder, device, autocast, self._say)
-        # Teachers alone know how near a near-synonym is; descriptors only leave it open.
-        if data_args.synonym_mask is not None and (teachers is None or data_args.teacher_weight < 1.0):
-            synonyms = near_synonyms(network, self.tokenizer, self.vocabulary, data_args.synonym_mask)
         unknown = (float("nan"),) * 3
         ratings = torch.tensor([lexicon.ratings.get(label, unknown) for label in self.vocabulary.labels])
         self.cached_states = _cache_label_states(network, self.vocabulary) if network.label_encoder_is_frozen else None
@@ -233,6 +234,19 @@ class Trainer:
         self.objective = Objective(
             self.network, synonyms, ratings.to(device), weight, teachers, data_args.teacher_weight
         )
+
+    def _related_labels(self, network):
+        """What the starting label encoder says of pairs of labels: near-synonyms, and those it may confuse."""
+        data_args = self.data_args
+        threshold, number = data_args.synonym_mask, data_args.hard_negatives
+        # Teachers alone know how near a near-synonym is; descriptors only leave it open.
+        masked = threshold is not None and (data_args.teachers is None or data_args.teacher_weight < 1.0)
+        if not masked and not number:
+            return None, None
+        network.eval()
+        embeds = encode_labels(network, self.tokenizer, self.vocabulary.labels)
+        confusable = confusable_labels(embeds, 1.0 if threshold is None else threshold, number) if number else None
+        return near_synonyms(embeds, threshold) if masked else None, confusable
 
     def run(self):
         """Train to the end, or to a signal.

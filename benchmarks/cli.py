@@ -128,7 +128,7 @@ def evaluate(argv):
     suite["checkpoint"] = {"path": str(args.checkpoint or "default"), "fingerprint": loaded[0].fingerprint}
     ratings = None
     if args.descriptors:
-        from ..training.data import Lexicon
+        from ..training.targets import Lexicon
 
         ratings = Lexicon.load(args.descriptors).ratings
         suite["space"] = space_result(loaded, args.descriptors)

@@ -149,7 +149,7 @@ def descriptor_format(rows, name, lexicon):
     Args:
         rows (`list[dict]`): rows with free descriptors.
         name (`str`): `all`, `first`, `single-words`, `no-intensity`, `precise` or `plain`.
-        lexicon (`training.data.Lexicon`): says which words are plain and what descriptors imply.
+        lexicon (`training.targets.Lexicon`): says which words are plain and what descriptors imply.
 
     Returns:
         `list[dict]`.
@@ -247,7 +247,8 @@ def build_variant(spec, descriptors, data_dir, folder):
     Returns:
         `dict`: training arguments `data` and `lexicon` for this variant.
     """
-    from ..training.data import Lexicon, load_rows
+    from ..training.data import load_rows
+    from ..training.targets import Lexicon
 
     unknown = set(spec) - {"supervision", "format", "drop", "matched", "vocabulary"}
     if unknown:

@@ -178,7 +178,8 @@ def space_result(systems, data, lexicon_path=None):
     Returns:
         `dict[str, dict]`: system to `alignment` and `retrieval`.
     """
-    from ..training.data import Lexicon, load_rows
+    from ..training.data import load_rows
+    from ..training.targets import Lexicon
 
     lexicon = Lexicon.load(lexicon_path or data)
     rows = load_rows(data, "validation") or []

@@ -14,7 +14,7 @@ MODULES = [
     "configuration_emodistill", "modeling_emodistill", "loss_emodistill", "decision_emodistill",
     "encoding_emodistill", "fingerprint", "pipeline_emodistill", "predict", "cli", "train_accelerate",
     "training.arguments", "training.data", "training.distilling", "training.finishing", "training.objective",
-    "training.states", "training.validation",
+    "training.states", "training.targets", "training.validation",
     "demo.app", "demo.drawing", "demo.scoring", "demo.serve", "demo.tables",
     "hub.card", "hub.dataset", "hub.errors", "hub.figures", "hub.folder", "hub.push", "hub.verify",
 ]  # fmt: skip

@@ -24,6 +24,7 @@ from emodistill.training.arguments import parse_arguments
 from emodistill.training.data import even_rows, reference_words
 from emodistill.training.finishing import fit_reference, refit_dimensions
 from emodistill.training.states import last_state
+from emodistill.training.targets import Lexicon, felt_rating
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = str(ROOT / "configs" / "tiny.yaml")
@@ -178,6 +179,27 @@ def test_dimensions_are_fitted_again_to_mixed_embeddings(tiny_model):
     predicted = model.get_dimensions(embeds[1:])
     for column in range(3):
         assert torch.corrcoef(torch.stack([predicted[:, column], ratings[1:, column]]))[0, 1] > 0.99
+
+
+def test_what_tells_sources_apart_is_not_taken_for_a_rating(tiny_model):
+    """Films are rated higher throughout, and have a style; within each source one direction gives the rating."""
+    generator = torch.Generator().manual_seed(3)
+    embeds = 0.1 * torch.randn(400, 24, generator=generator)
+    ratings = 5 + 10 * embeds[:, :1].repeat(1, 3)
+    films = torch.arange(400) % 2 == 0
+    embeds[films, 1] += 1.0
+    ratings[films] += 2.0
+    model = tiny_model()
+    refit_dimensions(model, embeds, ratings, ["films" if film else "reddit" for film in films.tolist()])
+    weight, predicted = model.dimension_head.weight[0], model.get_dimensions(embeds)
+    assert weight[0] > 0.8 * 10 / 4 and weight[1].abs() < 0.1
+    assert predicted.mean(dim=0) == pytest.approx(ratings.mean(dim=0), abs=1e-3)
+
+
+def test_training_learns_felt_arousal(arguments):
+    _, data, _ = parse_arguments(arguments())
+    rated, (_, _, felt) = Lexicon.load(data.lexicon).ratings, load_data(data, 0)
+    assert felt.ratings == {word: felt_rating(rating, 0.5) for word, rating in rated.items()} != rated
 
 
 def test_the_penalty_is_the_one_that_carries_over_to_other_sources(tiny_model, monkeypatch):
@@ -434,6 +456,9 @@ def test_an_unfinished_state_is_ignored(tmp_path):
         (["--teacher_weight", "1.5"], "teacher_weight must lie between 0 and 1"),
         (["--teacher_weight", "0.5"], "teacher_weight needs teachers"),
         (["--salience_decay", "0"], "salience_decay must lie above 0"),
+        (["--arousal_by_valence", "-1"], "arousal_by_valence must lie between 0 and 10"),
+        (["--balance", "2"], "balance must lie between 0 and 1"),
+        (["--hard_negatives", "-1"], "hard_negatives must not be negative"),
     ],
 )
 def test_mistakes_are_one_sentence(arguments, extra, message, capsys):

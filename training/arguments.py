@@ -55,6 +55,10 @@ class DataArguments:
     implied_decay: float = _option(0.7, "Factor from one implied word to the next.")
     implied_agreement: bool = _option(False, "Words that several descriptors of a text imply get more than the most.")
     salience_decay: float = _option(1.0, "Factor from one descriptor of a text, and what it implies, to the next.")
+    arousal_by_valence: float = _option(
+        0.5, "Added to a rating's arousal for each point that its valence lies off the middle; 0 for ratings as given."
+    )
+    balance: float = _option(0.0, "Power by which texts of rarer emotions count more in the loss; 0 for all alike.")
     synonym_mask: float | None = _option(
         0.7,
         "Leave out pairs of a text and a label whose cosine to one of its "
@@ -65,6 +69,9 @@ class DataArguments:
     )
     teacher_weight: float = _option(1.0, "Share of the teachers in the targets; descriptors have the rest.")
     extra_negatives: int = _option(0, "Labels of the vocabulary added to each batch as negatives.")
+    hard_negatives: int = _option(
+        0, "Labels nearest to each positive in the starting label encoder, near-synonyms aside, added to each batch."
+    )
     validation_share: float = _option(0.05, "Share of texts held out where the data set has no validation split.")
     background_texts: int = _option(
         4000, "Training texts that form the background; dimensions are fitted on half as many more."
@@ -232,5 +239,12 @@ def _check(model, data, run):
         raise ValueError("teacher_weight needs teachers")
     if not 0.0 < data.salience_decay <= 1.0:
         raise ValueError(f"salience_decay must lie above 0 and at most at 1, not {data.salience_decay}")
+    if not 0.0 <= data.arousal_by_valence <= 10.0:
+        raise ValueError(f"arousal_by_valence must lie between 0 and 10, not {data.arousal_by_valence}")
+    if not 0.0 <= data.balance <= 1.0:
+        raise ValueError(f"balance must lie between 0 and 1, not {data.balance}")
+    for name in ("extra_negatives", "hard_negatives"):
+        if getattr(data, name) < 0:
+            raise ValueError(f"{name} must not be negative, as {getattr(data, name)} is")
     if not 0.0 <= run.keep_trained <= 1.0:
         raise ValueError(f"keep_trained must lie between 0 and 1, not {run.keep_trained}")

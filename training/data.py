@@ -2,25 +2,23 @@
 
 import os
 from collections import Counter
-from dataclasses import dataclass
 
 import torch
 from torch.utils.data import Dataset, Sampler
 
 from ..decision_emodistill import NEUTRAL
 from ..encoding_emodistill import spell_emoji
+from .targets import mean_rating, text_weights, weigh_labels
 
 __all__ = [
     "DescriptorBatches",
     "DescriptorDataset",
     "LengthBucketSampler",
-    "Lexicon",
     "Vocabulary",
     "even_rows",
     "load_rows",
     "read_view",
     "reference_words",
-    "weigh_labels",
 ]
 
 
@@ -167,118 +165,6 @@ def reference_words(rows, weights, lexicon):
     return words if len(words) >= MIN_WORDS else []
 
 
-@dataclass
-class Lexicon:
-    """
-    What is known of each descriptor: its ratings and the plain words it implies.
-
-    Args:
-        ratings (`dict[str, tuple[float, float, float]]`): Valence, arousal and dominance, 1 to 9.
-        implies (`dict[str, list[str]]`): Plain words a careful reader would also accept, most fitting first.
-        held_out (`set[str]`): Descriptors kept out of training, for validation.
-    """
-
-    ratings: dict
-    implies: dict
-    held_out: set
-
-    @classmethod
-    def load(cls, path, name=None):
-        """Read a lexicon: a TSV file, or a data set with the columns of `data/descriptors`' `lexicon`."""
-        lexicon = cls({}, {}, set())
-        if path is None:
-            return lexicon
-        for split in ("train", "validation"):
-            rows = _lexicon_rows(path, split, name)
-            missing = {"descriptor", "valence", "arousal", "dominance", "implies"} - set(rows[0] if rows else ())
-            if rows and missing:
-                raise ValueError(f"lexicon {path} lacks the column {', '.join(sorted(missing))}")
-            for row in rows:
-                descriptor = row["descriptor"]
-                if split == "validation":
-                    lexicon.held_out.add(descriptor)
-                if row["valence"] is None:  # a descriptor that nobody rated
-                    continue
-                lexicon.ratings[descriptor] = tuple(float(row[key]) for key in ("valence", "arousal", "dominance"))
-                implies = row["implies"] or []
-                if isinstance(implies, str):
-                    implies = [word.strip() for word in implies.split(",") if word.strip()]
-                lexicon.implies[descriptor] = implies
-        return lexicon
-
-
-def _lexicon_rows(path, split, name):
-    import datasets
-
-    if os.path.isfile(path):
-        if split != "train":
-            return []
-        rows = datasets.load_dataset("csv", data_files=str(path), sep="\t", keep_default_na=False)["train"]
-    else:
-        loaded = datasets.load_dataset(str(path), name or "lexicon")
-        rows = loaded.get(split, [])
-    return list(rows)
-
-
-def weigh_labels(
-    labels,
-    lexicon,
-    implied_weight=0.35,
-    implied_decay=0.7,
-    closed=(),
-    plain=(),
-    rated_weight=0.35,
-    salience_decay=1.0,
-    implied_agreement=False,
-):
-    """
-    Soft targets of one text.
-
-    Descriptors and labels chosen from a closed list get 1. A plain word that a descriptor implies gets
-    `implied_weight * implied_decay ** rank`, rank being its place in the lexicon's list, and the most it gets from
-    any descriptor: implied words help some labels and blur others (amusement implies joy, also where it mocks),
-    so they count less than what the teacher wrote. Both may count less the less salient the descriptor, and words that
-    several descriptors imply may count more.
-
-    Args:
-        labels (`list[str]`): The teacher's descriptors, most salient first.
-        lexicon ([`Lexicon`]): Gives the implied words.
-        implied_weight (`float`): Weight of the best implied word; 0 for none.
-        implied_decay (`float`): Factor from one rank to the next.
-        closed (`list[str]`, *optional*): Labels from a closed list.
-        plain (`list[str]`, *optional*): Plain words that the teacher accepts for this very text, also mildly.
-        rated_weight (`float`): Weight of those, where a descriptor or an implied word does not give them more.
-        salience_decay (`float`): Factor from one descriptor, and what it implies, to the next.
-        implied_agreement (`bool`): Whether a word gets 1 - Π (1 - w) from several descriptors, in place of the most.
-
-    Returns:
-        `dict[str, float]`: weight of each positive label.
-
-    Example:
-
-    ```python
-    >>> from emodistill.training.data import Lexicon, weigh_labels
-
-    >>> lexicon = Lexicon({}, {"glee": ["joy", "delight"]}, set())
-    >>> weigh_labels(["glee"], lexicon, implied_weight=0.5, implied_decay=0.5)
-    {'glee': 1.0, 'joy': 0.5, 'delight': 0.25}
-
-    ```
-    """
-    salience = {label: salience_decay**place for place, label in enumerate(dict.fromkeys(labels))}
-    implied = {}
-    if implied_weight > 0:
-        for label, share in salience.items():
-            for rank, word in enumerate(lexicon.implies.get(label, ())):
-                weight, before = share * implied_weight * implied_decay**rank, implied.get(word, 0.0)
-                implied[word] = before + weight - before * weight if implied_agreement else max(before, weight)
-    weights = {}
-    read = dict.fromkeys(plain, rated_weight) if rated_weight > 0 else {}
-    for view in (read, salience, dict.fromkeys(closed, 1.0), implied):
-        weights |= {label: max(weights.get(label, 0.0), weight) for label, weight in view.items()}
-    return weights
-
-
 class Vocabulary:
     """
     The distinct labels of the training rows, tokenised once.
@@ -316,9 +202,10 @@ class DescriptorDataset(Dataset):
         max_length (`int`): Tokens of a text; longer ones are cut in training.
         weigh (`dict`): Further arguments of [`weigh_labels`].
         emoji (`bool`): Whether emoji are spelled out, as the model's configuration says.
+        balance (`float`): How much more texts of rarer emotions count, see [`text_weights`].
     """
 
-    def __init__(self, rows, tokenizer, lexicon, max_length, weigh=None, emoji=False):
+    def __init__(self, rows, tokenizer, lexicon, max_length, weigh=None, emoji=False, balance=0.0):
         texts = [spell_emoji(row["text"]) if emoji else row["text"] for row in rows]
         encoded = tokenizer(texts, truncation=True, max_length=max_length)
         self.input_ids = encoded["input_ids"]
@@ -329,7 +216,11 @@ class DescriptorDataset(Dataset):
             )
             for row in rows
         ]
-        self.ratings = [row.get("rating") or _mean_rating(row["labels"], lexicon.ratings) for row in rows]
+        self.text_weights = [1.0] * len(rows)
+        if balance:
+            words = {NEUTRAL}.union(*lexicon.implies.values(), *(row.get("closed") or () for row in rows))
+            self.text_weights = text_weights(self.weights, words, balance)
+        self.ratings = [row.get("rating") or mean_rating(row["labels"], lexicon.ratings) for row in rows]
 
     def __len__(self):
         return len(self.input_ids)
@@ -339,6 +230,7 @@ class DescriptorDataset(Dataset):
             "index": index,
             "input_ids": self.input_ids[index],
             "weights": self.weights[index],
+            "text_weight": self.text_weights[index],
             "rating": self.ratings[index],
         }
 
@@ -349,13 +241,6 @@ class DescriptorDataset(Dataset):
     def label_counts(self):
         """`Counter`: texts of each label with a positive weight."""
         return Counter(label for weights in self.weights for label in weights)
-
-
-def _mean_rating(labels, ratings):
-    known = [ratings[label] for label in labels if label in ratings]
-    if not known:
-        return (float("nan"),) * 3
-    return tuple(sum(values) / len(known) for values in zip(*known, strict=True))
 
 
 class LengthBucketSampler(Sampler):
@@ -411,12 +296,15 @@ class DescriptorBatches:
         extra_negatives (`int`): Labels drawn from the vocabulary beside those of the batch, by the square root of
             their frequency.
         counts (`Counter`, *optional*): Frequency of each label.
+        hard_negatives (`torch.LongTensor` of shape `(labels, n)`, *optional*): Labels that join a batch with each
+            of its positives, see [`confusable_labels`].
     """
 
-    def __init__(self, vocabulary, pad_token_id, extra_negatives=0, counts=None):
+    def __init__(self, vocabulary, pad_token_id, extra_negatives=0, counts=None, hard_negatives=None):
         self.vocabulary = vocabulary
         self.pad_token_id = pad_token_id
         self.extra_negatives = min(extra_negatives, len(vocabulary))
+        self.hard_negatives = hard_negatives
         counts = counts or Counter()
         self.frequency = torch.tensor([float(counts[label]) for label in vocabulary.labels]).clamp(min=1.0).sqrt()
 
@@ -432,6 +320,8 @@ class DescriptorBatches:
             for label, weight in item["weights"].items():
                 targets[row, self.vocabulary.ids[label]] = weight
         present = targets.gt(0).any(dim=0)
+        if self.hard_negatives is not None:
+            present[self.hard_negatives[present].flatten()] = True
         if self.extra_negatives:
             # Seeded by the batch's own texts, so that a resumed run draws the same ones.
             generator = torch.Generator().manual_seed(sum((item["index"] + 1) * 7919 for item in items))
@@ -442,5 +332,6 @@ class DescriptorBatches:
             "label_ids": present.nonzero().squeeze(1),
             "targets": targets,
             "rows": torch.tensor([item["index"] for item in items]),
+            "text_weights": torch.tensor([item["text_weight"] for item in items]),
             "ratings": torch.tensor([item["rating"] for item in items]),
         }

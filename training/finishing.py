@@ -55,14 +55,8 @@ def fit_reference(model, embeds, weights, sources, words, word_embeds):
         words (`list[str]`): The vocabulary; each word is true of some text.
         word_embeds (`torch.Tensor` of shape `(words, d)`): Label embeddings of the words, L2-normalised.
     """
-    centred, word_embeds = embeds.cpu().double().clone(), word_embeds.cpu().double()
+    centred, word_embeds = _centre(embeds.cpu().double(), _groups(sources)), word_embeds.cpu().double()
     targets = torch.tensor([[labels.get(word, 0.0) for word in words] for labels in weights], dtype=torch.double)
-    numbers = Counter(sources)
-    # A source of few texts has no mean of its own worth the name; such sources share one.
-    groups = [name if numbers[name] >= MIN_SOURCE else None for name in sources]
-    for group in set(groups):
-        inside = torch.tensor([name == group for name in groups])
-        centred[inside] -= centred[inside].mean(dim=0)
     normalize = torch.nn.functional.normalize
     prototypes = normalize(targets.T @ centred, dim=-1)
     directions = normalize(PROTOTYPE_SHARE * prototypes + (1.0 - PROTOTYPE_SHARE) * word_embeds, dim=-1)
@@ -72,8 +66,10 @@ def fit_reference(model, embeds, weights, sources, words, word_embeds):
 @torch.no_grad()
 def refit_dimensions(model, embeds, ratings, sources):
     """
-    Fit the dimension head to changed embeddings, by ridge regression on ratings of texts.
+    Fit the dimension head to changed embeddings, by ridge regression on ratings of texts, within sources.
 
+    Texts and ratings are centred on their source's means: what else than the ratings tells sources apart is none of
+    the dimensions' business.
     Each dimension has a penalty of its own: the one with which a fit on all other sources correlates best with the
     ratings of a source, on average over sources. What must serve texts of any kind should not lean on one kind.
 
@@ -86,23 +82,37 @@ def refit_dimensions(model, embeds, ratings, sources):
     known = ~ratings.isnan().any(dim=1)
     inputs = embeds.cpu()[known].double()
     targets = (ratings[known].double() - DIMENSION_MIDDLE) / DIMENSION_HALF_RANGE
-    kept = [source for source, is_known in zip(sources, known.tolist(), strict=True) if is_known]
-    names = sorted(set(kept))
-    groups = torch.tensor([names.index(source) for source in kept])
+    groups = _groups([source for source, is_known in zip(sources, known.tolist(), strict=True) if is_known])
     transfer = torch.stack([_transfer(inputs, targets, groups, penalty) for penalty in PENALTIES])
     for dimension, best in enumerate(transfer.argmax(dim=0).tolist()):
-        weight, bias = _ridge(inputs, targets[:, dimension], PENALTIES[best])
+        weight, bias = _ridge(inputs, targets[:, dimension], groups, PENALTIES[best])
         model.dimension_head.weight[dimension] = weight
         model.dimension_head.bias[dimension] = bias
 
 
-def _ridge(inputs, targets, penalty):
-    """Weight and bias; `targets` of shape `(texts,)` or `(texts, dimensions)`."""
-    centre, middle = inputs.mean(dim=0), targets.mean(dim=0)
-    centred = inputs - centre
+def _groups(sources):
+    """A number for each text's source. Sources of few texts have no mean of their own worth the name: they share 0."""
+    numbers = Counter(sources)
+    names = [name for name in sorted(numbers) if numbers[name] >= MIN_SOURCE]
+    places = {name: place for place, name in enumerate(names, start=1)}
+    return torch.tensor([places.get(name, 0) for name in sources])
+
+
+def _centre(values, groups):
+    """Values less the mean of their group."""
+    centred = values.clone()
+    for group in groups.unique():
+        inside = groups == group
+        centred[inside] -= values[inside].mean(dim=0)
+    return centred
+
+
+def _ridge(inputs, targets, groups, penalty):
+    """Weight, and the bias that gives the mean rating; `targets` of shape `(texts,)` or `(texts, dimensions)`."""
+    centred = _centre(inputs, groups)
     gram = centred.T @ centred + penalty * len(inputs) * torch.eye(inputs.shape[1], dtype=inputs.dtype)
-    weight = torch.linalg.solve(gram, centred.T @ (targets - middle))
-    return weight, middle - centre @ weight
+    weight = torch.linalg.solve(gram, centred.T @ _centre(targets, groups))
+    return weight, targets.mean(dim=0) - inputs.mean(dim=0) @ weight
 
 
 def _transfer(inputs, targets, groups, penalty):
@@ -112,7 +122,7 @@ def _transfer(inputs, targets, groups, penalty):
         inside = groups == group
         if min(inside.sum(), (~inside).sum()) < MIN_SOURCE:
             continue
-        weight, bias = _ridge(inputs[~inside], targets[~inside], penalty)
+        weight, bias = _ridge(inputs[~inside], targets[~inside], groups[~inside], penalty)
         values.append(_correlation(inputs[inside] @ weight + bias, targets[inside]))
     return torch.stack(values).mean(dim=0) if values else torch.zeros(targets.shape[1])
 

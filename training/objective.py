@@ -2,18 +2,46 @@
 
 import torch
 
-from ..encoding_emodistill import encode_labels
 from ..loss_emodistill import gather_labels, multi_positive_sigmoid_loss
 from ..modeling_emodistill import DIMENSION_HALF_RANGE, DIMENSION_MIDDLE
 
-__all__ = ["Objective", "near_synonyms", "positive_rate"]
+__all__ = ["Objective", "confusable_labels", "near_synonyms", "positive_rate"]
 
 
-def near_synonyms(model, tokenizer, vocabulary, threshold):
-    """`(labels, labels)` booleans: pairs whose cosine in the starting label encoder exceeds the threshold."""
-    model.eval()
-    embeds = encode_labels(model, tokenizer, vocabulary.labels)
+def near_synonyms(embeds, threshold):
+    """`(labels, labels)` booleans: pairs whose cosine in the starting label encoder exceeds the threshold.
+
+    Args:
+        embeds (`torch.Tensor` of shape `(labels, d)`): Its embeddings, L2-normalised.
+        threshold (`float`): The cosine.
+    """
     return (embeds @ embeds.T) > threshold
+
+
+def confusable_labels(embeds, threshold, number):
+    """`(labels, number)` ids: the labels nearest to each that are not near-synonyms of it, opposites among them.
+
+    Args:
+        embeds (`torch.Tensor` of shape `(labels, d)`): Embeddings of the starting label encoder, L2-normalised.
+        threshold (`float`): Pairs with a cosine above this are near-synonyms.
+        number (`int`): How many; fewer where the vocabulary is smaller.
+
+    Example:
+
+    ```python
+    >>> import torch
+    >>> from emodistill.training.objective import confusable_labels
+
+    >>> embeds = torch.nn.functional.normalize(torch.tensor([[1.0, 0.0], [1.0, 0.1], [1.0, 1.0], [0.0, 1.0]]))
+    >>> confusable_labels(embeds, threshold=0.9, number=1).tolist()
+    [[2], [2], [1], [2]]
+
+    ```
+    """
+    cosines = embeds @ embeds.T
+    cosines[cosines > threshold] = -torch.inf
+    cosines.fill_diagonal_(-torch.inf)
+    return cosines.topk(min(number, len(embeds) - 1)).indices.cpu()
 
 
 class Objective:
@@ -48,7 +76,7 @@ class Objective:
         if self.teachers is not None:
             targets = torch.lerp(targets, self.teachers(batch["rows"], ids), self.teacher_weight)
         logits = self.network.get_logits(output.text_embeds, label_embeds)
-        loss = multi_positive_sigmoid_loss(logits, targets, mask)
+        loss = multi_positive_sigmoid_loss(logits, targets, mask, batch["text_weights"])
         if self.network.dimension_head is None:
             return loss
         # Labels have ratings too: the same axes must order both towers, or opposites end up as neighbours. With a

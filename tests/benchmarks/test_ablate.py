@@ -15,7 +15,8 @@ from emodistill.benchmarks import ablate, descriptor_variants
 from emodistill.benchmarks.descriptor_variants import FAMILIES, LABEL_DROPS, descriptor_format, drop_words
 from emodistill.benchmarks.readers.multi_label import GOEMOTIONS_LABELS
 from emodistill.cli import main
-from emodistill.training.data import Lexicon, load_rows
+from emodistill.training.data import load_rows
+from emodistill.training.targets import Lexicon
 
 from .conftest import spelling_tokenizer
 

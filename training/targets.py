@@ -1,0 +1,205 @@
+"""How descriptors become targets: the lexicon, the weights of a text's labels, the weight of a text."""
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+
+from ..modeling_emodistill import DIMENSION_MIDDLE
+
+__all__ = ["Lexicon", "felt_rating", "mean_rating", "text_weights", "weigh_labels"]
+
+MIN_COUNT = 10.0  # a word of fewer texts is no rarer: its frequency is not known better than that
+
+
+@dataclass
+class Lexicon:
+    """
+    What is known of each descriptor: its ratings and the plain words it implies.
+
+    Args:
+        ratings (`dict[str, tuple[float, float, float]]`): Valence, arousal and dominance, 1 to 9.
+        implies (`dict[str, list[str]]`): Plain words a careful reader would also accept, most fitting first.
+        held_out (`set[str]`): Descriptors kept out of training, for validation.
+    """
+
+    ratings: dict
+    implies: dict
+    held_out: set
+
+    @classmethod
+    def load(cls, path, name=None):
+        """Read a lexicon: a TSV file, or a data set with the columns of `data/descriptors`' `lexicon`."""
+        lexicon = cls({}, {}, set())
+        if path is None:
+            return lexicon
+        for split in ("train", "validation"):
+            rows = _lexicon_rows(path, split, name)
+            missing = {"descriptor", "valence", "arousal", "dominance", "implies"} - set(rows[0] if rows else ())
+            if rows and missing:
+                raise ValueError(f"lexicon {path} lacks the column {', '.join(sorted(missing))}")
+            for row in rows:
+                descriptor = row["descriptor"]
+                if split == "validation":
+                    lexicon.held_out.add(descriptor)
+                if row["valence"] is None:  # a descriptor that nobody rated
+                    continue
+                lexicon.ratings[descriptor] = tuple(float(row[key]) for key in ("valence", "arousal", "dominance"))
+                implies = row["implies"] or []
+                if isinstance(implies, str):
+                    implies = [word.strip() for word in implies.split(",") if word.strip()]
+                lexicon.implies[descriptor] = implies
+        return lexicon
+
+
+def _lexicon_rows(path, split, name):
+    import datasets
+
+    if os.path.isfile(path):
+        if split != "train":
+            return []
+        rows = datasets.load_dataset("csv", data_files=str(path), sep="\t", keep_default_na=False)["train"]
+    else:
+        loaded = datasets.load_dataset(str(path), name or "lexicon")
+        rows = loaded.get(split, [])
+    return list(rows)
+
+
+def weigh_labels(
+    labels,
+    lexicon,
+    implied_weight=0.35,
+    implied_decay=0.7,
+    closed=(),
+    plain=(),
+    rated_weight=0.35,
+    salience_decay=1.0,
+    implied_agreement=False,
+):
+    """
+    Soft targets of one text.
+
+    Descriptors and labels chosen from a closed list get 1. A plain word that a descriptor implies gets
+    `implied_weight * implied_decay ** rank`, rank being its place in the lexicon's list, and the most it gets from
+    any descriptor: implied words help some labels and blur others (amusement implies joy, also where it mocks),
+    so they count less than what the teacher wrote. Both may count less the less salient the descriptor, and words that
+    several descriptors imply may count more.
+
+    Args:
+        labels (`list[str]`): The teacher's descriptors, most salient first.
+        lexicon ([`Lexicon`]): Gives the implied words.
+        implied_weight (`float`): Weight of the best implied word; 0 for none.
+        implied_decay (`float`): Factor from one rank to the next.
+        closed (`list[str]`, *optional*): Labels from a closed list.
+        plain (`list[str]`, *optional*): Plain words that the teacher accepts for this very text, also mildly.
+        rated_weight (`float`): Weight of those, where a descriptor or an implied word does not give them more.
+        salience_decay (`float`): Factor from one descriptor, and what it implies, to the next.
+        implied_agreement (`bool`): Whether a word gets 1 - Π (1 - w) from several descriptors, in place of the most.
+
+    Returns:
+        `dict[str, float]`: weight of each positive label.
+
+    Example:
+
+    ```python
+    >>> from emodistill.training.targets import Lexicon, weigh_labels
+
+    >>> lexicon = Lexicon({}, {"glee": ["joy", "delight"]}, set())
+    >>> weigh_labels(["glee"], lexicon, implied_weight=0.5, implied_decay=0.5)
+    {'glee': 1.0, 'joy': 0.5, 'delight': 0.25}
+
+    ```
+    """
+    salience = {label: salience_decay**place for place, label in enumerate(dict.fromkeys(labels))}
+    implied = {}
+    if implied_weight > 0:
+        for label, share in salience.items():
+            for rank, word in enumerate(lexicon.implies.get(label, ())):
+                weight, before = share * implied_weight * implied_decay**rank, implied.get(word, 0.0)
+                implied[word] = before + weight - before * weight if implied_agreement else max(before, weight)
+    weights = {}
+    read = dict.fromkeys(plain, rated_weight) if rated_weight > 0 else {}
+    for view in (read, salience, dict.fromkeys(closed, 1.0), implied):
+        weights |= {label: max(weights.get(label, 0.0), weight) for label, weight in view.items()}
+    return weights
+
+
+def felt_rating(rating, share):
+    """
+    Valence, arousal and dominance as readers of a text rate them: strong valence, of either sign, arouses.
+
+    People's arousal rises with the distance of valence from the middle, for words and pictures (Bradley and Lang 1999;
+    Kuppens et al. 2013) as for texts; ratings of words as such put contentment and grief below a text without emotion.
+
+    Args:
+        rating (`tuple(float, float, float)`): Valence, arousal and dominance, 1 to 9.
+        share (`float`): Arousal for each point of valence away from the middle; 0 for none.
+
+    Returns:
+        `tuple(float, float, float)`: the rating with the arousal of both, scaled to end at 9 again.
+
+    Example:
+
+    ```python
+    >>> from emodistill.training.targets import felt_rating
+
+    >>> felt_rating((5.0, 4.0, 5.0), 0.5), felt_rating((8.0, 3.0, 6.5), 0.5), felt_rating((9.0, 9.0, 7.0), 0.5)
+    ((5.0, 3.4, 5.0), (8.0, 3.8, 6.5), (9.0, 9.0, 7.0))
+
+    ```
+    """
+    valence, arousal, dominance = rating
+    distance = abs(valence - DIMENSION_MIDDLE)
+    most = 1.0 + share / 2.0  # what the scale from 1 to 9 becomes longer by, at valences of 1 and 9
+    return valence, 1.0 + (arousal - 1.0 + share * distance) / most, dominance
+
+
+def text_weights(weights, words, balance):
+    """
+    How much each text counts in the loss, the more the rarer its emotions.
+
+    A plain word of n texts (n being the sum of its targets) has the rarity `n ** -balance`, and a text the mean
+    rarity of its plain words, weighted by their targets. Descriptors themselves do not enter: most are rare because
+    they are worded so, and not because what they mean is.
+
+    Args:
+        weights (`list[dict[str, float]]`): The weighted labels of each text, see [`weigh_labels`].
+        words (`set[str]`): Plain words.
+        balance (`float`): 0 for all texts alike, 1 for inverse proportion.
+
+    Returns:
+        `list[float]`: one for each text, 1 on average; a text without a plain word has 1.
+
+    Example:
+
+    ```python
+    >>> from emodistill.training.targets import text_weights
+
+    >>> texts = [{"joy": 1.0}] * 40 + [{"envy": 1.0, "green-eyed": 1.0}] * 10
+    >>> weights = text_weights(texts, {"joy", "envy"}, balance=0.5)
+    >>> round(weights[0], 3), round(weights[-1], 3)
+    (0.833, 1.667)
+
+    ```
+    """
+    counts = Counter()
+    for labels in weights:
+        for label, weight in labels.items():
+            if label in words:
+                counts[label] += weight
+    rarity = {word: max(count, MIN_COUNT) ** -balance for word, count in counts.items()}
+    values = []
+    for labels in weights:
+        plain = {label: weight for label, weight in labels.items() if label in rarity}
+        total = sum(plain.values())
+        values.append(sum(weight * rarity[label] for label, weight in plain.items()) / total if total else None)
+    known = [value for value in values if value is not None]
+    mean = sum(known) / len(known) if known else 1.0
+    return [1.0 if value is None else value / mean for value in values]
+
+
+def mean_rating(labels, ratings):
+    """Mean valence, arousal and dominance of the labels that have ratings; `nan` where none has."""
+    known = [ratings[label] for label in labels if label in ratings]
+    if not known:
+        return (float("nan"),) * 3
+    return tuple(sum(values) / len(known) for values in zip(*known, strict=True))
