@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from dataclasses import dataclass
 
-from ..modeling_emodistill import DIMENSION_MIDDLE
+from ..modeling_emodistill import DIMENSION_HALF_RANGE, DIMENSION_MIDDLE
 
 __all__ = ["Lexicon", "felt_rating", "mean_rating", "text_weights", "weigh_labels"]
 
@@ -135,7 +135,7 @@ def felt_rating(rating, share):
         share (`float`): Arousal for each point of valence away from the middle; 0 for none.
 
     Returns:
-        `tuple(float, float, float)`: the rating with the arousal of both, scaled to end at 9 again.
+        `tuple(float, float, float)`: the rating with the arousal of both, 9 at the most.
 
     Example:
 
@@ -143,14 +143,14 @@ def felt_rating(rating, share):
     >>> from emodistill.training.targets import felt_rating
 
     >>> felt_rating((5.0, 4.0, 5.0), 0.5), felt_rating((8.0, 3.0, 6.5), 0.5), felt_rating((9.0, 9.0, 7.0), 0.5)
-    ((5.0, 3.4, 5.0), (8.0, 3.8, 6.5), (9.0, 9.0, 7.0))
+    ((5.0, 4.0, 5.0), (8.0, 4.5, 6.5), (9.0, 9.0, 7.0))
 
     ```
     """
     valence, arousal, dominance = rating
-    distance = abs(valence - DIMENSION_MIDDLE)
-    most = 1.0 + share / 2.0  # what the scale from 1 to 9 becomes longer by, at valences of 1 and 9
-    return valence, 1.0 + (arousal - 1.0 + share * distance) / most, dominance
+    felt = arousal + share * abs(valence - DIMENSION_MIDDLE)
+    # No longer scale brought back to 9 in place of the cut: people's mean on EmoBank lies above the words' as well.
+    return valence, min(felt, DIMENSION_MIDDLE + DIMENSION_HALF_RANGE), dominance
 
 
 def text_weights(weights, words, balance):
