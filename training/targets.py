@@ -127,8 +127,9 @@ def felt_rating(rating, share):
     """
     Valence, arousal and dominance as readers of a text rate them: strong valence, of either sign, arouses.
 
-    People's arousal rises with the distance of valence from the middle, for words and pictures (Bradley and Lang 1999;
-    Kuppens et al. 2013) as for texts; ratings of words as such put contentment and grief below a text without emotion.
+    People's arousal rises with the distance of valence from the middle, in ratings of words (Bradley and Lang 1999),
+    of what they feel (Kuppens et al. 2013) and of texts (EmoBank). The teacher's ratings of words show little of it,
+    and put contentment and sadness below a text without emotion.
 
     Args:
         rating (`tuple(float, float, float)`): Valence, arousal and dominance, 1 to 9.
