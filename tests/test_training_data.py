@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emodistill.training.data import DescriptorBatches
+from emodistill.training.data import DescriptorBatches, Vocabulary
 from emodistill.training.objective import confusable_labels
 from emodistill.training.targets import Lexicon, felt_rating, text_weights, weigh_labels
 
@@ -81,8 +81,6 @@ def test_confusable_labels_are_the_nearest_beyond_near_synonyms():
 
 
 def test_hard_negatives_join_their_positives_batch(tokenizer):
-    from emodistill.training.data import Vocabulary
-
     vocabulary = Vocabulary(["anger", "fury", "joy", "sadness"], tokenizer, 8)
     item = {"index": 0, "input_ids": [2, 3], "weights": {"joy": 1.0}, "text_weight": 2.0, "rating": (5.0,) * 3}
     plain = DescriptorBatches(vocabulary, 0)([item])

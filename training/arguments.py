@@ -231,20 +231,20 @@ def _check(model, data, run):
     for name in ("epochs", "batch_size", "gradient_accumulation_steps", "save_steps", "patience"):
         if getattr(run, name) < 1:
             raise ValueError(f"{name} must be at least 1, not {getattr(run, name)}")
-    if not 0.0 <= data.teacher_weight <= 1.0:
-        raise ValueError(f"teacher_weight must lie between 0 and 1, not {data.teacher_weight}")
+    for group, name, most in (
+        (data, "teacher_weight", 1),
+        (data, "arousal_by_valence", 10),
+        (data, "balance", 1),
+        (run, "keep_trained", 1),
+    ):
+        if not 0.0 <= getattr(group, name) <= most:
+            raise ValueError(f"{name} must lie between 0 and {most}, not {getattr(group, name)}")
     if data.teachers is not None:
         teacher_names(data.teachers)
     elif data.teacher_weight != 1.0:
         raise ValueError("teacher_weight needs teachers")
     if not 0.0 < data.salience_decay <= 1.0:
         raise ValueError(f"salience_decay must lie above 0 and at most at 1, not {data.salience_decay}")
-    if not 0.0 <= data.arousal_by_valence <= 10.0:
-        raise ValueError(f"arousal_by_valence must lie between 0 and 10, not {data.arousal_by_valence}")
-    if not 0.0 <= data.balance <= 1.0:
-        raise ValueError(f"balance must lie between 0 and 1, not {data.balance}")
     for name in ("extra_negatives", "hard_negatives"):
         if getattr(data, name) < 0:
             raise ValueError(f"{name} must not be negative, as {getattr(data, name)} is")
-    if not 0.0 <= run.keep_trained <= 1.0:
-        raise ValueError(f"keep_trained must lie between 0 and 1, not {run.keep_trained}")

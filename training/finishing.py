@@ -83,11 +83,13 @@ def refit_dimensions(model, embeds, ratings, sources):
     inputs = embeds.cpu()[known].double()
     targets = (ratings[known].double() - DIMENSION_MIDDLE) / DIMENSION_HALF_RANGE
     groups = _groups([source for source, is_known in zip(sources, known.tolist(), strict=True) if is_known])
+    middle, centre = targets.mean(dim=0), inputs.mean(dim=0)
+    inputs, targets = _centre(inputs, groups), _centre(targets, groups)
     transfer = torch.stack([_transfer(inputs, targets, groups, penalty) for penalty in PENALTIES])
     for dimension, best in enumerate(transfer.argmax(dim=0).tolist()):
-        weight, bias = _ridge(inputs, targets[:, dimension], groups, PENALTIES[best])
+        weight = _ridge(inputs, targets[:, dimension], PENALTIES[best])
         model.dimension_head.weight[dimension] = weight
-        model.dimension_head.bias[dimension] = bias
+        model.dimension_head.bias[dimension] = middle[dimension] - centre @ weight
 
 
 def _groups(sources):
@@ -107,23 +109,21 @@ def _centre(values, groups):
     return centred
 
 
-def _ridge(inputs, targets, groups, penalty):
-    """Weight, and the bias that gives the mean rating; `targets` of shape `(texts,)` or `(texts, dimensions)`."""
-    centred = _centre(inputs, groups)
-    gram = centred.T @ centred + penalty * len(inputs) * torch.eye(inputs.shape[1], dtype=inputs.dtype)
-    weight = torch.linalg.solve(gram, centred.T @ _centre(targets, groups))
-    return weight, targets.mean(dim=0) - inputs.mean(dim=0) @ weight
+def _ridge(inputs, targets, penalty):
+    """Weight for centred inputs and targets, these of shape `(texts,)` or `(texts, dimensions)`."""
+    gram = inputs.T @ inputs + penalty * len(inputs) * torch.eye(inputs.shape[1], dtype=inputs.dtype)
+    return torch.linalg.solve(gram, inputs.T @ targets)
 
 
 def _transfer(inputs, targets, groups, penalty):
-    """Mean correlation, for each dimension, of the ratings of one source with a fit on all others."""
+    """Mean correlation, for each dimension, of the centred ratings of one source with a fit on all others."""
     values = []
     for group in groups.unique():
         inside = groups == group
         if min(inside.sum(), (~inside).sum()) < MIN_SOURCE:
             continue
-        weight, bias = _ridge(inputs[~inside], targets[~inside], groups[~inside], penalty)
-        values.append(_correlation(inputs[inside] @ weight + bias, targets[inside]))
+        weight = _ridge(inputs[~inside], targets[~inside], penalty)
+        values.append(_correlation(inputs[inside] @ weight, targets[inside]))
     return torch.stack(values).mean(dim=0) if values else torch.zeros(targets.shape[1])
 
 

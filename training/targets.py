@@ -150,7 +150,7 @@ def felt_rating(rating, share):
     """
     valence, arousal, dominance = rating
     felt = arousal + share * abs(valence - DIMENSION_MIDDLE)
-    # No longer scale brought back to 9 in place of the cut: people's mean on EmoBank lies above the words' as well.
+    # Cut at 9 and not scaled back to it: that would lower all arousal, and people's is above the words' (EmoBank).
     return valence, min(felt, DIMENSION_MIDDLE + DIMENSION_HALF_RANGE), dominance
 
 
