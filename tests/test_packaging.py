@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from email.parser import Parser
 from pathlib import Path
@@ -194,8 +193,7 @@ def test_the_wheel_holds_the_default_checkpoint(built):
 
 def test_the_source_distribution_builds_the_same_wheel(built, tmp_path):
     wheel, sdist = built
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path, filter="data")
+    shutil.unpack_archive(sdist, tmp_path)
     (source,) = tmp_path.iterdir()
     assert {"LICENSE", "CITATION.cff", "CHANGELOG.md", "constraints.txt"} <= {path.name for path in source.iterdir()}
     assert not (source / "data").exists()
