@@ -26,7 +26,7 @@ from emodistill.training.finishing import fit_reference, refit_dimensions
 from emodistill.training.states import last_state
 from emodistill.training.targets import Lexicon, felt_rating
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TINY = str(ROOT / "configs" / "tiny.yaml")
 FEELINGS = {
     "joy": ("i laughed so", "my birthday was sunny", "happy happy day"),
