@@ -1,5 +1,4 @@
 import asyncio
-import os
 import signal
 import sqlite3
 import subprocess
@@ -8,6 +7,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import environment
 
 from emodistill.annotate import Settings, Store, TextRow, load_prompt
 from emodistill.annotate.limits import Budget, BudgetReached, Gate, Rate, Stopped, backoff, retry_after
@@ -54,14 +54,13 @@ def test_two_runs_cannot_have_one_store_and_a_killed_run_leaves_no_lock(tmp_path
     path = tmp_path / "s.sqlite"
     code = f"""
 import sys, time
-sys.path.insert(0, {os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))!r})
 from emodistill.annotate.store import *
 store = Store({str(path)!r})
 store.record([(None, [RowRecord("a", "a", "t", "ok", ["joy"])], {IDENTITY!r})])
 print("open", flush=True)
 time.sleep(60)
 """
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment())
     assert process.stdout.readline() == b"open\n"
     with pytest.raises(ValueError, match="another run"):
         Store(path)

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from fake_openai import FakeOpenAI
+from processes import environment
 
 from emodistill import cli
 
@@ -55,8 +56,6 @@ def test_a_dry_run_needs_no_key_and_no_network_and_leaves_nothing(tmp_path, text
         "assert 'openai' not in sys.modules\n"
         "sys.exit(status)"
     )
-    from test_annotate_kill import environment
-
     env = {k: v for k, v in environment().items() if k != "OPENAI_API_KEY"}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -133,6 +132,4 @@ def test_importing_the_room_loads_nothing_heavy():
         "heavy = {'openai', 'datasets', 'pandas', 'pyarrow', 'matplotlib'} & (set(sys.modules) - before)\n"
         "assert not heavy and 'openai' not in sys.modules, heavy"
     )
-    from test_annotate_kill import environment
-
     subprocess.run([sys.executable, "-c", code], env=environment(), check=True)

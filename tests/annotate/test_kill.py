@@ -1,7 +1,6 @@
 """kill -9, for real: processes that die at any moment, and what is left behind."""
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -10,37 +9,17 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from fake_openai import FAULTS, FakeOpenAI
+from processes import environment, fork
 
-import emodistill
 from emodistill.annotate import Store, cli
-
-ROOT = str(Path(emodistill.__file__).resolve().parent.parent)
 
 
 @pytest.fixture(autouse=True)
 def key(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-
-
-def environment():
-    path = os.pathsep.join([ROOT, *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, "PYTHONPATH": path, "OPENAI_API_KEY": "sk-test", "OMP_NUM_THREADS": "1"}
-
-
-# A fork server that has the package and the client imported starts each process in a moment.
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["emodistill.annotate.cli", "emodistill.annotate.batch_cli", "openai"])
-
-
-def fork(argv):
-    """A real process that runs `emodistill annotate`."""
-    process = CONTEXT.Process(target=cli.main, args=(argv,))
-    process.start()
-    return process
 
 
 def arguments(tmp_path, server, **options):
@@ -79,7 +58,7 @@ def test_five_thousand_texts_one_fifth_faults_twenty_kills(tmp_path):
         killed, stored, asked_again = 0, set(), []
         while killed < kills:
             before, goal = len(server.log), rng.randrange(20, 260)
-            process = fork(argv)
+            process = fork(cli.main, argv)
             while process.is_alive() and len(server.log) - before < goal:
                 time.sleep(0.005)
             assert process.is_alive(), "the run ended before its kill: too few texts left"
