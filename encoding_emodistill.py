@@ -3,11 +3,21 @@
 import contextlib
 import threading
 import unicodedata
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional as F
 
-__all__ = ["WINDOW_OVERLAP", "encode_labels", "encode_texts", "evaluating", "spell_emoji"]
+__all__ = [
+    "WINDOW_OVERLAP",
+    "TokenizedTexts",
+    "embed_tokenized",
+    "encode_labels",
+    "encode_texts",
+    "evaluating",
+    "spell_emoji",
+    "tokenize_texts",
+]
 
 # A fast tokenizer keeps the last call's truncation and padding, so two threads must not be in it at once.
 TOKENIZER_LOCK = threading.Lock()
@@ -71,7 +81,103 @@ def evaluating(model):
             model.train()
 
 
+@dataclass(frozen=True)
+class TokenizedTexts:
+    """
+    Texts as token ids, ready for the text tower.
+
+    Args:
+        windows (`list[list[int]]`): Token ids; a long text has several windows.
+        owners (`list[int]`): For each window the place of its text.
+        texts (`int`): Number of texts.
+        pad_token_id (`int`): What shorter windows are padded with.
+    """
+
+    windows: list
+    owners: list
+    texts: int
+    pad_token_id: int
+
+
+def tokenize_texts(tokenizer, config, texts):
+    """
+    Token ids of texts; no model is needed, so one thread may do this while another embeds.
+
+    Args:
+        tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer.
+        config ([`EmoDistillConfig`]): Gives the length of a window and whether emoji are spelled.
+        texts (`list[str]`): The texts.
+
+    Returns:
+        [`TokenizedTexts`]
+
+    Example:
+
+    ```python
+    >>> from transformers import AutoTokenizer
+    >>> from emodistill import DEFAULT_CHECKPOINT, EmoDistillConfig
+    >>> from emodistill.encoding_emodistill import tokenize_texts
+
+    >>> tokenizer = AutoTokenizer.from_pretrained(DEFAULT_CHECKPOINT)
+    >>> config = EmoDistillConfig.from_pretrained(DEFAULT_CHECKPOINT)
+    >>> tokenize_texts(tokenizer, config, ["What a day!", "long " * 200]).owners
+    [0, 1, 1]
+
+    ```
+    """
+    if not texts:
+        return TokenizedTexts([], [], 0, tokenizer.pad_token_id)
+    max_length = config.text_max_length
+    if config.spell_emoji:
+        texts = [spell_emoji(text) for text in texts]
+    with TOKENIZER_LOCK:
+        encoded = tokenizer(
+            list(texts),
+            truncation=True,
+            max_length=max_length,
+            stride=min(WINDOW_OVERLAP, max_length // 4),
+            return_overflowing_tokens=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )
+    return TokenizedTexts(
+        encoded["input_ids"], encoded["overflow_to_sample_mapping"], len(texts), tokenizer.pad_token_id
+    )
+
+
 @torch.no_grad()
+def embed_tokenized(model, tokenized, batch_size=32, autocast=False, progress=None):
+    """
+    Embeddings of tokenised texts; see [`encode_texts`], which does both.
+
+    Args:
+        model ([`EmoDistillModel`]): The model; it is not switched to evaluation here.
+        tokenized ([`TokenizedTexts`]): The texts.
+        batch_size (`int`, *optional*, defaults to 32): Windows in a batch; batches hold windows of like length.
+        autocast (`bool`, *optional*, defaults to `False`): Whether to compute in bf16.
+        progress (`Callable`, *optional*): Wraps the iterator of batches, `tqdm` for instance.
+
+    Returns:
+        `torch.Tensor` of shape `(texts, d)`: L2-normalised, fp32, on the model's device.
+    """
+    device, d, windows = model.device, model.config.projection_dim, tokenized.windows
+    order = sorted(range(len(windows)), key=lambda index: len(windows[index]))
+    starts = range(0, len(order), batch_size)
+    embeds = torch.empty(len(windows), d, dtype=torch.float32, device=device)
+    for start in progress(starts) if progress else starts:
+        chosen = order[start : start + batch_size]
+        input_ids, mask = _pad([windows[index] for index in chosen], tokenized.pad_token_id, device)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=autocast):
+            features = model.get_text_features(input_ids, mask)
+        embeds[torch.tensor(chosen, device=device)] = features.float()
+    if len(windows) == tokenized.texts:
+        return embeds
+    weights = torch.tensor([len(window) for window in windows], dtype=torch.float32, device=device)
+    summed = torch.zeros(tokenized.texts, d, dtype=torch.float32, device=device)
+    summed.index_add_(0, torch.tensor(tokenized.owners, device=device), embeds * weights[:, None])
+    return F.normalize(summed, dim=-1)
+
+
 def encode_texts(model, tokenizer, texts, batch_size=32, autocast=False, progress=None):
     """
     Embed texts; one longer than a window becomes the average of its windows, weighted by their tokens.
@@ -100,38 +206,7 @@ def encode_texts(model, tokenizer, texts, batch_size=32, autocast=False, progres
 
     ```
     """
-    device, d = model.device, model.config.projection_dim
-    if not texts:
-        return torch.zeros(0, d, dtype=torch.float32, device=device)
-    max_length = model.config.text_max_length
-    if model.config.spell_emoji:
-        texts = [spell_emoji(text) for text in texts]
-    with TOKENIZER_LOCK:
-        encoded = tokenizer(
-            list(texts),
-            truncation=True,
-            max_length=max_length,
-            stride=min(WINDOW_OVERLAP, max_length // 4),
-            return_overflowing_tokens=True,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-        )
-    windows, owners = encoded["input_ids"], encoded["overflow_to_sample_mapping"]
-    order = sorted(range(len(windows)), key=lambda index: len(windows[index]))
-    starts = range(0, len(order), batch_size)
-    embeds = torch.empty(len(windows), d, dtype=torch.float32, device=device)
-    for start in progress(starts) if progress else starts:
-        chosen = order[start : start + batch_size]
-        input_ids, mask = _pad([windows[index] for index in chosen], tokenizer.pad_token_id, device)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=autocast):
-            features = model.get_text_features(input_ids, mask)
-        embeds[torch.tensor(chosen, device=device)] = features.float()
-    if len(windows) == len(texts):
-        return embeds
-    weights = torch.tensor([len(window) for window in windows], dtype=torch.float32, device=device)
-    summed = torch.zeros(len(texts), d, dtype=torch.float32, device=device)
-    summed.index_add_(0, torch.tensor(owners, device=device), embeds * weights[:, None])
-    return F.normalize(summed, dim=-1)
+    return embed_tokenized(model, tokenize_texts(tokenizer, model.config, texts), batch_size, autocast, progress)
 
 
 def _pad(windows, pad_token_id, device):
