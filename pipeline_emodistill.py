@@ -1,6 +1,7 @@
 """The `zero-shot-emotion` pipeline: strings and labels in, dictionaries out."""
 
 import collections.abc
+import importlib
 import numbers
 import threading
 import types
@@ -267,6 +268,14 @@ class ZeroShotEmotionPipeline(Pipeline):
         """
         return self._label_embeds(LabelSet.parse(labels, label_template).wordings)
 
+    def explain(self, text, label=None, dimension=None, **options):
+        """
+        What each word, phrase and sentence of a text contributes to a label or dimension, by leaving it out.
+
+        Takes what a call takes; see [`~serving.explain.explain`] for the rest and for what comes back.
+        """
+        return _serving("explain").explain(self, text, label, dimension, **options)
+
     def _label_embeds(self, wordings, extended=False):
         """Embeddings of labels, or what texts are scored against."""
         with CACHE_LOCK:
@@ -366,6 +375,16 @@ class ZeroShotEmotionPipeline(Pipeline):
             name: values[name] if poles is None else dimension_scores(embeds, *poles).tolist()
             for name, poles in axes.items()
         }
+
+
+def _serving(module):
+    """A module of the installed package's `serving`, which a Hub copy of this file does not bring along."""
+    try:
+        return importlib.import_module(f"emodistill.serving.{module}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "emodistill":
+            raise
+        raise ImportError(f"{module} needs the installed package: pip install emodistill") from None
 
 
 def _one_of(name, value, alias, other):

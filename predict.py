@@ -28,6 +28,11 @@ def _parser():
         const=True,
         help="built-in dimensions, separated by commas (all without a value), or upper,labels:lower,labels",
     )
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="mark the words that tell for and against each predicted label, or dimensions without labels",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--device", help="cpu, cuda:0, ...; the first accelerator by default")
     parser.add_argument("--batch-size", type=int, default=32, help="texts in a batch")
@@ -89,6 +94,22 @@ def _show(result):
     return "\n".join(lines)
 
 
+def _explanations(classify, result, options):
+    """Of each predicted label of the set, or else of the best; of dimensions where there are no labels."""
+    if not result["sequence"].strip():
+        return []
+    options = {name: value for name, value in options.items() if name not in ("threshold", "top_k")}
+    if "labels" not in result:
+        return [classify.explain(result["sequence"], dimension=name, **options) for name in result["dimensions"]]
+    labels = [label for label in result["predicted"] if label in result["labels"]] or result["labels"][:1]
+    return [classify.explain(result["sequence"], label, **options) for label in labels]
+
+
+def _show_explanations(explanations):
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    return "\n".join("    " + line for why in explanations for line in why.marked(colour).splitlines())
+
+
 def main(argv=None):
     """Label texts as the command line says.
 
@@ -121,5 +142,10 @@ def main(argv=None):
     }
     streaming = "-" in args.texts and sys.stdin.isatty()
     for result in classify(_texts(args.texts), batch_size=1 if streaming else args.batch_size, **options):
-        print(json.dumps(result, ensure_ascii=False) if args.json else _show(result), flush=True)
+        explanations = _explanations(classify, result, options) if args.explain else []
+        if args.json:
+            extra = {"explanations": [why.to_dict() for why in explanations]} if args.explain else {}
+            print(json.dumps({**result, **extra}, ensure_ascii=False), flush=True)
+        else:
+            print("\n".join(filter(None, [_show(result), _show_explanations(explanations)])), flush=True)
     return 0

@@ -1,0 +1,1 @@
+"""Files scored, exports, label banks, adaptation and explanation: a trained checkpoint at work."""
