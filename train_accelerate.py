@@ -9,6 +9,7 @@ with the same weights as a run that was never stopped.
 """
 
 import hashlib
+import math
 import os
 import sys
 from dataclasses import asdict
@@ -18,6 +19,7 @@ import torch
 if __package__:
     from .decision_emodistill import DecisionConstants
     from .encoding_emodistill import encode_labels
+    from .files import write_json
     from .loss_emodistill import logit_of_rate
     from .modeling_emodistill import EmoDistillModel
     from .training.arguments import parse_arguments
@@ -33,8 +35,10 @@ if __package__:
     )
     from .training.distilling import load_teachers
     from .training.finishing import export, fit_reference, mix_with_start, refit_dimensions
+    from .training.folder import claim_arguments, claim_inputs, locked
     from .training.objective import Objective, confusable_labels, near_synonyms, positive_rate
-    from .training.states import Progress, StopSignal, claim_output, last_state, save_state, write_json
+    from .training.record import input_digests
+    from .training.states import Progress, RunStates, StopSignal
     from .training.targets import Lexicon, felt_rating
     from .training.validation import Validator, choose_decision
 else:  # run as a script: the folder is the package, installed or not
@@ -187,11 +191,14 @@ class Trainer:
         )
         self.total_steps = steps
         self.progress = Progress()
-        self.accelerator.register_for_checkpointing(self.scheduler, self.progress)
+        self.states = RunStates(
+            run_args.output_dir, self.accelerator, self.network, self.optimizer, self.scheduler, self.progress
+        )
 
     def _prepare_data(self):
         args, data_args = self.args, self.data_args
         train, validation, lexicon = load_data(data_args, args.seed)
+        claim_inputs(args.output_dir, input_digests(self.model_args, data_args, train, validation, lexicon))
         self.rated = bool(lexicon.ratings) and args.dimension_weight > 0
         network, self.tokenizer = build_model(self.model_args, self.rated)
         weigh = {name: getattr(data_args, name) for name in WEIGHING}
@@ -267,9 +274,7 @@ class Trainer:
         return 0
 
     def _resume(self):
-        state = last_state(self.args.output_dir)
-        if state:
-            self.accelerator.load_state(state)
+        if self.states.restore(self._say):
             self._say(f"going on from step {self.progress.step} of {self.total_steps}")
 
     def _epoch(self, signals):
@@ -298,8 +303,9 @@ class Trainer:
                 if progress.stale >= self.args.patience:
                     break
             number = self._agreed(signals.requested())
-            if number or progress.step % self.args.save_steps == 0:
-                save_state(self.accelerator, self.args.output_dir, progress.step)
+            last = progress.batch == len(self.loader)  # its state is saved once, after its validation
+            if number or (progress.step % self.args.save_steps == 0 and not last):
+                self.states.save()
             if number:
                 self._say(f"stopped at step {progress.step}; the same command goes on from here")
                 return number
@@ -307,7 +313,7 @@ class Trainer:
         progress.epoch, progress.batch = progress.epoch + 1, 0
         if not progress.history or progress.history[-1]["step"] < progress.step:
             self._validate()
-        save_state(self.accelerator, self.args.output_dir, progress.step)
+        self.states.save()
         return 0
 
     def _step(self, batch):
@@ -325,6 +331,7 @@ class Trainer:
                 labels = {"label_input_ids": input_ids.to(device), "label_attention_mask": mask.to(device)}
             output = self.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], **labels)
             loss = self.objective(output, batch)
+            self._check_loss(loss.item())
             self.accelerator.backward(loss * self._share_of_texts(len(batch["input_ids"])))
             if self.accelerator.sync_gradients:
                 self.accelerator.clip_grad_norm_(self.model.parameters(), self.args.max_grad_norm)
@@ -333,6 +340,13 @@ class Trainer:
                 self.scheduler.step()
             self.optimizer.zero_grad()
         return loss.detach()
+
+    def _check_loss(self, loss):
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"the loss is {loss} at step {self.progress.step + 1}: lower the learning rates (text_lr, label_lr, "
+                "head_lr, scale_lr), or set mixed_precision to no; nothing of this step was saved"
+            )
 
     def _share_of_texts(self, texts):
         """Factor that makes the mean over processes a mean over texts where their batches differ in size."""
@@ -357,14 +371,14 @@ class Trainer:
         metrics = results[0] | {"step": self.progress.step}
         self.progress.history.append(metrics)
         # The first counts as best whatever it is, so that there always is a checkpoint to finish with.
-        better = metrics["selection"] > self.progress.best or len(self.progress.history) == 1
+        better = self.progress.best is None or metrics["selection"] > self.progress.best
         self.progress.stale = 0 if better else self.progress.stale + 1
         shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items() if name != "step")
         self._say(f"step {self.progress.step}: {shown}{' (best)' if better else ''}")
         if self.args.log_with:
             self.accelerator.log(metrics, step=self.progress.step)
         if better:
-            self.progress.best = metrics["selection"]
+            self.progress.best = metrics["selection"] if math.isfinite(metrics["selection"]) else None
             self._save_best()
 
     def _save_best(self):
@@ -480,8 +494,9 @@ def main(argv=None):
     groups = parse_arguments(list(sys.argv[1:] if argv is None else argv))
     _check_precision(groups[2])
     _quiet_libraries()
-    claim_output(groups)
-    return Trainer(*groups).run()
+    with locked(groups[2].output_dir):
+        claim_arguments(groups)
+        return Trainer(*groups).run()
 
 
 def script():

@@ -1,11 +1,10 @@
 """From trained weights to a checkpoint: mixed with their start, dimensions and vocabulary fitted, written whole."""
 
-import os
-import shutil
 from collections import Counter
 
 import torch
 
+from ..files import writing_folder
 from ..modeling_emodistill import DIMENSION_HALF_RANGE, DIMENSION_MIDDLE
 
 __all__ = ["export", "fit_reference", "mix_with_start", "refit_dimensions"]
@@ -135,9 +134,6 @@ def _correlation(first, second):
 
 def export(model, tokenizer, folder):
     """Write a checkpoint: configuration, one safetensors file, tokenizer; complete or not at all."""
-    temporary = folder + ".tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    model.save_pretrained(temporary)
-    tokenizer.save_pretrained(temporary)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(temporary, folder)
+    with writing_folder(folder, replace=True) as temporary:
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)

@@ -28,54 +28,6 @@ from emodistill.training.targets import Lexicon, felt_rating
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = str(ROOT / "configs" / "tiny.yaml")
-FEELINGS = {
-    "joy": ("i laughed so", "my birthday was sunny", "happy happy day"),
-    "anger": ("he was late and so angry", "the dog was angry", "rage rage"),
-    "sadness": ("she cried all day", "my cat lost the train", "so sad in the rain"),
-    "calm": ("the sun and the sun", "a calm day", "it was calm"),
-}
-
-
-@pytest.fixture(scope="session")
-def rows_file(tmp_path_factory):
-    """240 made-up rows in the format that `emodistill annotate` writes."""
-    chooser = random.Random(3)
-    path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
-    with open(path, "w", encoding="utf-8") as file:
-        for number in range(240):
-            label = chooser.choice(sorted(FEELINGS))
-            text = f"{chooser.choice(FEELINGS[label])} {'abc'[number % 3]} {number}"
-            labels = [label, *chooser.sample(["delight", "fear", "relief"], k=number % 3)]
-            row = {"id": str(number), "source": "made up", "text": text, "labels": labels, "status": "ok"}
-            file.write(json.dumps(row) + "\n")
-        file.write(json.dumps({"id": "x", "text": "refused", "labels": [], "status": "refused"}) + "\n")
-    return path
-
-
-@pytest.fixture(scope="session")
-def lexicon_file(tmp_path_factory):
-    path = tmp_path_factory.mktemp("lexicon") / "lexicon.tsv"
-    rows = [
-        "descriptor\tvalence\tarousal\tdominance\timplies",
-        "joy\t8.5\t7.0\t6.5\thappy, delight",
-        "anger\t2.0\t7.5\t6.0\trage",
-        "sadness\t2.0\t3.0\t3.0\tsad",
-        "calm\t7.0\t1.5\t6.0\t",
-    ]
-    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    return path
-
-
-@pytest.fixture
-def arguments(encoder_folder, rows_file, lexicon_file, tmp_path):
-    def build(*extra, output="run", lexicon=True):
-        flags = ["--text_encoder", str(encoder_folder), "--data", str(rows_file)]
-        flags += ["--lexicon", str(lexicon_file)] if lexicon else []
-        return [TINY, *flags, "--output_dir", str(tmp_path / output), *extra]
-
-    return build
-
-
 def digest(folder):
     """SHA-256 of the final weights."""
     return hashlib.sha256((Path(folder) / "final" / "model.safetensors").read_bytes()).hexdigest()
@@ -93,10 +45,10 @@ def test_a_run_leaves_a_checkpoint_that_the_pipeline_loads(arguments, tmp_path, 
     assert "finished" in capsys.readouterr().out
 
 
-def test_training_learns_the_made_up_feelings(arguments, tmp_path):
+def test_training_learns_the_made_up_feelings(arguments, tmp_path, feelings):
     main(arguments("--epochs", "6"))
-    classify = pipeline("zero-shot-emotion", model=str(tmp_path / "run" / "final"), labels=sorted(FEELINGS))
-    texts = [(f"{text} b 77", label) for label, texts in FEELINGS.items() for text in texts]
+    classify = pipeline("zero-shot-emotion", model=str(tmp_path / "run" / "final"), labels=sorted(feelings))
+    texts = [(f"{text} b 77", label) for label, texts in feelings.items() for text in texts]
     right = sum(classify(text)["labels"][0] == label for text, label in texts)
     assert right >= 10, f"{right} of {len(texts)}"
 
@@ -118,20 +70,20 @@ def test_without_a_lexicon_there_are_no_built_in_dimensions(arguments, tmp_path)
         classify("a day", dimensions="valence")
 
 
-def test_a_student_follows_its_teacher(arguments, rows_file, tmp_path, capsys):
+def test_a_student_follows_its_teacher(arguments, rows_file, tmp_path, capsys, feelings):
     """Where the teacher learned other labels than the student's own rows have, the student takes the teacher's."""
-    turned = dict(zip(sorted(FEELINGS), [*sorted(FEELINGS)[1:], sorted(FEELINGS)[0]], strict=True))
+    turned = dict(zip(sorted(feelings), [*sorted(feelings)[1:], sorted(feelings)[0]], strict=True))
     rows = [json.loads(line) for line in rows_file.read_text(encoding="utf-8").splitlines()]
     rows = [row | {"labels": [turned.get(label, label) for label in row["labels"]]} for row in rows]
     other = tmp_path / "turned.jsonl"
     other.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     main(arguments("--epochs", "6", "--data", str(other)))
-    texts = [(f"{text} b 77", turned[label]) for label, texts in FEELINGS.items() for text in texts]
+    texts = [(f"{text} b 77", turned[label]) for label, texts in feelings.items() for text in texts]
     taken = {}
     for weight in ("0.0", "1.0"):  # the best weights are chosen by the student's own rows, so it cannot take them all
         student = arguments("--epochs", "6", "--seed", "5", "--teacher_weight", weight, output=weight)
         main([*student, "--teachers", str(tmp_path / "run" / "final"), "--extra_negatives", "1000"])
-        classify = pipeline("zero-shot-emotion", model=str(tmp_path / weight / "final"), labels=sorted(FEELINGS))
+        classify = pipeline("zero-shot-emotion", model=str(tmp_path / weight / "final"), labels=sorted(feelings))
         taken[weight] = sum(classify(text)["labels"][0] == label for text, label in texts)
     assert taken["1.0"] >= taken["0.0"] + 4, taken
     assert "teacher 1 of 1" in capsys.readouterr().out
@@ -345,7 +297,7 @@ def test_plain_words_and_ratings_of_a_text_join_the_lexicons(arguments, rows_fil
         else:
             assert weights.get("relief", 1.0) == 1.0  # only as a descriptor
     assert any("rage" in weights for weights in dataset.weights)  # an implied word
-    only = Trainer(*parse_arguments([*flags, "--rated_only"]))
+    only = Trainer(*parse_arguments([*flags, "--rated_only", "--overwrite", "--output_dir", str(tmp_path / "only")]))
     assert len(only.loader.dataset) == len(own)
 
 
@@ -435,12 +387,6 @@ def test_weights_do_not_depend_on_saved_states(arguments, tmp_path):
     assert digest(tmp_path / "often") == digest(tmp_path / "seldom")
 
 
-def test_an_unfinished_state_is_ignored(tmp_path):
-    (tmp_path / "states" / "step-00000010").mkdir(parents=True)
-    (tmp_path / "states" / "unfinished").mkdir()
-    assert last_state(tmp_path).endswith("step-00000010")
-
-
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
@@ -465,26 +411,6 @@ def test_mistakes_are_one_sentence(arguments, extra, message, capsys):
     assert cli.main(["train", *arguments(*extra)]) == 2
     error = capsys.readouterr().err.strip().splitlines()
     assert message in error[-1] and "Traceback" not in "\n".join(error)
-
-
-def test_another_run_in_the_folder_is_not_overwritten(arguments, tmp_path, capsys):
-    assert cli.main(["train", *arguments("--epochs", "1")]) == 0
-    before = digest(tmp_path / "run")
-    assert cli.main(["train", *arguments("--epochs", "1", "--seed", "5")]) == 2
-    assert "other settings (seed)" in capsys.readouterr().err
-    assert digest(tmp_path / "run") == before
-    assert cli.main(["train", *arguments("--epochs", "1", "--seed", "5", "--overwrite")]) == 0
-    assert digest(tmp_path / "run") != before
-
-
-def test_a_run_begun_before_an_argument_existed_goes_on(arguments, tmp_path):
-    assert cli.main(["train", *arguments("--epochs", "1")]) == 0
-    path = tmp_path / "run" / "arguments.json"
-    settings = json.loads(path.read_text())
-    assert settings.pop("salience_decay") == 1.0
-    path.write_text(json.dumps(settings))
-    assert cli.main(["train", *arguments("--epochs", "1")]) == 0
-    assert cli.main(["train", *arguments("--epochs", "1", "--salience_decay", "0.5")]) == 2
 
 
 def test_a_configuration_file_names_its_mistakes(tmp_path):

@@ -1,0 +1,133 @@
+"""A run's folder: one run at a time, with the arguments and inputs it was begun with."""
+
+import json
+import os
+import signal
+
+import pytest
+
+from emodistill import cli
+from emodistill.train_accelerate import Trainer, main
+from emodistill.training.arguments import parse_arguments
+from emodistill.training.folder import claim_inputs, locked
+from emodistill.training.states import StopSignal, last_state
+
+
+@pytest.fixture
+def stop_at(monkeypatch):
+    """`stop_at(step)`: the run ends at that step as if told by SIGTERM."""
+
+    def build(step):
+        calls = iter(range(1, 10**9))
+        requested = lambda self: int(signal.SIGTERM) if next(calls) == step else 0  # noqa: E731
+        monkeypatch.setattr(StopSignal, "requested", requested)
+
+    return build
+
+
+def test_other_settings_and_other_texts_are_refused_and_overwritten_on_demand(
+    arguments, tmp_path, capsys, stop_at, rows_file
+):
+    rows = tmp_path / "mine.jsonl"
+    rows.write_bytes(rows_file.read_bytes())
+    mine = ("--epochs", "1", "--data", str(rows))
+    stop_at(5)
+    assert cli.main(["train", *arguments(*mine)]) == 128 + signal.SIGTERM
+    state = last_state(tmp_path / "run")
+    assert cli.main(["train", *arguments(*mine, "--seed", "5")]) == 2
+    assert "other settings (seed)" in capsys.readouterr().err
+    rows.write_text(rows.read_text() + json.dumps({"text": "one more", "labels": ["joy"]}) + "\n")
+    assert cli.main(["train", *arguments(*mine)]) == 2
+    assert "other inputs (the texts of data changed since it began)" in capsys.readouterr().err
+    assert last_state(tmp_path / "run") == state
+    stop_at(3)
+    assert cli.main(["train", *arguments(*mine, "--overwrite")]) == 128 + signal.SIGTERM
+    assert last_state(tmp_path / "run").endswith("step-00000003")
+    assert len(os.listdir(tmp_path / "run" / "states")) == 1
+
+
+def test_a_changed_lexicon_is_refused(arguments, tmp_path, capsys, stop_at, lexicon_file):
+    path = tmp_path / "lexicon.tsv"
+    path.write_bytes(lexicon_file.read_bytes())
+    stop_at(2)
+    assert main(arguments("--lexicon", str(path))) == 128 + signal.SIGTERM
+    path.write_text(path.read_text().replace("8.5", "8.0"))
+    assert cli.main(["train", *arguments("--lexicon", str(path))]) == 2
+    assert "(the lexicon changed" in capsys.readouterr().err
+
+
+def test_each_input_that_changed_is_named(tmp_path):
+    claim_inputs(tmp_path, {"data": "1", "start": "2", "teachers": "3"})
+    claim_inputs(tmp_path, {"data": "1", "start": "2", "teachers": "3"})
+    with pytest.raises(ValueError, match="encoder to start from, the teachers changed"):
+        claim_inputs(tmp_path, {"data": "1", "start": "5", "teachers": "6"})
+
+
+def test_damaged_arguments_are_one_sentence(arguments, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "arguments.json").write_text("[1,")
+    assert cli.main(["train", *arguments()]) == 2
+    assert "arguments.json is damaged" in capsys.readouterr().err
+
+
+def test_a_run_begun_before_an_argument_existed_goes_on(arguments, tmp_path, stop_at):
+    stop_at(2)
+    assert main(arguments()) == 128 + signal.SIGTERM
+    path = tmp_path / "run" / "arguments.json"
+    settings = json.loads(path.read_text())
+    assert settings.pop("salience_decay") == 1.0
+    path.write_text(json.dumps(settings))
+    stop_at(2)
+    assert main(arguments()) == 128 + signal.SIGTERM
+    assert last_state(tmp_path / "run").endswith("step-00000004")
+    assert cli.main(["train", *arguments("--salience_decay", "0.5")]) == 2
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path):
+    reader, writer = os.pipe()
+    other = os.fork()
+    if not other:  # the child holds the folder until it is killed
+        with locked(tmp_path):
+            os.write(writer, b"held")
+            signal.pause()
+    try:
+        assert os.read(reader, 4) == b"held"
+        with pytest.raises(ValueError, match=f"in use by another run .process {other}"), locked(tmp_path):
+            pass
+    finally:
+        os.kill(other, signal.SIGKILL)
+        os.waitpid(other, 0)
+    with locked(tmp_path):  # the system let go of it
+        pass
+
+
+def test_no_step_is_saved_twice(arguments, monkeypatch):
+    """Where `save_steps` divides an epoch, its last step is saved once, after the epoch's validation."""
+    trainer = Trainer(*parse_arguments(arguments("--epochs", "2", "--save_steps", "1", "--max_texts", "40")))
+    saved = []
+    save = trainer.states.save
+    monkeypatch.setattr(trainer.states, "save", lambda: saved.append(trainer.progress.step) or save())
+    assert trainer.run() == 0
+    assert saved == list(range(1, trainer.total_steps + 1))
+
+
+@pytest.mark.parametrize("at_end_of_epoch", [False, True])
+def test_a_stopped_run_ends_with_the_same_weights(arguments, tmp_path, stop_at, at_end_of_epoch):
+    settings = ("--epochs", "2", "--export_dtype", "float32", "--eval_steps", "9")
+    trainer = Trainer(*parse_arguments(arguments(*settings, output="whole")))
+    assert trainer.run() == 0
+    stop_at(trainer.total_steps // 2 if at_end_of_epoch else 7)
+    assert main(arguments(*settings, output="broken")) == 128 + signal.SIGTERM
+    stop_at(-1)
+    assert main(arguments(*settings, output="broken")) == 0
+    whole, broken = ((tmp_path / name / "final" / "model.safetensors").read_bytes() for name in ("whole", "broken"))
+    assert whole == broken
+
+
+def test_a_loss_that_is_no_number_ends_the_run_at_its_step(arguments, tmp_path, monkeypatch, capsys):
+    trainer = Trainer(*parse_arguments(arguments("--save_steps", "1")))
+    objective, calls = trainer.objective, []
+    trainer.objective = lambda *args: objective(*args) * (float("nan") if calls.append(1) or len(calls) == 4 else 1.0)
+    with pytest.raises(ValueError, match="the loss is nan at step 4: lower the learning rates"):
+        trainer.run()
+    assert last_state(tmp_path / "run").endswith("step-00000003")

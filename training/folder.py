@@ -1,0 +1,139 @@
+"""A run's folder: one run at a time, and one set of arguments and inputs from its start to its end."""
+
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+
+from ..files import write_json
+
+try:
+    import fcntl
+except ImportError:  # Windows: two runs in one folder are not noticed there
+    fcntl = None
+
+__all__ = ["claim_arguments", "claim_inputs", "locked"]
+
+# Arguments that change neither weights nor decisions
+VOLATILE = ("overwrite", "quiet", "log_with", "save_steps", "output_dir")
+INPUTS = {
+    "data": "the texts of data",
+    "lexicon": "the lexicon",
+    "start": "the checkpoint or encoder to start from",
+    "teachers": "the teachers",
+}
+
+
+@contextmanager
+def locked(output_dir):
+    """
+    Hold a run's folder for this process; the system lets go of it when the process ends, however it ends.
+
+    Args:
+        output_dir (`str`): The run's folder, made where it is missing.
+
+    Raises:
+        `ValueError`: if another process holds it.
+    """
+    os.makedirs(output_dir, exist_ok=True)
+    if fcntl is None or not _main_process():
+        yield
+        return
+    with open(os.path.join(output_dir, ".lock"), "a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read(20).strip() or "unknown"
+            raise ValueError(
+                f"output_dir {output_dir} is in use by another run (process {owner}); wait for it, stop it, or choose "
+                "another output_dir"
+            ) from None
+        except OSError:  # a network file system without locks
+            yield
+            return
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def claim_arguments(groups):
+    """
+    Note a run's settings in its folder, and refuse a folder that holds another run.
+
+    Args:
+        groups (`tuple`): Model, data and run arguments.
+
+    Raises:
+        `ValueError`: if `output_dir` holds a run with other settings, and `overwrite` is not set.
+    """
+    args = groups[2]
+    # Progress counts batches of each process, so another number of processes cannot go on from it.
+    settings, defaults = {"processes": int(os.environ.get("WORLD_SIZE", "1"))}, {}
+    for group in groups:
+        defaults |= {field.name: field.default for field in fields(group)}  # of a run begun before there was a field
+        settings |= {name: value for name, value in asdict(group).items() if name not in VOLATILE}
+    before = None if args.overwrite else _read(args.output_dir)
+    if before:
+        changed = sorted(name for name in settings if before.get(name, defaults.get(name)) != settings[name])
+        if changed:
+            raise ValueError(
+                f"output_dir {args.output_dir} holds a run with other settings ({', '.join(changed)}); "
+                "choose another output_dir, or --overwrite to begin again"
+            )
+    if _main_process():
+        inputs = {}
+        if args.overwrite:
+            for name in ("states", "best", "final"):
+                shutil.rmtree(os.path.join(args.output_dir, name), ignore_errors=True)
+        elif before and "inputs" in before:  # see `claim_inputs`
+            inputs = {"inputs": before["inputs"]}
+        os.makedirs(args.output_dir, exist_ok=True)
+        write_json(_path(args.output_dir), settings | inputs, sort_keys=True)
+
+
+def claim_inputs(output_dir, inputs):
+    """
+    Note the digests of what a run learns from, and refuse to go on with something else.
+
+    Args:
+        output_dir (`str`): The run's folder.
+        inputs (`dict[str, str]`): A digest of each input.
+
+    Raises:
+        `ValueError`: if the run was begun with others, naming them.
+    """
+    settings = _read(output_dir) or {}
+    before = settings.get("inputs") or inputs
+    changed = [INPUTS.get(name, name) for name in inputs if before.get(name) != inputs[name]]
+    if changed:
+        raise ValueError(
+            f"output_dir {output_dir} holds a run with other inputs ({', '.join(changed)} changed since it began); "
+            "put them back, choose another output_dir, or --overwrite to begin again"
+        )
+    if _main_process():
+        write_json(_path(output_dir), settings | {"inputs": inputs}, sort_keys=True)
+
+
+def _path(output_dir):
+    return os.path.join(output_dir, "arguments.json")
+
+
+def _read(output_dir):
+    """The settings a run was begun with; `None` where there are none."""
+    try:
+        with open(_path(output_dir), encoding="utf-8") as file:
+            content = json.load(file)
+    except FileNotFoundError:
+        return None
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise ValueError(f"{_path(output_dir)} is damaged: choose another output_dir, or --overwrite to begin again")
+    return content
+
+
+def _main_process():
+    return os.environ.get("RANK", "0") == "0"
