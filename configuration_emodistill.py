@@ -1,24 +1,14 @@
 """Configuration of an emodistill model: two nested encoder configurations and the numbers of the heads."""
 
+from dataclasses import asdict
+
 from transformers import AutoConfig, PreTrainedConfig
 
-__all__ = ["DEFAULT_DECISION", "POOLINGS", "EmoDistillConfig"]
+from .constants_emodistill import DecisionConstants
+
+__all__ = ["POOLINGS", "EmoDistillConfig"]
 
 POOLINGS = ("mean", "qformer", "both")
-
-# Constants of the decision rules (see `decision_emodistill.py`, which explains each). Training replaces them by
-# the ones chosen on held-out source texts; nothing of a target set enters.
-DEFAULT_DECISION = {
-    "expected_labels": 1.4,
-    "multi_label_slope": 2.0,
-    "multi_label_competition": 0.0,
-    "multi_label_skewness": 0.0,
-    "label_own_words": 10.0,
-    "single_label_centering": 0.0,
-    "single_label_scaling": 0.0,
-    "single_label_temperature": 0.05,
-}
-
 
 # Tasks under which a Hub copy offers the pipeline: the package's own, and the one that the Hub's page shows.
 CUSTOM_TASKS = ("zero-shot-emotion", "zero-shot-classification")
@@ -61,8 +51,11 @@ class EmoDistillConfig(PreTrainedConfig):
             Outputs of the dimension head, on the 1 to 9 scale of the lexicon it was trained on.
         reference_words (`list[str]`, *optional*):
             Plain emotion words over which the labels of a set are extended when texts are decided, see
-            `extend_labels` in `decision_emodistill.py`; the checkpoint holds their embeddings. None by default.
-        decision (`dict`, *optional*): Constants of the decision rules, see `DEFAULT_DECISION`.
+            `extend_labels` in `rules_emodistill.py`; the checkpoint holds their embeddings. None by default.
+        reference_priors (`bool`, *optional*, defaults to `False`): Whether the checkpoint also holds how common each
+            of these words is among texts.
+        decision (`dict`, *optional*): Constants of the decision rules, see [`DecisionConstants`]. Training replaces
+            them by the ones chosen on held-out source texts; nothing of a target set enters.
 
     Example:
 
@@ -99,6 +92,7 @@ class EmoDistillConfig(PreTrainedConfig):
         spell_emoji=False,
         dimension_names=("valence", "arousal", "dominance"),
         reference_words=(),
+        reference_priors=False,
         decision=None,
         **kwargs,
     ):
@@ -121,7 +115,9 @@ class EmoDistillConfig(PreTrainedConfig):
         self.spell_emoji = spell_emoji
         self.dimension_names = list(dimension_names)
         self.reference_words = list(reference_words or ())
-        self.decision = {**DEFAULT_DECISION, **(decision or {})}
+        self.reference_priors = bool(reference_priors)
+        constants = DecisionConstants() if decision is None else DecisionConstants.from_config(decision)
+        self.decision = asdict(constants)
         positions = getattr(self.text_config, "max_position_embeddings", None)
         if text_max_length is None:
             text_max_length = min(128, positions or 128)

@@ -9,8 +9,10 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from .configuration_emodistill import EmoDistillConfig
-from .decision_emodistill import extend_labels
+from .constants_emodistill import DecisionConstants
+from .decision_emodistill import LabelStatistics
 from .loss_emodistill import multi_positive_sigmoid_loss
+from .rules_emodistill import extend_labels
 
 __all__ = ["EmoDistillModel", "EmoDistillOutput", "EmoDistillPreTrainedModel", "EmoDistillQFormer"]
 
@@ -159,6 +161,8 @@ class EmoDistillPreTrainedModel(PreTrainedModel):
             if module.config.reference_words:
                 nn.init.zeros_(module.reference_embeds)
                 nn.init.zeros_(module.reference_directions)
+                if module.reference_priors is not None:
+                    nn.init.zeros_(module.reference_priors)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, dtype=None, **kwargs):
@@ -225,6 +229,8 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         words = len(config.reference_words)
         self.register_buffer("reference_embeds", torch.zeros(words, d) if words else None)
         self.register_buffer("reference_directions", torch.zeros(words, d) if words else None)
+        priors = torch.zeros(words) if words and config.reference_priors else None
+        self.register_buffer("reference_priors", priors)  # older checkpoints have none
         if config.tie_word_embeddings:
             self._tied_weights_keys = {
                 f"label_encoder.{_embedding_name(self.label_encoder)}": (
@@ -465,7 +471,7 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
             return None
         return self.background_mean.float(), self.background_covariance.float() / self.config.projection_dim
 
-    def set_reference(self, words, embeds=None, directions=None):
+    def set_reference(self, words, embeds=None, directions=None, priors=None):
         """
         Keep the reference vocabulary, over which the labels of a set are extended.
 
@@ -475,9 +481,11 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
             embeds (`torch.Tensor` of shape `(words, d)`): Their label embeddings, L2-normalised.
             directions (`torch.Tensor` of shape `(words, d)`, *optional*): What each adds to a label that stands for
                 it, L2-normalised; the embeddings by default.
+            priors (`torch.Tensor` of shape `(words,)`, *optional*): How common each is among texts, from 0 to 1.
 
         Raises:
-            `ValueError`: if embeddings or directions are not one row of `projection_dim` numbers for each word.
+            `ValueError`: if embeddings or directions are not one row of `projection_dim` numbers for each word, or
+                priors not one number for each.
         """
         shape = (len(words), self.config.projection_dim)
         parts = {"embeds": embeds, "directions": embeds if directions is None else directions}
@@ -486,7 +494,11 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
                 raise ValueError(f"{name} must have shape {shape}, one row for each of the words")
             kept = values.detach().to(self.background_mean, copy=True) if words else None
             setattr(self, f"reference_{name}", kept)
-        self.config.reference_words = list(words)
+        if priors is not None and tuple(priors.shape) != (len(words),):
+            raise ValueError(f"priors must have shape {(len(words),)}, one number for each of the words")
+        has_priors = priors is not None and len(words) > 0
+        self.reference_priors = priors.detach().to(self.background_mean, copy=True) if has_priors else None
+        self.config.reference_words, self.config.reference_priors = list(words), has_priors
 
     @property
     def reference(self):
@@ -495,9 +507,24 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
             return None
         return self.reference_embeds.float(), self.reference_directions.float()
 
+    @property
+    def statistics(self):
+        """[`LabelStatistics`]: background, reference vocabulary and the loss's own sigmoid, in fp32 on the CPU."""
+
+        def kept(parts):
+            return None if parts is None else tuple(part.detach().float().cpu() for part in parts)
+
+        priors = self.reference_priors
+        return LabelStatistics(
+            background=kept(self.background),
+            reference=kept(self.reference),
+            reference_priors=None if priors is None else priors.float().cpu(),
+            logit=kept((self.logit_scale.detach().cpu().float().exp(), self.logit_bias)),
+        )
+
     def extend_labels(self, label_embeds):
         """
-        A label set as the decision rules see it, see [`~decision_emodistill.extend_labels`].
+        A label set as version 1 of the decision rules sees it, see [`~rules_emodistill.extend_labels`].
 
         Args:
             label_embeds (`torch.Tensor` of shape `(labels, d)`): Embeddings of the whole set.
@@ -505,7 +532,8 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         Returns:
             `torch.Tensor` of shape `(labels, d)`: L2-normalised, fp32; unchanged without a reference vocabulary.
         """
-        return extend_labels(label_embeds, self.reference, self.background, self.config.decision["label_own_words"])
+        constants = DecisionConstants.from_config(self.config)
+        return extend_labels(label_embeds, self.reference, self.background, constants)
 
 
 def _loads_on_cpu(device_map):

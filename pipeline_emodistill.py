@@ -15,12 +15,12 @@ from transformers import Pipeline
 from .decision_emodistill import (
     NEUTRAL,
     DecisionConstants,
+    EmbeddedLabels,
     dimension_scores,
-    multi_label_scores,
     neutral_place,
     neutral_wording,
+    score_labels,
     select_labels,
-    single_label_scores,
 )
 from .encoding_emodistill import encode_labels, encode_texts, evaluating
 
@@ -164,6 +164,7 @@ class ZeroShotEmotionPipeline(Pipeline):
 
     def __init__(self, *args, **kwargs):
         self._label_cache = OrderedDict()
+        self._statistics = (None, None)
         super().__init__(*args, **kwargs)
         self.model.eval()
 
@@ -266,7 +267,7 @@ class ZeroShotEmotionPipeline(Pipeline):
 
         Texts are scored against `model.extend_labels(...)` of them.
         """
-        return self._label_embeds(LabelSet.parse(labels, label_template).wordings)
+        return self._embedded(LabelSet.parse(labels, label_template))[0].embeds
 
     def explain(self, text, label=None, dimension=None, **options):
         """
@@ -276,19 +277,21 @@ class ZeroShotEmotionPipeline(Pipeline):
         """
         return _serving("explain").explain(self, text, label, dimension, **options)
 
-    def _label_embeds(self, wordings, extended=False):
-        """Embeddings of labels, or what texts are scored against."""
+    def _embedded(self, label_set):
+        """A label set with its embeddings, and the model's statistics; both are kept until a weight changes."""
         with CACHE_LOCK:
             fingerprint = _fingerprint(self.model)
-            cached = self._label_cache.get(wordings)
+            if self._statistics[0] != fingerprint:
+                self._statistics = (fingerprint, self.model.statistics)
+            cached = self._label_cache.get(label_set)
             if cached is None or cached[0] != fingerprint:
                 with evaluating(self.model):
-                    embeds = encode_labels(self.model, self.tokenizer, wordings).cpu()
-                self._label_cache[wordings] = cached = (fingerprint, embeds, self.model.extend_labels(embeds))
-            self._label_cache.move_to_end(wordings)
+                    embeds = encode_labels(self.model, self.tokenizer, label_set.wordings).cpu()
+                self._label_cache[label_set] = cached = (fingerprint, EmbeddedLabels(label_set.names, embeds))
+            self._label_cache.move_to_end(label_set)
             if len(self._label_cache) > CACHED_LABEL_SETS:
                 self._label_cache.popitem(last=False)
-            return cached[2] if extended else cached[1]
+            return cached[1], self._statistics[1]
 
     def _settings(self, labels=None, template=None, multi_label=False, threshold="auto", top_k=None, dimensions=None):
         """What to compute for every text: labels, their thresholds, and axes."""
@@ -330,7 +333,7 @@ class ZeroShotEmotionPipeline(Pipeline):
             if isinstance(poles, str) or not isinstance(poles, collections.abc.Sequence) or len(poles) != 2:
                 raise ValueError(f"dimensions[{name!r}] must be a pair (upper labels, lower labels), not {poles!r}")
             sets = [LabelSet.parse(pole, argument=f"dimensions[{name!r}]") for pole in poles]
-            axes[name] = tuple(self._label_embeds(label_set.wordings) for label_set in sets)
+            axes[name] = tuple(self._embedded(label_set)[0].embeds for label_set in sets)
         return axes
 
     def postprocess(self, model_outputs, **options):
@@ -355,16 +358,9 @@ class ZeroShotEmotionPipeline(Pipeline):
         return results
 
     def _scores(self, embeds, label_set, multi_label):
-        labels = self._label_embeds(label_set.wordings, extended=True)
-        similarities = embeds @ labels.T
-        background, constants = self.model.background, DecisionConstants(**self.model.config.decision)
-        neutral = neutral_place(label_set.names)
-        if not multi_label:
-            return single_label_scores(similarities, labels, background, constants, neutral)
-        if background is None:  # the loss's own sigmoid: a probability among in-batch labels
-            scale, bias = self.model.logit_scale.detach().cpu().float(), self.model.logit_bias.detach().cpu().float()
-            return torch.sigmoid(similarities * scale.exp() + bias)
-        return multi_label_scores(similarities, labels, background, constants, neutral)
+        labels, statistics = self._embedded(label_set)
+        constants = DecisionConstants.from_config(self.model.config)
+        return score_labels(embeds, labels, statistics, constants, multi_label)
 
     def _dimension_values(self, embeds, axes):
         values = {}
@@ -474,12 +470,13 @@ def _fingerprint(model):
     In-place updates raise a tensor's version and replaced tensors have another address. An edit through `.data` shows
     in neither, so values are read too: all of a small tensor, and one in every row of a large matrix.
     """
-    parameters = [*model.label_encoder.parameters(), *model.label_projection.parameters(), *model.buffers()]
+    heads = (model.label_projection.weight, model.logit_scale, model.logit_bias)
+    parameters = [*model.label_encoder.parameters(), *heads, *model.buffers()]
     with torch.no_grad():
         sums = torch.stack([_sample(parameter).sum(dtype=torch.float32) for parameter in parameters])
     versions = [0 if parameter.is_inference() else parameter._version for parameter in parameters]
     places = [(parameter.data_ptr(), parameter.dtype, parameter.device) for parameter in parameters]
-    return tuple(versions), tuple(places), tuple(sums.tolist()), model.config.decision["label_own_words"]
+    return tuple(versions), tuple(places), tuple(sums.tolist())
 
 
 def _sample(parameter):

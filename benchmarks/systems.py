@@ -87,10 +87,10 @@ class EmbeddingSystem:
         self.cache = cache or EmbeddingCache(None)
         self.batch_size, self.quiet, self.autocast = batch_size, quiet, autocast
         self.known = {}  # text to its embedding: sets share texts, and a text is encoded once a run
+        self.statistics = model.statistics
         self.background = model.background
         self.has_dimensions = trained_dimensions and model.dimension_head is not None
-        fields = DecisionConstants.__dataclass_fields__
-        self.constants = DecisionConstants(**{k: v for k, v in model.config.decision.items() if k in fields})
+        self.constants = DecisionConstants.from_config(model.config)
         self.fingerprint = embedding_fingerprint(model, tokenizer, "bf16" if autocast else "fp32")
 
     def encode_texts(self, texts):
@@ -122,50 +122,55 @@ class EmbeddingSystem:
         """Standardise against these source texts, for a system whose checkpoint brings no background."""
         self.background = background_of(self.encode_texts(texts))
 
-    def probabilities(self, task, similarities, label_embeds, background, neutral, constants=None):
-        """Probabilities by the package's own decision rules, `None` without a background where one is needed."""
-        from .. import decision_emodistill as decision
-
-        if task == SINGLE_LABEL:
-            rule = decision.single_label_scores
-        elif background is None:
-            return None
-        else:
-            rule = decision.multi_label_scores
-        return rule(similarities, label_embeds, background, constants or self.constants, neutral).numpy()
-
     def label_scores(self, task, texts, labels, calibration_texts=None):
         """`LabelScores` of texts against a label set."""
         import torch
 
         from .. import decision_emodistill as decision
 
-        text_embeds = self.encode_texts(texts)
-        label_embeds = self.model.extend_labels(torch.from_numpy(self.encode_labels(decision.neutral_wording(labels))))
-        similarities = torch.from_numpy(text_embeds) @ label_embeds.T
+        embeds = torch.from_numpy(self.encode_labels(decision.neutral_wording(labels)))
+        label_set = decision.EmbeddedLabels(labels, embeds)
+        text_embeds = torch.from_numpy(self.encode_texts(texts))
+        # Whatever texts are standardised over, labels are extended by what the checkpoint itself knows.
+        directions = label_set.extended(self.statistics, self.constants)
+        similarities = text_embeds @ directions.T
         calibration = None
         if calibration_texts is not None:
-            calibration = self.encode_texts(calibration_texts) @ label_embeds.numpy().T
+            calibration = self.encode_texts(calibration_texts) @ directions.numpy().T
         standardised = None
         if self.background is not None:
-            standardised = decision.standardise(similarities, label_embeds, self.background).numpy()
-        neutral = decision.neutral_place(labels)
+            standardised = decision.standardise(similarities, directions, self.background).numpy()
         return LabelScores(
             similarities.numpy(),
-            strict=self.probabilities(task, similarities, label_embeds, self.background, neutral),
-            transductive=self.transductive(task, text_embeds, similarities, label_embeds, neutral),
+            strict=self.probabilities(task, text_embeds, label_set, self.background),
+            transductive=self.transductive(task, text_embeds, label_set),
             calibration=calibration,
             standardised=standardised,
         )
 
-    def transductive(self, task, text_embeds, similarities, label_embeds, neutral):
+    def probabilities(self, task, text_embeds, label_set, background, constants=None):
+        """Probabilities by the package's own decision rules, `None` without a background where one is needed."""
+        from ..decision_emodistill import score_labels
+
+        if background is None and task != SINGLE_LABEL:
+            return None
+        return score_labels(
+            text_embeds,
+            label_set,
+            self.statistics,
+            constants or self.constants,
+            multi_label=task != SINGLE_LABEL,
+            background=background,
+        ).numpy()
+
+    def transductive(self, task, text_embeds, label_set):
         """Probabilities with the target's own texts as background; single labels are centred on it in full."""
         from dataclasses import replace
 
         if len(text_embeds) < 2:
             return None
         constants = replace(self.constants, single_label_centering=1.0)
-        return self.probabilities(task, similarities, label_embeds, background_of(text_embeds), neutral, constants)
+        return self.probabilities(task, text_embeds, label_set, background_of(text_embeds), constants)
 
     def dimension_scores(self, texts, dimensions, scale):
         """Predicted dimensions by each readout.

@@ -1,10 +1,12 @@
 import json
+import re
+from dataclasses import asdict
 
 import pytest
 from transformers import AutoConfig, BertConfig
 
-from emodistill.configuration_emodistill import DEFAULT_DECISION, POOLINGS, EmoDistillConfig
-from emodistill.decision_emodistill import DecisionConstants
+from emodistill.configuration_emodistill import POOLINGS, EmoDistillConfig
+from emodistill.constants_emodistill import DecisionConstants
 
 
 def test_defaults_are_two_equal_encoders():
@@ -30,7 +32,7 @@ def test_saved_and_loaded_alike(tmp_path, tiny_config):
         assert loaded.to_dict() | {"_name_or_path": ""} == config.to_dict()
         assert loaded.tie_word_embeddings and loaded.freeze_label_encoder
         assert isinstance(loaded.label_config, BertConfig) and loaded.label_config.num_hidden_layers == 1
-        assert loaded.decision == DEFAULT_DECISION | {"expected_labels": 1.75}
+        assert loaded.decision == asdict(DecisionConstants(expected_labels=1.75, version=1))
 
 
 def test_nested_encoders_may_be_dictionaries_of_any_family():
@@ -44,7 +46,39 @@ def test_nested_encoders_may_be_dictionaries_of_any_family():
 
 
 def test_decision_constants_have_one_set_of_defaults():
-    assert DecisionConstants(**DEFAULT_DECISION) == DecisionConstants()
+    assert EmoDistillConfig().decision == asdict(DecisionConstants())
+
+
+@pytest.mark.parametrize(
+    "decision, message",
+    [
+        ({"expected_lables": 2}, "decision holds the unknown constant expected_lables: known are expected_labels, "),
+        ({"slope": 2, "cut": 1}, "decision holds the unknown constants cut, slope: known are"),
+        ({"expected_labels": "2"}, "decision: expected_labels must be a number above 0, not '2'"),
+        ({"multi_label_slope": float("nan")}, "decision: multi_label_slope must be a number above 0, not nan"),
+        ({"multi_label_competition": 1.5}, "multi_label_competition must be a number at least 0 and at most 1"),
+        ({"label_own_words": 0.0}, "decision: label_own_words must be a number above 0, not 0.0"),
+        ({"single_label_temperature": True}, "single_label_temperature must be a number above 0, not True"),
+        ({"version": 99}, "version 99 of the rules is newer than this emodistill"),
+        ({"version": "1"}, "version must be a positive integer, not '1'"),
+        ([1.4], "decision must be a dict of constants, not [1.4]"),
+    ],
+)
+def test_unknown_constants_and_wrong_values_are_refused_in_one_sentence(tmp_path, tiny_config, decision, message):
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        EmoDistillConfig(decision=decision)
+    assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        DecisionConstants.from_config(decision)
+
+
+def test_a_checkpoint_keeps_the_version_of_its_rules(tmp_path, tiny_config):
+    tiny_config().save_pretrained(tmp_path)
+    content = json.loads((tmp_path / "config.json").read_text())
+    assert content["decision"] == asdict(DecisionConstants())
+    del content["decision"]["version"], content["decision"]["word_nearness"]  # as older packages saved it
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    assert DecisionConstants.from_config(EmoDistillConfig.from_pretrained(tmp_path)).version == 1
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from emodistill.decision_emodistill import (
     DecisionConstants,
+    EmbeddedLabels,
+    LabelStatistics,
     background_of_labels,
     dimension_scores,
     extend_labels,
@@ -16,6 +18,7 @@ from emodistill.decision_emodistill import (
     multi_label_scores,
     neutral_place,
     neutral_wording,
+    score_labels,
     select_labels,
     single_label_scores,
     standardise,
@@ -38,6 +41,10 @@ RULES = pytest.mark.parametrize("rule", [multi_label_scores, single_label_scores
 
 def unit(generator, *shape):
     return torch.nn.functional.normalize(torch.randn(*shape, generator=generator), dim=-1)
+
+
+def own_words(number):
+    return DecisionConstants(label_own_words=number)
 
 
 def world(seed, texts=6, labels=5):
@@ -170,6 +177,63 @@ def test_a_label_by_itself_has_nothing_to_compete_with():
     )
 
 
+NAMES = ("joy", "anger", "Neutral", "fear", "relief")
+
+
+@given(seed=SEEDS, constants=CONSTANTS, multi_label=st.booleans())
+@settings(deadline=None)
+def test_score_labels_joins_the_pieces(seed, constants, multi_label):
+    """Extended labels, cosine, the rule, with `neutral` found by its name; kept pieces change nothing."""
+    generator = torch.Generator().manual_seed(seed)
+    _, labels, background = world(seed)
+    texts, statistics = unit(generator, 6, WIDTH), LabelStatistics(background, vocabulary(seed))
+    label_set = EmbeddedLabels(NAMES, labels)
+    extended = extend_labels(labels, statistics.reference, background, constants)
+    rule = multi_label_scores if multi_label else single_label_scores
+    expected = rule(texts @ extended.T, extended, background, constants, 2)
+    for _ in range(2):
+        assert torch.equal(score_labels(texts, label_set, statistics, constants, multi_label), expected)
+    other = replace(constants, label_own_words=constants.label_own_words + 1.0)
+    fresh = score_labels(texts, EmbeddedLabels(NAMES, labels), statistics, other, multi_label)
+    assert torch.equal(score_labels(texts, label_set, statistics, other, multi_label), fresh)
+
+
+def test_labels_per_text_stands_in_for_the_learnt_number():
+    _, labels, background = world(4)
+    texts, statistics = unit(torch.Generator().manual_seed(4), 6, WIDTH), LabelStatistics(background)
+    label_set, constants = EmbeddedLabels(NAMES, labels), DecisionConstants()
+    few, learnt, many = (score_labels(texts, label_set, statistics, constants, True, n) for n in (0.2, 0.6, 1.2))
+    assert (few < learnt).all() and (learnt <= many).all() and (learnt[:, [0, 1, 3, 4]] < many[:, [0, 1, 3, 4]]).all()
+    expected = score_labels(texts, label_set, statistics, replace(constants, expected_labels=1.2), True)
+    assert torch.equal(many, expected)
+    assert torch.equal(
+        score_labels(texts, label_set, statistics, constants, True),
+        score_labels(texts, label_set, statistics, constants, True, labels_per_text=constants.expected_labels),
+    )
+
+
+def test_another_background_standardises_and_the_checkpoints_own_extends():
+    _, labels, background = world(6)
+    _, _, other = world(7)
+    texts, constants = unit(torch.Generator().manual_seed(6), 6, WIDTH), DecisionConstants()
+    statistics = LabelStatistics(background, vocabulary(6))
+    extended = extend_labels(labels, statistics.reference, background, constants)
+    expected = multi_label_scores(texts @ extended.T, extended, other, constants, 2)
+    label_set = EmbeddedLabels(NAMES, labels)
+    assert torch.equal(score_labels(texts, label_set, statistics, constants, True, background=other), expected)
+
+
+def test_without_a_background_the_losss_own_sigmoid_stands_in():
+    _, labels, _ = world(8)
+    texts, label_set = unit(torch.Generator().manual_seed(8), 6, WIDTH), EmbeddedLabels(NAMES, labels)
+    scores = score_labels(texts, label_set, LabelStatistics(logit=(10.0, -4.0)), DecisionConstants(), True)
+    torch.testing.assert_close(scores, torch.sigmoid(texts @ labels.T * 10.0 - 4.0))
+    with pytest.raises(ValueError, match="need a background"):
+        score_labels(texts, label_set, LabelStatistics(), DecisionConstants(), True)
+    with pytest.raises(ValueError, match="must be of one length, not 2 and 5"):
+        EmbeddedLabels(["joy", "fear"], labels)
+
+
 def vocabulary(seed, words=20):
     generator = torch.Generator().manual_seed(seed + 1)
     return unit(generator, words, WIDTH), unit(generator, words, WIDTH)
@@ -180,10 +244,10 @@ def vocabulary(seed, words=20):
 def test_extended_labels_are_unit_vectors_whatever_their_order(seed, own):
     _, labels, background = world(seed)
     reference = vocabulary(seed)
-    extended = extend_labels(labels, reference, background, own)
+    extended = extend_labels(labels, reference, background, own_words(own))
     torch.testing.assert_close(extended.norm(dim=1), torch.ones(len(labels)), atol=1e-4, rtol=0)
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    shuffled = extend_labels(labels[order], reference, background, own)
+    shuffled = extend_labels(labels[order], reference, background, own_words(own))
     torch.testing.assert_close(shuffled, extended[order], atol=1e-4, rtol=0)
 
 
@@ -193,7 +257,7 @@ def test_a_label_turns_by_at_most_45_degrees(seed):
     """Words that correlate with a label and move in their own direction turn it by at most 45 degrees."""
     _, labels, _ = world(seed)
     words, _ = vocabulary(seed)
-    extended = extend_labels(labels, (words, words), (torch.zeros(WIDTH), torch.eye(WIDTH)), own_words=0.01)
+    extended = extend_labels(labels, (words, words), (torch.zeros(WIDTH), torch.eye(WIDTH)), own_words(0.01))
     assert ((extended * labels).sum(dim=1) > 0.5**0.5 - 1e-4).all()
 
 
@@ -201,13 +265,11 @@ def test_labels_stay_as_they_are_alone_or_without_a_vocabulary_or_background():
     _, labels, background = world(1)
     reference = vocabulary(1)
     for same in (
-        extend_labels(labels[:1], reference, background, 10.0),
-        extend_labels(labels, None, background, 10.0)[:1],
-        extend_labels(labels, reference, None, 10.0)[:1],
+        extend_labels(labels[:1], reference, background, own_words(10.0)),
+        extend_labels(labels, None, background, own_words(10.0))[:1],
+        extend_labels(labels, reference, None, own_words(10.0))[:1],
     ):
         assert torch.equal(same, labels[:1])
-    with pytest.raises(ValueError, match="label_own_words must be above 0"):
-        extend_labels(labels, reference, background, 0.0)
 
 
 def test_a_word_near_none_of_the_labels_goes_to_none():
@@ -215,7 +277,9 @@ def test_a_word_near_none_of_the_labels_goes_to_none():
     background = torch.zeros(WIDTH), torch.eye(WIDTH)
     far = torch.nn.functional.normalize(axes[2:3] + 0.2 * axes[:1], dim=1)  # correlates by 0.2
     near = torch.nn.functional.normalize(axes[2:3] + 2.0 * axes[:1], dim=1)  # by 0.9
-    moved = [1 - extend_labels(axes[:2], (word, word), background, 1.0)[0, 0].item() for word in (far, near)]
+    moved = [
+        1 - extend_labels(axes[:2], (word, word), background, own_words(1.0))[0, 0].item() for word in (far, near)
+    ]
     assert moved[0] < 2e-3 < 0.02 < moved[1]
 
 
@@ -223,9 +287,9 @@ def test_a_word_goes_to_the_nearest_label_and_the_more_labels_the_less_to_each()
     axes = torch.eye(WIDTH)
     background = torch.zeros(WIDTH), torch.eye(WIDTH)
     words = torch.nn.functional.normalize(axes[:6] + 0.5 * axes[0], dim=1)
-    moved = [1 - (extend_labels(axes[:k], (words, words), background, 2.0)[0, 0]).item() for k in (2, 4, 6)]
+    moved = [1 - (extend_labels(axes[:k], (words, words), background, own_words(2.0))[0, 0]).item() for k in (2, 4, 6)]
     assert moved[0] > moved[1] > moved[2] > 0
-    extended = extend_labels(axes[:2], (words[1:2], words[1:2]), background, 1.0)
+    extended = extend_labels(axes[:2], (words[1:2], words[1:2]), background, own_words(1.0))
     near, far = 1 - extended[1, 1], 1 - extended[0, 0]
     assert near > 5 * far
 

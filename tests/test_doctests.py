@@ -11,7 +11,8 @@ import emodistill
 
 # Rooms with examples that need neither a server nor more than the default checkpoint.
 MODULES = [
-    "configuration_emodistill", "modeling_emodistill", "loss_emodistill", "decision_emodistill",
+    "configuration_emodistill", "constants_emodistill", "modeling_emodistill", "labels_emodistill",
+    "loss_emodistill", "decision_emodistill", "rules_emodistill",
     "encoding_emodistill", "fingerprint", "pipeline_emodistill", "predict", "cli", "train_accelerate",
     "training.arguments", "training.data", "training.distilling", "training.finishing", "training.objective",
     "training.states", "training.targets", "training.validation",
@@ -60,7 +61,8 @@ def test_public_names_are_documented(name):
     [
         "EmoDistillConfig", "EmoDistillModel", "ZeroShotEmotionPipeline",
         "loss_emodistill.multi_positive_sigmoid_loss",
-        "loss_emodistill.logit_of_rate", "loss_emodistill.gather_labels", "decision_emodistill.standardise",
+        "loss_emodistill.logit_of_rate", "loss_emodistill.gather_labels", "decision_emodistill.score_labels",
+        "decision_emodistill.standardise",
         "decision_emodistill.multi_label_scores", "decision_emodistill.single_label_scores",
         "decision_emodistill.dimension_scores", "decision_emodistill.select_labels",
         "encoding_emodistill.encode_texts", "encoding_emodistill.encode_labels", "pipeline_emodistill.LabelSet.parse",
@@ -69,9 +71,7 @@ def test_public_names_are_documented(name):
 def test_what_users_call_has_an_example(name):
     value = emodistill
     for part in name.split("."):
-        value = (
-            importlib.import_module(f"emodistill.{part}") if part.endswith("_emodistill") else getattr(value, part)
-        )
+        value = importlib.import_module(f"emodistill.{part}") if part.endswith("_emodistill") else getattr(value, part)
     assert ">>>" in value.__doc__
 
 

@@ -368,6 +368,13 @@ def test_reference_vocabulary_persists_and_can_be_taken_away(tiny_model, tmp_pat
     assert torch.equal(*EmoDistillModel.from_pretrained(tmp_path / "own").reference)
     with pytest.raises(ValueError, match=r"embeds must have shape \(1, 24\)"):
         loaded.set_reference(["a"], words[0])
+    assert loaded.statistics.reference_priors is None and not loaded.config.reference_priors
+    loaded.set_reference(loaded.config.reference_words, *words, priors=torch.tensor([0.5, 0.25, 0.125, 0.0, 1.0]))
+    loaded.save_pretrained(tmp_path / "priors")
+    priors = EmoDistillModel.from_pretrained(tmp_path / "priors").statistics.reference_priors
+    assert priors.tolist() == [0.5, 0.25, 0.125, 0.0, 1.0]
+    with pytest.raises(ValueError, match=r"priors must have shape \(5,\)"):
+        loaded.set_reference(loaded.config.reference_words, *words, priors=torch.zeros(4))
     loaded.set_reference([])
     loaded.save_pretrained(tmp_path / "bare")
     bare = EmoDistillModel.from_pretrained(tmp_path / "bare")

@@ -5,7 +5,14 @@ from dataclasses import replace
 
 import torch
 
-from ..decision_emodistill import NEUTRAL, DecisionConstants, multi_label_scores, single_label_scores, standardise
+from ..decision_emodistill import (
+    NEUTRAL,
+    DecisionConstants,
+    EmbeddedLabels,
+    LabelStatistics,
+    score_labels,
+    standardise,
+)
 from ..encoding_emodistill import encode_labels, encode_texts, evaluating
 
 __all__ = ["Validator", "choose_decision", "macro_f1", "mean_average_precision"]
@@ -133,8 +140,11 @@ class Validator:
             descriptors = encode_labels(model, self.tokenizer, self.descriptors)
             plain = encode_labels(model, self.tokenizer, self.plain_words)
         retrieval = mean_average_precision((embeds @ descriptors.T).cpu(), self.descriptor_targets)
-        scores = multi_label_scores(embeds @ plain.T, plain, model.background, self.plain_constants())
-        plain_f1 = macro_f1(scores.cpu() >= 0.5, self.plain_targets)
+        # Without a reference vocabulary, which would extend them.
+        statistics = LabelStatistics(background=tuple(part.cpu() for part in model.background))
+        label_set = EmbeddedLabels(self.plain_words, plain.cpu())
+        scores = score_labels(embeds.cpu(), label_set, statistics, self.plain_constants(), multi_label=True)
+        plain_f1 = macro_f1(scores >= 0.5, self.plain_targets)
         return {"retrieval_map": retrieval, "plain_f1": plain_f1, "selection": (retrieval + plain_f1) / 2}
 
 
@@ -159,69 +169,70 @@ def choose_decision(model, validator, embeds, background_embeds, seed=0, sets=40
         `dict[str, float]`: fields of [`DecisionConstants`].
     """
     labels = encode_labels(model, validator.tokenizer, validator.plain_words).cpu()
-    embeds, plain = embeds.cpu(), model.extend_labels(labels)
-    similarities = embeds @ plain.T
-    background = tuple(part.cpu() for part in model.background)
+    statistics, constants = model.statistics, DecisionConstants.from_config(model.config)
+    embeds, plain = embeds.cpu(), EmbeddedLabels(validator.plain_words, labels)
     generator = torch.Generator().manual_seed(seed)
     sets = [
-        torch.randperm(len(labels), generator=generator)[: LABEL_SET_SIZES[number % len(LABEL_SET_SIZES)]]
+        torch.randperm(len(labels), generator=generator)[: LABEL_SET_SIZES[number % len(LABEL_SET_SIZES)]].tolist()
         for number in range(sets)
     ]
     chosen = {
         "multi_label_competition": COMPETITION,
-        "multi_label_skewness": _skewness(background_embeds.cpu(), plain, background),
+        "multi_label_skewness": _skewness(background_embeds.cpu(), plain.extended(statistics, constants), statistics),
     }
-    constants = replace(validator.plain_constants(), **chosen)
-    chosen["multi_label_slope"] = _choose_slope(similarities, plain, background, validator.plain_targets, constants)
+    expected = replace(constants, expected_labels=validator.plain_constants().expected_labels, **chosen)
+    chosen["multi_label_slope"] = _choose_slope(embeds, plain, statistics, validator.plain_targets, expected)
     if validator.closed:  # how many labels the teacher takes from a closed list; else the default stays
         chosen["expected_labels"] = round(sum(map(len, validator.closed)) / len(validator.closed), 2)
-    sets = [(columns, model.extend_labels(labels[columns])) for columns in sets if len(columns) > 1]
-    return chosen | _choose_single(embeds, sets, background, validator.plain_targets)
+    sets = [
+        (EmbeddedLabels([plain.names[column] for column in columns], labels[columns]), columns)
+        for columns in sets
+        if len(columns) > 1
+    ]
+    return chosen | _choose_single(embeds, sets, statistics, validator.plain_targets, constants)
 
 
-def _skewness(background_embeds, plain, background):
+def _skewness(background_embeds, plain, statistics):
     """Mean skewness of the standardised scores of plain words over the background."""
-    scores = standardise(background_embeds @ plain.T, plain, background, COMPETITION)
+    scores = standardise(background_embeds @ plain.T, plain, statistics.background, COMPETITION)
     return round(((scores - scores.mean(dim=0)) / scores.std(dim=0)).pow(3).mean().item(), 2)
 
 
-def _choose_slope(similarities, plain, background, targets, constants):
+def _choose_slope(embeds, plain, statistics, targets, constants):
     """The slope with the least cross-entropy over plain words: the cut stays, so decisions do not change with it."""
     best = (float("inf"), None)
     for step in range(1, 41):
         constants = replace(constants, multi_label_slope=0.1 * step)
-        scores = multi_label_scores(similarities, plain, background, constants)
+        scores = score_labels(embeds, plain, statistics, constants, multi_label=True)
         value = torch.nn.functional.binary_cross_entropy(scores, targets.float()).item()
         best = min(best, (value, constants.multi_label_slope))
     return round(best[1], 2)
 
 
-def _choose_single(embeds, sets, background, targets):
+def _choose_single(embeds, sets, statistics, targets, constants):
     """Centering and scaling by macro-F1, then the temperature by cross-entropy, on texts with one label of the set."""
     cases = []
-    for columns, labels in sets:
+    for label_set, columns in sets:
         rows = targets[:, columns].sum(dim=1) == 1
         if rows.any():
-            cases.append((labels, embeds[rows] @ labels.T, targets[rows][:, columns]))
+            cases.append((label_set, embeds[rows], targets[rows][:, columns]))
     best, chosen = -1.0, (0.0, 0.0)
     for centering in (0.0, 0.25, 0.5, 0.75, 1.0):
         for scaling in (0.0, 0.5, 1.0):
-            constants = DecisionConstants(single_label_centering=centering, single_label_scaling=scaling)
+            tried = replace(constants, single_label_centering=centering, single_label_scaling=scaling)
             value = 0.0
-            for labels, scores, truth in cases:
-                probabilities = single_label_scores(scores, labels, background, constants)
-                predicted = torch.nn.functional.one_hot(probabilities.argmax(dim=1), len(labels)).bool()
+            for label_set, texts, truth in cases:
+                probabilities = score_labels(texts, label_set, statistics, tried)
+                predicted = torch.nn.functional.one_hot(probabilities.argmax(dim=1), len(label_set)).bool()
                 value += macro_f1(predicted, truth)
             if value > best:
                 best, chosen = value, (centering, scaling)
     best, temperature = float("inf"), None
+    constants = replace(constants, single_label_centering=chosen[0], single_label_scaling=chosen[1])
     for candidate in (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3):
-        constants = DecisionConstants(
-            single_label_centering=chosen[0], single_label_scaling=chosen[1], single_label_temperature=candidate
-        )
-        value = 0.0
-        for labels, scores, truth in cases:
-            probabilities = single_label_scores(scores, labels, background, constants)
+        tried, value = replace(constants, single_label_temperature=candidate), 0.0
+        for label_set, texts, truth in cases:
+            probabilities = score_labels(texts, label_set, statistics, tried)
             value -= probabilities[truth].clamp(min=1e-9).log().mean().item()
         if value < best:
             best, temperature = value, candidate
