@@ -1,22 +1,19 @@
 """Zero-shot emotion recognition: any emotion label, or any pair of opposing labels, scored for any text.
 
-Importing the package registers the model with the Auto classes and the `zero-shot-emotion` task with
-`transformers.pipeline`. Training, annotation and benchmarks are imported only where they are used.
+After `import emodistill`, the Auto classes of transformers know the model and `transformers.pipeline` knows the task
+`zero-shot-emotion`. The import itself loads neither torch nor transformers: each name below is imported where it is
+first used, and training, annotation and benchmarks are rooms of their own.
 """
 
-import logging
+import importlib
 import os
 
-from transformers import AutoConfig, AutoModel
-from transformers.pipelines import PIPELINE_REGISTRY
-
-from .configuration_emodistill import EmoDistillConfig
-from .modeling_emodistill import EmoDistillModel, EmoDistillOutput, EmoDistillPreTrainedModel
-from .pipeline_emodistill import ZeroShotEmotionPipeline
+from .registration import TASK, register_everything, register_when_loaded
 from .version import __version__
 
 __all__ = [
     "DEFAULT_CHECKPOINT",
+    "TASK",
     "EmoDistillConfig",
     "EmoDistillModel",
     "EmoDistillOutput",
@@ -26,30 +23,31 @@ __all__ = [
 ]
 
 DEFAULT_CHECKPOINT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "checkpoints", "emodistill-minilm-l6")
-TASK = "zero-shot-emotion"
+
+# name: the module that has it
+_LAZY = {
+    "EmoDistillConfig": "configuration_emodistill",
+    "EmoDistillModel": "modeling_emodistill",
+    "EmoDistillOutput": "modeling_emodistill",
+    "EmoDistillPreTrainedModel": "modeling_emodistill",
+    "ZeroShotEmotionPipeline": "pipeline_emodistill",
+}
+_MODULES = ("configuration", "decision", "encoding", "loss", "modeling", "pipeline")
 
 
-def _register():
-    """Make the Auto classes, `pipeline(...)` and `save_pretrained` know the package's classes."""
-    if TASK in PIPELINE_REGISTRY.supported_tasks:  # a reload
-        return
-    AutoConfig.register(EmoDistillConfig.model_type, EmoDistillConfig)
-    AutoModel.register(EmoDistillConfig, EmoDistillModel)
-    # With these, a saved folder carries the code that loads it where the package is absent.
-    EmoDistillConfig.register_for_auto_class()
-    EmoDistillModel.register_for_auto_class("AutoModel")
-    PIPELINE_REGISTRY.register_pipeline(
-        TASK,
-        pipeline_class=ZeroShotEmotionPipeline,
-        pt_model=AutoModel,
-        default={"model": (DEFAULT_CHECKPOINT, "main")},
-        type="text",
-    )
-    # `pipeline` warns that a default model is no choice for production, since one on the Hub may change. This one
-    # is part of the installed package.
-    logging.getLogger("transformers.pipelines").addFilter(
-        lambda record: f"defaulted to {DEFAULT_CHECKPOINT}" not in record.getMessage()
-    )
+def __getattr__(name):
+    if name in _LAZY:
+        register_everything()  # whoever has a class may save it, which needs the Auto classes to know it
+        value = getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    if name.endswith("_emodistill") and name.removesuffix("_emodistill") in _MODULES:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-_register()
+def __dir__():
+    return sorted({*globals(), *__all__})
+
+
+register_when_loaded()

@@ -1,12 +1,18 @@
 """The `emodistill` command: one line to a room, nothing of its own.
 
 Each command lives in the room that does the work, as a function that takes the remaining arguments and returns
-an exit status. It is imported only when it is called, so each command needs no more than its own extra.
+an exit status. It is imported only when it is called, so each command needs no more than its own extra. A new command
+is one line of `COMMANDS` beside its module, which in turn imports what is heavy once its arguments are known to be
+good: `--help` and a slip of the pen answer at once.
 """
 
+import atexit
+import contextlib
 import importlib
 import os
+import signal
 import sys
+import threading
 
 # command: (module, function, one line for --help)
 COMMANDS = {
@@ -44,16 +50,110 @@ def usage():
     )
 
 
+class _Interrupts(contextlib.AbstractContextManager):
+    """Notes Ctrl-C while a command runs.
+
+    In the first seconds libraries are being imported, and a `KeyboardInterrupt` raised in the middle of that may come
+    out as another error, or be swallowed by a callback that cannot raise. What was noted still counts. A command that
+    handles the signal by itself puts its own handler over this one.
+    """
+
+    def __init__(self, ends_here):
+        self.noted = False
+        self.ends_here = ends_here  # whether the process has nothing to do after the command
+        self.before = None
+
+    def __enter__(self):
+        in_charge = threading.current_thread() is threading.main_thread()
+        if in_charge and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self.before = signal.signal(signal.SIGINT, self._note), sys.unraisablehook
+            sys.unraisablehook = self._raise_again
+        return self
+
+    def __exit__(self, *_):
+        if self.before:
+            handler, sys.unraisablehook = self.before
+            signal.signal(signal.SIGINT, handler)
+            if self.noted and self.ends_here:
+                _leave()
+
+    def _note(self, *_):
+        self.noted = True
+        raise KeyboardInterrupt
+
+    def _raise_again(self, unraisable):
+        if unraisable.exc_type is KeyboardInterrupt:
+            signal.raise_signal(signal.SIGINT)
+        else:
+            self.before[1](unraisable)
+
+
+def _run(name, arguments, interrupts):
+    """Import a command's function and call it; a user's mistake is one sentence on standard error."""
+    module, function, _ = COMMANDS[name]
+    try:
+        command = getattr(importlib.import_module(module, package=__package__), function)
+        if interrupts.noted:
+            raise KeyboardInterrupt
+        return command(arguments) or 0
+    except KeyboardInterrupt:
+        return _stopped()
+    except BrokenPipeError:  # the reader, `head` for instance, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has nowhere to go
+        return 141
+    except Exception as error:
+        if interrupts.noted:
+            return _stopped()
+        if isinstance(error, ModuleNotFoundError):
+            extra = EXTRAS.get((error.name or "").partition(".")[0])
+            hint = f"; it comes with: pip install 'emodistill[{extra}]'" if extra else ""
+            print(f"emodistill {name}: {error}{hint}", file=sys.stderr)
+            return 2
+        if isinstance(error, (ValueError, OSError, ImportError)):
+            print(f"emodistill {name}: {error}", file=sys.stderr)
+            return 2
+        raise
+
+
+def _leave():
+    """End the process after Ctrl-C.
+
+    An impatient second one must not end in a traceback while the interpreter takes itself down; and where an import
+    was interrupted, the interpreter would take its own exit status for that of an unhandled interrupt.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(130)
+
+
+def _stopped():
+    print("emodistill: stopped", file=sys.stderr)
+    return 130
+
+
+def _unknown(name):
+    """The sentence for a command that there is not."""
+    import difflib
+
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    meant = f"did you mean {near[0]!r}? There are" if near else "choose from"
+    return f"emodistill: no command {name!r}; {meant} {', '.join(sorted(COMMANDS))}"
+
+
 def main(argv=None):
     """Run one command.
 
     Args:
-        argv (`list[str]`, *optional*): the arguments after the program's name; the process's own by default.
+        argv (`list[str]`, *optional*): The arguments after the program's name; the process's own by default.
 
     Returns:
-        `int`: the exit status; 2 for a user's mistake, told in one sentence on standard error.
+        `int`: the exit status; 2 for a user's mistake, told in one sentence on standard error; 130 after Ctrl-C.
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
+    own = argv is None
+    argv = list(sys.argv[1:] if own else argv)
     if not argv or argv[0] in ("-h", "--help"):
         print(usage())
         return 0 if argv else 2
@@ -62,27 +162,11 @@ def main(argv=None):
 
         print(f"emodistill {__version__}")
         return 0
-    name, arguments = argv[0], argv[1:]
-    if name not in COMMANDS:
-        print(f"emodistill: no command {name!r}; choose from {', '.join(sorted(COMMANDS))}", file=sys.stderr)
+    if argv[0] not in COMMANDS:
+        print(_unknown(argv[0]), file=sys.stderr)
         return 2
-    module, function, _ = COMMANDS[name]
-    try:
-        return getattr(importlib.import_module(module, package=__package__), function)(arguments) or 0
-    except KeyboardInterrupt:
-        print("emodistill: stopped", file=sys.stderr)
-        return 130
-    except ModuleNotFoundError as error:
-        extra = EXTRAS.get((error.name or "").partition(".")[0])
-        hint = f"; it comes with: pip install 'emodistill[{extra}]'" if extra else ""
-        print(f"emodistill {name}: {error}{hint}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # the reader, `head` for instance, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has nowhere to go
-        return 141
-    except (ValueError, OSError, ImportError) as error:  # a user's mistake: one sentence, no traceback
-        print(f"emodistill {name}: {error}", file=sys.stderr)
-        return 2
+    with _Interrupts(ends_here=own) as interrupts:
+        return _run(argv[0], argv[1:], interrupts)
 
 
 if __name__ == "__main__":

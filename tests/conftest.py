@@ -1,4 +1,7 @@
-"""Tiny random models with a real WordPiece tokenizer: the whole package offline, in seconds."""
+"""Fixtures of all tests: the tiny models of `tiny.py`, made once a test run. The whole package offline, in seconds.
+
+Processes that are killed or interrupted come from `forkserver.py`.
+"""
 
 import os
 
@@ -8,118 +11,68 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one of several: its tests, and the pr
     os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
+import tiny
 import torch
-from transformers import AutoModel, AutoTokenizer, BertConfig, BertTokenizer, pipeline
+from transformers import AutoModel, AutoTokenizer, pipeline
 
 import emodistill
-from emodistill import EmoDistillConfig, EmoDistillModel
-
-WORDS = """
-joy anger relief fear sadness neutral delight rage calm happy angry sad boredom love pride feeling of person feels
-the a i we he she it was is not and so very my dog cat birthday train late day sun rain cried laughed lost won
-""".split()  # noqa: SIM905
-LETTERS = "abcdefghijklmnopqrstuvwxyz.,!?'"
+from emodistill import EmoDistillModel
 
 torch.set_num_threads(min(2, torch.get_num_threads()))
-
-
-def _vocabulary():
-    pieces = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        "[MASK]",
-        *WORDS,
-        *LETTERS,
-        *(f"##{letter}" for letter in LETTERS),
-    ]
-    return {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
 
 
 @pytest.fixture(scope="session")
 def tokenizer():
     """A fast BERT tokenizer that spells unknown words letter by letter."""
-    return BertTokenizer(vocab=_vocabulary())
+    return tiny.tokenizer()
 
 
 @pytest.fixture(scope="session")
-def encoder_config(tokenizer):
+def encoder_config():
     """`encoder_config(**changes)`: a BERT of two layers, 32 wide."""
-
-    def build(**changes):
-        values = {
-            "vocab_size": len(tokenizer),
-            "hidden_size": 32,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            "intermediate_size": 48,
-            "max_position_embeddings": 64,
-            "hidden_dropout_prob": 0.1,
-            "attention_probs_dropout_prob": 0.1,
-        }
-        return BertConfig(**(values | changes))
-
-    return build
+    return tiny.encoder_config
 
 
 @pytest.fixture(scope="session")
-def tiny_config(encoder_config):
+def tiny_config():
     """`tiny_config(**changes)`: an `EmoDistillConfig` around it."""
-
-    def build(**changes):
-        values = {
-            "text_config": encoder_config(),
-            "projection_dim": 24,
-            "num_queries": 3,
-            "num_qformer_heads": 4,
-            "text_max_length": 24,
-            "label_max_length": 12,
-        }
-        return EmoDistillConfig(**(values | changes))
-
-    return build
+    return tiny.config
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tiny_config):
+def tiny_model():
     """`tiny_model(seed=0, background=True, **changes)`: a random model in evaluation mode, off its neat start."""
-
-    def build(seed=0, background=True, **changes):
-        torch.manual_seed(seed)
-        model = EmoDistillModel(tiny_config(**changes)).eval()
-        with torch.no_grad():  # the heads start neat (identity, zeros), which would hide mistakes
-            for name, parameter in model.named_parameters():
-                if name.split(".")[0] not in ("text_encoder", "label_encoder"):
-                    parameter.add_(0.2 * torch.randn_like(parameter))
-        if background:
-            vectors = torch.randn(200, model.config.projection_dim) + 0.5
-            model.set_background(torch.nn.functional.normalize(vectors, dim=-1))
-        return model
-
-    return build
+    return tiny.model
 
 
 @pytest.fixture(scope="session")
-def encoder_folder(tmp_path_factory, encoder_config, tokenizer):
+def encoder_folder(tmp_path_factory):
     """Folder of a tiny pretrained encoder with its tokenizer."""
     torch.manual_seed(7)
     folder = tmp_path_factory.mktemp("encoder")
-    AutoModel.from_config(encoder_config()).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    AutoModel.from_config(tiny.encoder_config()).save_pretrained(folder)
+    tiny.tokenizer().save_pretrained(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory, tiny_model, tokenizer):
-    """Folder of a tiny random checkpoint with background and tokenizer."""
-    folder = tmp_path_factory.mktemp("checkpoint")
-    model = tiny_model()
-    words = torch.nn.functional.normalize(torch.randn(2, 100, model.config.projection_dim), dim=-1)
-    model.set_reference([f"word {number}" for number in range(100)], *words)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+def checkpoint(tmp_path_factory):
+    """Folder of a tiny random checkpoint with background, reference words and tokenizer."""
+    return tiny.save_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture(scope="session")
+def rows_file(tmp_path_factory):
+    """240 made-up rows in the format that `emodistill annotate` writes."""
+    return tiny.write_rows(tmp_path_factory.mktemp("rows") / "rows.jsonl", tiny.rows())
+
+
+@pytest.fixture(scope="session")
+def lexicon_file(tmp_path_factory):
+    """Ratings and implied words of four of their labels."""
+    path = tmp_path_factory.mktemp("lexicon") / "lexicon.tsv"
+    path.write_text(tiny.LEXICON, encoding="utf-8")
+    return path
 
 
 @pytest.fixture
