@@ -5,8 +5,6 @@ import importlib.util
 import os
 import sys
 
-from .cache import EmbeddingCache, default_cache_dir
-
 
 def positive(text):
     """A positive whole number from a command line."""
@@ -55,6 +53,8 @@ def evaluate_parser():
 
 def cache_of(args):
     """The embedding cache that the arguments ask for."""
+    from .cache import EmbeddingCache, default_cache_dir
+
     return EmbeddingCache(None if args.no_cache else (args.cache_dir or default_cache_dir()))
 
 

@@ -27,7 +27,7 @@ PRELOADED = [
     "torch", "transformers.pipelines", "emodistill.pipeline_emodistill", "emodistill.cli", "emodistill.annotate.cli",
     "emodistill.train_accelerate", "accelerate", "datasets", "openai", "forkserver",
 ]  # fmt: skip
-CONTEXT = multiprocessing.getCONTEXT("forkserver")
+CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(PRELOADED)
 
 
@@ -116,7 +116,7 @@ def command(arguments, cwd=None, env=None):
 
 
 def call(target, arguments, cwd=None, env=None):
-    """`target`, a `"module:function"`, called with `arguments` in a process of its own, which exits with its result."""
+    """`target`, a `"module:function"`, called with `arguments` in a process that exits with its result; `Running`."""
     return Running(target, arguments, cwd, env)
 
 
@@ -129,3 +129,8 @@ def group(arguments, processes, cwd=None, env=None, target="emodistill.cli:main"
     shared |= {"LOCAL_WORLD_SIZE": processes, **(env or {})}
     ranks = range(processes)
     return [Running(target, arguments, cwd, shared | {"RANK": rank, "LOCAL_RANK": rank}) for rank in ranks]
+
+
+def print_variable(name):
+    """Print a variable of the environment; for the test of this file."""
+    print(os.environ[name])

@@ -1,15 +1,13 @@
 """Real processes for tests that kill them, forked from a server that has everything imported already."""
 
-import multiprocessing
 import os
 from pathlib import Path
+
+from forkserver import CONTEXT
 
 import emodistill
 
 ROOT = str(Path(emodistill.__file__).resolve().parent.parent)
-
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["emodistill.annotate.cli", "emodistill.annotate.batch_cli", "openai"])
 
 
 def environment():

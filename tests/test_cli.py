@@ -1,8 +1,18 @@
+import os
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
+import forkserver
 import pytest
 
+import emodistill
 from emodistill import cli
+
+PARENT = Path(emodistill.__file__).resolve().parent.parent
+HEAVY = ("torch", "transformers", "numpy", "pandas", "datasets", "accelerate", "gradio", "openai", "huggingface_hub")
 
 
 def test_help_names_every_command(capsys):
@@ -15,6 +25,8 @@ def test_an_unknown_command_is_one_sentence(capsys):
     assert cli.main(["no-such-thing"]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and "no-such-thing" in err and "annotate" in err
+    assert cli.main(["anotate"]) == 2
+    assert "did you mean 'annotate'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("module", "extra"), [("accelerate", "[train]"), ("openai", "[annotate]"), ("torch", None)])
@@ -25,3 +37,77 @@ def test_a_missing_module_names_the_extra_that_has_it(capsys, monkeypatch, modul
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and module in err
     assert f"'emodistill{extra}'" in err if extra else "pip" not in err
+
+
+def test_help_and_slips_load_nothing_heavy():
+    """For every command of the table: neither its help nor an argument that does not exist waits for a library."""
+    code = f"""
+import contextlib, io, sys
+sys.path.insert(0, {str(PARENT)!r})
+from emodistill import cli
+for name in cli.COMMANDS.keys() - {{'train'}}:
+    for slip in ("--help", "--no-such-argument"):
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            try:
+                cli.main([name, slip])
+            except SystemExit:
+                pass
+        heavy = [module for module in {HEAVY!r} if module in sys.modules]
+        if heavy:
+            sys.exit(f"{{name}} {{slip}} imports {{heavy}}")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def run_module(*arguments, path="", **options):
+    """`python -m emodistill` as a user runs it, with further folders first on the path."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(path), str(PARENT)] if path else [str(PARENT)])}
+    return subprocess.Popen(
+        [sys.executable, "-m", "emodistill", *arguments],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
+    )  # fmt: skip
+
+
+def test_the_package_runs_as_a_module():
+    process = run_module("--version")
+    assert process.communicate(timeout=60)[0] == f"emodistill {emodistill.__version__}\n"
+
+
+@pytest.mark.parametrize("turned", ["KeyboardInterrupt", "ImportError('the C extension failed')", "None"])
+def test_ctrl_c_while_libraries_load_is_one_word(tmp_path, turned):
+    """A library that is interrupted may pass the interrupt on, turn it into another error, or swallow it."""
+    (tmp_path / "numpy.py").write_text(
+        "import sys, time\nprint('loading', flush=True)\n"
+        f"try:\n    time.sleep(60)\nexcept BaseException:\n    if {turned}:\n        raise {turned}\n"
+    )
+    process = run_module("evaluate", "--data-dir", str(tmp_path), path=tmp_path)
+    assert process.stdout.readline() == "loading\n"
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output, errors) == (130, "", "emodistill: stopped\n")
+
+
+def test_ctrl_c_in_any_command_is_one_word(monkeypatch, capsys):
+    def interrupted(name, package=None):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+
+    monkeypatch.setattr(cli.importlib, "import_module", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    for name in cli.COMMANDS:
+        assert cli.main([name]) == 130
+        assert capsys.readouterr().err == "emodistill: stopped\n"
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_forked_command_is_a_process_of_its_own(tmp_path):
+    """What the tests of kills stand on: output apart, the exit status of a signal, the folder, the variables."""
+    process = forkserver.command(["no-such-thing"])
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 2 and output == "" and "no-such-thing" in errors and process.pid != os.getpid()
+    sleeper = forkserver.call("time:sleep", 60, cwd=tmp_path)
+    sleeper.kill()
+    assert sleeper.wait(timeout=60) == -signal.SIGKILL
+    ranks = forkserver.group("RANK", 2, target="forkserver:print_variable", env={"TOLD": "x"})
+    assert [rank.communicate(timeout=60)[0] for rank in ranks] == ["0\n", "1\n"]
