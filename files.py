@@ -82,6 +82,7 @@ def writing(path, mode="w", **open_options):
     ...     print("text,joy", file=file)
     >>> path.read_text()
     'text,joy\\n'
+
     ```
     """
     if mode not in ("w", "wt", "wb", "bw"):
@@ -157,6 +158,7 @@ def write_json(path, content, *, indent=2, sort_keys=False):
     >>> write_json(path, {"f1": 0.5, "r": float("nan")}, indent=None)
     >>> path.read_text()
     '{"f1": 0.5, "r": null}\\n'
+
     ```
     """
     options = {"indent": indent, "sort_keys": sort_keys, "allow_nan": False}
@@ -217,6 +219,7 @@ def writing_folder(path, *, replace=False):
     ...     write_text(building / "config.json", "{}")
     >>> sorted(path.name for path in folder.iterdir())
     ['config.json']
+
     ```
     """
     target = Path(os.path.realpath(path))
@@ -330,6 +333,7 @@ def is_disk_full(error):
     ```python
     >>> is_disk_full(OSError(28, "No space left on device")), is_disk_full(ValueError("no such label"))
     (True, False)
+
     ```
     """
     if isinstance(error, OSError) and error.errno in _FULL:

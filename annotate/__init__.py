@@ -13,12 +13,12 @@ print(report.statuses, report.cost)
 ```
 """
 
+from ..descriptors.tables import TextRow, read_texts
 from .normalise import VariantMap, normalise, normalise_labels
 from .prompts import Prompt, list_prompts, load_prompt
 from .runner import Report, annotate
 from .settings import Settings
 from .store import Store
-from .texts import TextRow, read_texts
 
 __all__ = [
     "Prompt",

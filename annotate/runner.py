@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..descriptors.tables import TextRow, read_texts
 from .client import ChatClient, FatalError, FormatUnsupported, RequestFailed, RequestRefused
 from .job import Job
 from .limits import Budget, BudgetReached, Gate, Stopped
@@ -23,7 +24,6 @@ from .replies import Outcome
 from .settings import STATUSES
 from .store import GroupWriter, RequestRecord, Store
 from .tasks import DescriptorTask
-from .texts import TextRow, read_texts
 
 
 @dataclass

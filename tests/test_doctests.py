@@ -16,6 +16,8 @@ MODULES = [
     "encoding_emodistill", "fingerprint", "pipeline_emodistill", "predict", "cli", "train_accelerate",
     "training.arguments", "training.data", "training.distilling", "training.finishing", "training.objective",
     "training.states", "training.targets", "training.validation",
+    "files", "descriptors.formats", "descriptors.labels", "descriptors.sources", "descriptors.spreadsheet",
+    "descriptors.tables", "descriptors.text_files",
     "demo.app", "demo.drawing", "demo.scoring", "demo.serve", "demo.tables",
     "hub.card", "hub.dataset", "hub.errors", "hub.figures", "hub.folder", "hub.push", "hub.verify",
 ]  # fmt: skip

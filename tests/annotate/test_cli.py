@@ -103,7 +103,7 @@ def test_a_mistake_is_one_sentence(tmp_path, texts, capsys, more, words):
     assert [path.name for path in tmp_path.iterdir()] == ["texts.csv"]
 
 
-@pytest.mark.parametrize("name", ["compare", "limits", "normalise", "prices", "progress", "prompts", "texts"])
+@pytest.mark.parametrize("name", ["compare", "limits", "normalise", "prices", "progress", "prompts"])
 def test_the_examples_of_the_docstrings_hold(name):
     module = importlib.import_module(f"emodistill.annotate.{name}")
     results = doctest.TestResults(0, 0)

@@ -1,0 +1,182 @@
+"""One reader a file format: rows in a stream, each with its file and line, and a damaged one costs no other."""
+
+import codecs
+import io
+import json
+import lzma
+import zlib
+from pathlib import Path
+
+from .delimited import delimited_rows
+from .json_tables import json_line_rows, json_rows
+from .text_files import COMPRESSED, FileRow, TextFile, standard_bytes
+
+__all__ = ["FORMATS", "FileRow", "format_of", "read_file"]
+
+FORMATS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".txt": "lines",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+BATCH_ROWS = 1024
+
+
+def format_of(path):
+    """
+    The format of a file by its name.
+
+    Args:
+        path (`str` or `Path`): Its name; a suffix for compression (`.gz`, `.bz2`, `.xz`) is looked through.
+
+    Returns:
+        `str` or `None`: one of `csv`, `tsv`, `lines`, `jsonl`, `json`, `parquet`.
+
+    Example:
+
+    ```python
+    >>> format_of("reviews.TSV"), format_of("reviews.jsonl.gz"), format_of("reviews")
+    ('tsv', 'jsonl', None)
+
+    ```
+    """
+    path = Path(path)
+    if path.suffix.lower() in COMPRESSED:
+        path = path.with_suffix("")
+    return FORMATS.get(path.suffix.lower())
+
+
+def read_file(path, kind=None, *, header=True, quotes=None, delimiter=None, encoding=None):
+    """
+    The rows of one file, in a stream.
+
+    Args:
+        path (`str`, `Path` or a binary file): The file; `"-"` is standard input.
+        kind (`str`, *optional*): Its format, see [`format_of`]; by its name, or, for standard input, JSON lines where
+            it starts with `{` and a text a line otherwise.
+        header (`bool`, *optional*, defaults to `True`): Whether CSV and TSV start with column names; without, the
+            columns are `1`, `2`, ...
+        quotes (`bool`, *optional*): Whether fields may be quoted; by default yes in CSV and no in TSV.
+        delimiter (`str`, *optional*): What separates the fields of a CSV file; by default what a first line `sep=;`
+            says, or else the likeliest of comma, semicolon, tab and bar.
+        encoding (`str`, *optional*): By default what the file's byte order mark says, or else UTF-8.
+
+    Yields:
+        [`FileRow`]: blank lines are left out; rows that do not fit have an `error`.
+
+    Raises:
+        `ValueError`: where the file as a whole cannot be read: empty, another format, an impossible header.
+        `OSError`, `ImportError`: where it cannot be opened, or `pyarrow` is missing.
+    """
+    name = "standard input" if str(path) == "-" else str(path)
+    if encoding is not None:
+        try:
+            codecs.lookup(encoding)
+        except LookupError:
+            raise ValueError(f"encoding: {encoding!r} is unknown") from None
+    kind = kind or (None if str(path) == "-" else format_of(path))
+    if kind == "parquet":
+        yield from _parquet(standard_bytes() if str(path) == "-" else path, name)
+        return
+    try:
+        with TextFile(path, name, encoding) as text:
+            if kind is None:
+                kind = "jsonl" if text.first.lstrip().startswith("{") else "lines"
+            if kind in ("csv", "tsv"):
+                options = {"delimiter": "\t" if kind == "tsv" else delimiter}
+                yield from delimited_rows(text, header, kind == "csv" if quotes is None else quotes, **options)
+            else:
+                yield from {"lines": _lines, "jsonl": json_line_rows, "json": json_rows}[kind](text)
+    except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
+        if Path(name).suffix.lower() in COMPRESSED and not getattr(error, "errno", None):
+            raise ValueError(f"{name}: cut off or damaged, so it cannot be unpacked whole ({error})") from None
+        raise
+
+
+def _lines(text):
+    for number, line in text:
+        line, error = text.decoded(line.rstrip("\r\n"))
+        if line.strip():
+            yield text.row(number, {"text": line}, error)
+
+
+# ---- Parquet
+
+
+def _parquet(path, name):
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise ImportError("Parquet files need pyarrow: pip install pyarrow") from None
+    if isinstance(path, io.IOBase):
+        path = io.BytesIO(path.read())  # a Parquet file is read from its end
+    number = 0
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            names = _class_names(file.schema_arrow)
+            for batch in file.iter_batches(BATCH_ROWS):
+                for values, error in _batch_rows(batch):
+                    number += 1
+                    yield FileRow(name, "row", number, with_class_names(values, names), error)
+    except pyarrow.ArrowException as error:
+        after = f", after row {number}" if number else ""
+        raise ValueError(f"{name}{after}: not a Parquet file that can be read ({_first_line(error)})") from None
+    except OSError as error:
+        if error.errno is None:  # a damaged page, as Arrow says it
+            raise ValueError(f"{name}, after row {number}: damaged ({_first_line(error)})") from None
+        raise
+
+
+def _first_line(error):
+    return str(error).strip().split("\n")[0]
+
+
+def _batch_rows(batch):
+    try:
+        yield from ((values, None) for values in batch.to_pylist())
+        return
+    except UnicodeDecodeError:
+        pass
+    for index in range(batch.num_rows):  # a string column that holds other bytes somewhere
+        values, error = {}, None
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            try:
+                values[name] = column[index].as_py()
+            except UnicodeDecodeError:
+                buffer = getattr(column[index], "as_buffer", lambda: None)()
+                values[name] = buffer.to_pybytes().decode(errors="replace") if buffer is not None else None
+                error = f"{name!r} is not utf-8 text"
+        yield values, error
+
+
+def _class_names(schema):
+    """Names of columns that hold numbers of classes, as `datasets` notes them in a Parquet file."""
+    try:
+        features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+    except (KeyError, TypeError, ValueError):
+        return {}
+    found = {}
+    for column, feature in features.items() if isinstance(features, dict) else ():
+        inner = feature.get("feature", feature) if isinstance(feature, dict) else None
+        if isinstance(inner, dict) and inner.get("_type") == "ClassLabel" and inner.get("names"):
+            found[column] = inner["names"]
+    return found
+
+
+def with_class_names(values, names):
+    """A row in which numbers of classes are their names; -1 and others without a name stay, to be refused."""
+    if not names:
+        return values
+
+    def name_of(value, known):
+        if isinstance(value, list):
+            return [name_of(item, known) for item in value]
+        return known[value] if type(value) is int and 0 <= value < len(known) else value
+
+    return {key: name_of(value, names[key]) if key in names else value for key, value in values.items()}

@@ -1,0 +1,151 @@
+"""Text files, line by line: byte order marks, compression, and bytes that an encoding does not have."""
+
+import bz2
+import codecs
+import contextlib
+import gzip
+import io
+import lzma
+import re
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["COMPRESSED", "ESCAPED", "FileRow", "TextFile", "standard_bytes"]
+
+COMPRESSED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+PIECE = 2**16
+_MARKS = (  # UTF-32's begins with UTF-16's
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_BINARY = (
+    (b"PK\x03\x04", "an Excel workbook or another ZIP archive; save it as CSV (UTF-8), or unpack it"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook; save it as CSV (UTF-8)"),
+    (b"PAR1", "Parquet; give it the suffix .parquet"),
+    (b"\x1f\x8b", "gzip; give it the suffix .gz"),
+    (b"%PDF", "PDF; a table of texts is expected"),
+    (b"SQLite format", "a database; export the table as CSV"),
+)
+# What `surrogateescape` makes of a byte that the encoding does not have. No decoder gives these otherwise.
+ESCAPED = re.compile("[\udc80-\udcff]")
+
+
+class FileRow(NamedTuple):
+    """
+    One row of a table.
+
+    Args:
+        file (`str`): Where it stands, a path or another name of its source.
+        unit (`str`): What is counted there: `line` or `row`.
+        number (`int`): Which one, from 1; the line on which the row starts.
+        values (`dict`): Its values by column; as far as they could be read where there is an `error`.
+        error (`str`, *optional*): Why it is no row like the others.
+    """
+
+    file: str
+    unit: str
+    number: int
+    values: dict
+    error: str | None = None
+
+    @property
+    def place(self):
+        """`str`: file and line, for people."""
+        return f"{self.file}, {self.unit} {self.number}"
+
+
+class TextFile:
+    """The lines of a text file, with their number, read as they are needed.
+
+    Only line feeds end a line (or carriage returns, where there are no line feeds): a text may hold other separators.
+    """
+
+    def __init__(self, path, name, encoding):
+        self.name, self.number, self.ours = name, 0, False
+        if str(path) == "-":
+            raw = standard_bytes()
+        elif hasattr(path, "read"):
+            raw = path
+        else:
+            raw = COMPRESSED.get(Path(path).suffix.lower(), open)(path, "rb")
+            self.ours = True
+        try:
+            self._open(raw if hasattr(raw, "peek") else io.BufferedReader(raw), encoding)
+        except BaseException:
+            if self.ours:
+                raw.close()
+            raise
+
+    def _open(self, raw, encoding):
+        head = raw.peek(4096)[:65536]
+        marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
+        for start, what in _BINARY:
+            if head.startswith(start):
+                raise ValueError(f"{self.name}: it is {what}")
+        if encoding is None and marked is None and b"\0" in head:
+            raise ValueError(f"{self.name}: it is no UTF-8 text; if it is UTF-16, name its encoding (utf-16-le)")
+        wide = (encoding or marked or "").lower().replace("_", "-").startswith(("utf-16", "utf-32"))
+        if marked and (encoding is None or encoding.lower().replace("_", "-") in ("utf-8", "utf8")):
+            encoding = marked
+        self.encoding = encoding or "utf-8"
+        newline = "\r" if b"\r" in head and b"\n" not in head else "\n"
+        self.file = io.TextIOWrapper(
+            raw, encoding=self.encoding, errors="replace" if wide else "surrogateescape", newline=newline
+        )
+        self.first = self._line(PIECE)
+        if not self.first:
+            raise ValueError(f"{self.name}: it is empty")
+
+    def _line(self, size=-1):
+        try:
+            return self.file.readline(size)
+        except UnicodeError as error:  # a decoder that does not go on
+            raise ValueError(f"{self.name}, line {self.number + 1}: not {self.encoding} text ({error})") from None
+
+    def pieces(self):
+        """The rest as pieces of any size, for a format in which all may stand in one line."""
+        piece = self.first
+        while piece:
+            yield piece
+            piece = self._line(PIECE)
+
+    def __iter__(self):
+        line = self.first
+        while line and line[-1] not in "\r\n" and (rest := self._line()):  # it was read in part
+            line += rest
+        while line:
+            self.number += 1
+            yield self.number, line
+            line = self._line()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if self.ours:
+            self.file.close()
+        else:
+            with contextlib.suppress(ValueError):  # closed meanwhile by whoever opened it
+                self.file.detach()  # standard input stays open
+
+    def row(self, number, values, error=None, unit="line"):
+        """A [`FileRow`] of this file."""
+        return FileRow(self.name, unit, number, values, error)
+
+    def decoded(self, text):
+        """The text with marks in place of bytes that the encoding does not have, and what to say about them."""
+        if not ESCAPED.search(text):
+            return text, None
+        other = "its encoding, cp1252 for instance" if self.encoding.startswith("utf-8") else "another"
+        return ESCAPED.sub(
+            "\ufffd", text
+        ), f"not {self.encoding.removesuffix('-sig')} text; convert it or name {other}"
+
+
+def standard_bytes():
+    """Standard input as a binary file."""
+    return getattr(sys.stdin, "buffer", None) or io.BytesIO(sys.stdin.read().encode("utf-8", "surrogatepass"))

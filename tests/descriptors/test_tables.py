@@ -1,0 +1,705 @@
+"""Tables of texts as the world writes them."""
+
+import contextlib
+import csv
+import io
+import json
+import os
+import re
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emodistill.descriptors.formats import read_file
+from emodistill.descriptors.labels import read_labels
+from emodistill.descriptors.tables import NoSuchSplit, is_blank, iter_rows, iter_texts, read_texts
+
+TEXTS = [
+    "I am so glad",
+    'she said "no, never" again',
+    "deux\u2028lignes \u00e9t\u00e9",
+    "tab? comma, semicolon; pipe|",
+    "",
+]
+
+
+def write(path, text, encoding="utf-8"):
+    path.write_text(text, encoding=encoding, newline="")
+    return path
+
+
+def rows_of(path, **options):
+    return [(row.id, row.text) for row in read_texts(path, **options)]
+
+
+def test_every_kind_of_file_gives_the_same_rows(tmp_path):
+    records = [{"id": f"r{n}", "text": text} for n, text in enumerate(TEXTS)]
+    with open(tmp_path / "a.csv", "w", newline="", encoding="utf-8-sig") as file:
+        writer = csv.DictWriter(file, ["id", "text"])
+        writer.writeheader()
+        writer.writerows(records)
+    write(tmp_path / "a.tsv", "id\ttext\r\n" + "".join(f"{r['id']}\t{r['text']}\r\n" for r in records))
+    write(tmp_path / "a.jsonl", "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records))
+    import pyarrow
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records), tmp_path / "a.parquet")
+    expected = [(r["id"], r["text"]) for r in records]
+    for name in ("a.csv", "a.tsv", "a.jsonl", "a.parquet"):
+        assert rows_of(tmp_path / name) == expected, name
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1), min_size=1, max_size=5))
+def test_a_csv_cell_comes_back_as_it_was_written(tmp_path_factory, texts):
+    path = tmp_path_factory.mktemp("csv") / "a.csv"
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["text"], *([text] for text in texts)])
+    assert [row.text for row in read_texts(path)] == [text.strip() for text in texts]
+
+
+def test_columns_are_chosen_by_name_and_carried(tmp_path):
+    path = write(tmp_path / "a.csv", "key,body,genre\n7,hello,letter\n8,oh no,diary\n")
+    rows = read_texts(path, text_column="body", id_column="key", source_name="mine", keep=["genre"])
+    assert [(r.id, r.source, r.text, r.extra) for r in rows] == [
+        ("7", "mine", "hello", {"genre": "letter"}),
+        ("8", "mine", "oh no", {"genre": "diary"}),
+    ]
+
+
+def test_a_headless_tsv_has_numbered_columns_and_unpaired_quotes(tmp_path):
+    path = write(tmp_path / "train.tsv", 'He said "so what\t27\tabc\nfine by me\t4\tdef\n')
+    rows = read_texts(path, header=False, text_column="1", id_column="3")
+    assert [(r.id, r.text) for r in rows] == [("abc", 'He said "so what'), ("def", "fine by me")]
+
+
+def test_rows_without_ids_are_numbered_and_sources_come_from_the_column(tmp_path):
+    path = write(tmp_path / "mix.jsonl", '{"text": "a", "source": "x"}\n\n{"text": "b"}\n')
+    assert [(r.id, r.source) for r in read_texts(path)] == [("x-1", "x"), ("mix-2", "mix")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "words"),
+    [
+        ("a.csv", "body\nhi\n", {}, ["line 2", "'text'", "body"]),
+        ("a.csv", "text\nhi\n", {"text_column": "tweet"}, ["'tweet'", "text"]),
+        ("a.csv", "id,text\n1,a\n1,b\n", {}, ["line 3", "'1'", "line 2"]),
+        ("a.csv", "text,n\na,1,2\n", {}, ["line 2", "3 fields", "2"]),
+        ("a.csv", 'text\n"open\n', {}, ["line", "--no-quotes"]),
+        ("a.tsv", "text\tn\na\n", {}, ["line 2", "--quotes"]),
+        ("a.csv", "text,text\na,b\n", {}, ["same name"]),
+        ("a.jsonl", '{"text": "a"}\n{"text": \n', {}, ["line 2", "JSON"]),
+        ("a.jsonl", '["a"]\n', {}, ["line 1", "object"]),
+        ("a.jsonl", '{"text": 7}\n', {}, ["line 1", "int"]),
+        ("a.csv", "text\n", {}, ["no rows"]),
+        ("a.csv", "text\na\n", {"keep": ["genre"]}, ["'genre'"]),
+        ("a.csv", "text\na\n", {"encoding": "klingon"}, ["klingon"]),
+        ("a.xlsx", "x", {}, ["a.xlsx", ".csv"]),
+        ("a.parquet", "not parquet at all", {}, ["a.parquet", "Parquet"]),
+    ],
+)
+def test_bad_input_is_told_with_its_place(tmp_path, name, content, options, words):
+    with pytest.raises(ValueError) as error:
+        read_texts(write(tmp_path / name, content), **options)
+    assert all(word in str(error.value) for word in words), str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_wrong_encoding_names_the_line(tmp_path):
+    path = write(tmp_path / "a.csv", "text\nplain\ncafé\n", "latin-1")
+    with pytest.raises(ValueError, match="line 3"):
+        read_texts(path)
+    assert read_texts(path, encoding="latin-1")[1].text == "café"
+
+
+def test_a_missing_file_is_not_taken_for_a_hub_id(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_texts(tmp_path / "nothing.csv")
+    with pytest.raises(FileNotFoundError):
+        read_texts("nothing.csv")
+
+
+def test_a_hub_id_downloads_nothing_where_that_is_asked(monkeypatch):
+    import os
+
+    monkeypatch.setitem(os.environ, "HF_HUB_OFFLINE", "1")
+    monkeypatch.setitem(os.environ, "HF_DATASETS_OFFLINE", "1")
+    with pytest.raises(ValueError, match="nobody/nothing") as error:
+        read_texts("nobody/nothing-of-the-kind", local_only=True)
+    assert "\n" not in str(error.value)
+
+
+def test_half_an_emoji_is_replaced(tmp_path):
+    path = write(tmp_path / "a.jsonl", '{"text": "so sad \\ud83d"}\n')
+    (row,) = read_texts(path)
+    assert row.text == "so sad \ufffd" and row.text.encode()
+
+
+def test_values_that_json_lacks_are_carried_as_text():
+    import datetime
+
+    import pandas
+
+    frame = pandas.DataFrame(
+        {"text": ["a", None], "day": [datetime.date(2026, 1, 2)] * 2, "score": [1.5, float("nan")]}
+    )
+    rows = read_texts(frame, keep=["day", "score"])
+    assert [row.text for row in rows] == ["a", ""]
+    assert [row.extra for row in rows] == [{"day": "2026-01-02", "score": 1.5}, {"day": "2026-01-02", "score": None}]
+    assert json.dumps([row.extra for row in rows])
+
+
+def test_python_objects():
+    import datasets
+    import pandas
+
+    records = {"id": ["a", "b"], "text": ["one", "two"]}
+    expected = [("a", "one"), ("b", "two")]
+    for source in (datasets.Dataset.from_dict(records), pandas.DataFrame(records)):
+        assert [(row.id, row.text) for row in read_texts(source)] == expected
+    assert [row.id for row in read_texts(["x", "y"])] == ["text-1", "text-2"]
+    with pytest.raises(ValueError, match="split"):
+        read_texts(datasets.DatasetDict(train=datasets.Dataset.from_dict(records)))
+    with pytest.raises(ValueError, match="row 1"):
+        read_texts([3])
+
+
+# ---- what spreadsheets and other programs write
+
+
+def texts_of(path, **options):
+    return [(row.text, row.error) for row in iter_texts(path, **options)]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("text;label\nwell, well;joy\nno;fear\n", [["well, well", "joy"], ["no", "fear"]]),
+        ("sep=;\ntext;label\na, b, c;joy\n", [["a, b, c", "joy"]]),
+        ('"sep=|"\r\ntext|label\r\na;b;c|joy\r\n', [["a;b;c", "joy"]]),
+        ("sep=\t\ntext\tlabel\na,b\tjoy\n", [["a,b", "joy"]]),
+        ("\ufeffsep=,\ntext,label\na;b;c;d,joy\n", [["a;b;c;d", "joy"]]),
+        ("\ufefftext,label,,,\nfine,joy,,,\nno,fear,,,\n", [["fine", "joy"], ["no", "fear"]]),
+        ("text,label,,\nfine,joy\nno,fear,,,,,\n,,,\n", [["fine", "joy"], ["no", "fear"]]),
+        ("text\nI like it; that is, you\n", [["I like it; that is, you"]]) ,
+        ('text\n"I like it; that is, you"\n', [["I like it; that is, you"]]),
+        ("text,label\r\rno,fear\r", [["no", "fear"]]),
+        ('text,label\n"two\nlines",joy\n', [["two\nlines", "joy"]]),
+        ('text,label\n"two\r\nlines",joy\r\n', [["two\r\nlines", "joy"]]),
+    ],
+)  # fmt: skip
+def test_spreadsheets(tmp_path, content, expected):
+    path = write(tmp_path / "a.csv", content)
+    if content.startswith("text\nI like"):  # one column, not quoted: a comma in it is a second field, and that is said
+        assert [row.error for row in iter_rows(path)] == [None] or "fields" in next(iter_rows(path)).error
+        return
+    assert [list(row.values.values()) for row in iter_rows(path)] == expected
+
+
+def test_an_unnamed_column_with_values_gets_a_number(tmp_path):
+    """As pandas writes its index."""
+    path = write(tmp_path / "a.csv", ",text\n0,one\n1,two\n")
+    assert [row.values for row in iter_rows(path)] == [
+        {"column 1": "0", "text": "one"},
+        {"column 1": "1", "text": "two"},
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "json", "txt"])
+def test_byte_order_marks(tmp_path, kind, encoding):
+    texts = ["été", "日本", "😀 \u2028 !"]
+    content = {
+        "csv": "text\n" + "\n".join(texts),
+        "tsv": "text\tn\n" + "".join(f"{text}\t1\n" for text in texts),
+        "jsonl": "\n".join(json.dumps({"text": text}) for text in texts),
+        "json": json.dumps([{"text": text} for text in texts], ensure_ascii=False),
+        "txt": "\n".join(texts),
+    }[kind]
+    path = write(tmp_path / f"a.{kind}", content, encoding)
+    assert [row.text for row in read_texts(path)] == texts
+    if encoding == "utf-8-sig":
+        assert [row.text for row in read_texts(path, encoding="utf-8")] == texts
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz"])
+def test_compressed_files_and_cut_off_ones(tmp_path, suffix):
+    from emodistill.descriptors.text_files import COMPRESSED
+
+    path = tmp_path / f"a.jsonl{suffix}"
+    with COMPRESSED[suffix](path, "wt") as file:
+        file.write('{{"text": "a", "x": "{}"}}\n'.format("".join(map(str, range(9999)))))
+        file.write('{"text": "b"}\n')
+    assert [(row.id, row.text) for row in read_texts(path)] == [("a-1", "a"), ("a-2", "b")]
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(ValueError, match="cut off or damaged"):
+        read_texts(path)
+
+
+@pytest.mark.parametrize("name", ["a [1].csv", "a*.csv", "with blank.csv", "[ ]/x?.csv", "{a}.csv", "$HOME~.csv"])
+def test_odd_names(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    write(path, "text\nhi\n")
+    write(tmp_path / "a 2.csv", "text\nno\n")
+    assert [row.text for row in read_texts(path)] == ["hi"]
+    assert [row.text for row in read_texts(str(path))] == ["hi"]
+    if path.parent != tmp_path:
+        assert [row.text for row in read_texts(path.parent)] == ["hi"]
+
+
+def test_a_pattern_names_several_files(tmp_path):
+    for number in (2, 1):
+        write(tmp_path / f"part-{number}.csv", f"text\nfrom {number}\n")
+    rows = read_texts(str(tmp_path / "part-*.csv"))
+    assert [row.text for row in rows] == ["from 1", "from 2"] and rows[1].place.endswith("part-2.csv, line 2")
+    with pytest.raises(FileNotFoundError):
+        read_texts(str(tmp_path / "none-*.csv"))
+
+
+# ---- damaged rows cost no other
+
+
+def test_damaged_rows_are_handed_on_with_the_reason(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(
+        b'text,n\nfine,1\ncaf\xe9,2\n"left open,3\nnext,4\ntoo,many,5\nfew\n"a "b" c",6\n,7\n  ,8\nlast,9\n'
+    )
+    rows = list(iter_texts(path))
+    assert [(int(row.place.split()[-1]), row.text, (row.error or "")[:24]) for row in rows] == [
+        (2, "fine", ""),
+        (3, "caf\ufffd", "not utf-8 text; convert "),
+        (4, '"left open', "',' expected after '\"'; "),
+        (5, "next", ""),
+        (6, "too", "3 fields where 2 are exp"),
+        (7, "few", "1 fields where 2 are exp"),
+        (8, '"a "b" c"', "',' expected after '\"'; "),
+        (9, "", "the text is blank"),
+        (10, "", "the text is blank"),
+        (11, "last", ""),
+    ]
+    path.write_bytes(b'text,n\n"left open,3\nnext,4\nlast,9\n')
+    rows = list(iter_texts(path))
+    assert [row.text for row in rows] == ['"left open', "next", "last"]
+    assert "a quotation mark is left open" in rows[0].error and rows[1].error is rows[2].error is None
+
+
+def test_a_quotation_mark_left_open_in_a_large_file(tmp_path, monkeypatch):
+    from emodistill.descriptors import delimited
+
+    monkeypatch.setattr(delimited, "LONGEST_ROW", 1000)
+    path = write(tmp_path / "a.csv", 'text,n\n"left open,3\n' + "next,4\n" * 500)
+    rows = list(iter_texts(path))
+    assert len(rows) == 501 and "left open?" in rows[0].error and {row.error for row in rows[1:]} == {None}
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("{", "not valid JSON"),
+        ("[1]", "a JSON object is expected"),
+        ('{"text": null}', "there is no text (null)"),
+        ('{"text": NaN}', "there is no text (null)"),
+        ('{"text": 7}', "'text' is int, not text"),
+        ('{"text": ["a"]}', "'text' is list, not text"),
+        ('{"text": {"a": 1}}', "'text' is dict, not text"),
+        ('{"body": "a"}', "no 'text'; it has body"),
+        ("{}", "no 'text'; it has nothing"),
+        ('{"text": " \\u200b\\u00a0"}', "the text is blank"),
+        ("[" * 100_000, "nested too deeply"),
+        ("null", "a JSON object is expected"),
+    ],
+)
+def test_damaged_lines_of_json(tmp_path, line, error):
+    path = write(tmp_path / "a.jsonl", '{"text": "a"}\n' + line + '\n"b"\n')
+    first, damaged, last = iter_texts(path)
+    assert (first.text, last.text, first.error, last.error) == ("a", "b", None, None)
+    assert error in damaged.error and damaged.place == f"{path}, line 2"
+    if "blank" not in error and "null" not in error:
+        with pytest.raises(ValueError, match=r"a\.jsonl, line 2: ") as caught:
+            read_texts(path)
+        assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_the_first_row_may_be_the_damaged_one(tmp_path):
+    path = write(tmp_path / "a.jsonl", '{\n{"text": "a", "day": 1}\n')
+    assert [(row.text, bool(row.error), row.extra) for row in iter_texts(path, keep=["day"])] == [
+        ("", True, {"day": None}),
+        ("a", False, {"day": 1}),
+    ]
+
+
+def test_bytes_in_parquet(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    offsets = pyarrow.py_buffer(np.array([0, 1, 3, 4], np.int32))
+    damaged = pyarrow.Array.from_buffers(pyarrow.string(), 3, [None, offsets, pyarrow.py_buffer(b"a\xe9bc")])
+    pyarrow.parquet.write_table(pyarrow.table({"text": damaged}), tmp_path / "a.parquet")
+    pyarrow.parquet.write_table(pyarrow.table({"raw": [b"x", b"y", b"\xff"]}), tmp_path / "b.parquet")
+    assert [(text, bool(error)) for text, error in texts_of(tmp_path / "a.parquet")] == [
+        ("a", False),
+        ("\ufffdb", True),
+        ("c", False),
+    ]
+    assert [(text, bool(error)) for text, error in texts_of(tmp_path / "b.parquet", text_column="raw")] == [
+        ("x", False),
+        ("y", False),
+        ("\ufffd", True),
+    ]
+
+
+@pytest.mark.parametrize("cut", [0.3, 0.8, 0.98])
+def test_a_damaged_parquet_file(tmp_path, cut):
+    import pyarrow
+    import pyarrow.parquet
+
+    path = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"text": [str(n) * 50 for n in range(3000)]}), path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * cut)])
+    with pytest.raises(ValueError, match=r"a\.parquet"):
+        read_texts(path)
+    middle = int(len(content) * cut / 2)
+    path.write_bytes(content[:middle] + bytes(200) + content[middle + 200 :])
+    with pytest.raises(ValueError, match=r"a\.parquet"):
+        read_texts(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.csv", b"", "empty"),
+        ("a.csv", b"\xef\xbb\xbf", "empty"),
+        ("a.jsonl", b"", "empty"),
+        ("a.json", b"", "empty"),
+        ("a.txt", b"", "empty"),
+        ("a.parquet", b"", "Parquet"),
+        ("a.csv", b"PK\x03\x04\x14\x00", "Excel workbook"),
+        ("a.csv", b"\x1f\x8b\x08", "gzip"),
+        ("a.csv", "text\nhi\n".encode("utf-16-le"), "utf-16-le"),
+        ("a.csv", b"caf\xe9\nhi\n", "line 1: not utf-8 text"),
+        ("a.csv", b'"text\nhi\n', "line 1: a quotation mark is left open"),
+        ("a.json", b"{", "line 1: not valid JSON"),
+        ("a.json", b'[{"text": "a"},\n{"text"]', "line 2: not valid JSON"),
+        ("a.json", b'[{"text": "a"}\n{"text": "b"}]', "comma"),
+        ("a.json", b'[{"text": "a"}', "comma or the end"),
+        ("a.json", b"7", "list of objects"),
+        ("a.json", b'{"rows": 3, "x": [1]}', "list of objects"),
+        ("a.xlsx", b"PK", "unknown kind"),
+        ("a.gz", b"PK", "unknown kind"),
+    ],
+)
+def test_files_that_cannot_be_read_at_all(tmp_path, name, content, words):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(ValueError) as error:
+        read_texts(path)
+    assert words in str(error.value) and name in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '[{"text": "a", "n": 1}, {"text": "b", "n": 2}]',
+        '[\n  {\n    "text": "a",\n    "n": 1\n  },\n  {\n    "text": "b",\n    "n": 2\n  }\n]\n',
+        '{"text": "a", "n": 1}\n{"text": "b", "n": 2}\n',
+        '{"data": [{"text": "a", "n": 1}, {"text": "b", "n": 2}]}',
+        '{"text": {"0": "a", "1": "b"}, "n": {"0": 1, "1": 2}}',
+        '{"text": ["a", "b"],\n "n": [1, 2]}',
+    ],
+)
+def test_ways_to_write_json(tmp_path, content):
+    path = write(tmp_path / "a.json", content)
+    assert [row.values for row in iter_rows(path)] == [{"text": "a", "n": 1}, {"text": "b", "n": 2}]
+
+
+def test_a_long_list_in_one_line_of_json(tmp_path):
+    records = [{"text": "x" * (number * 37 % 5000), "n": -number} for number in range(300)] + [{"text": "y" * 200_000}]
+    path = write(tmp_path / "a.json", json.dumps(records))
+    assert [row.values for row in iter_rows(path)] == records
+    assert [row.values for row in iter_rows(write(tmp_path / "b.json", "[]"))] == []
+
+
+# ---- TSV: quotation marks are part of the text
+
+
+def test_a_quotation_mark_begins_a_tsv_field(tmp_path):
+    path = write(tmp_path / "a.tsv", 'text\tlabels\n"Oh no\tfear\nfine\tjoy\n"He" said\tneutral\nno "\tanger\n')
+    assert [(row.text, row.labels) for row in read_texts(path, labels_column="labels")] == [
+        ('"Oh no', ["fear"]),
+        ("fine", ["joy"]),
+        ('"He" said', ["neutral"]),
+        ('no "', ["anger"]),
+    ]
+    quoted = write(tmp_path / "b.tsv", 'text\tlabels\n"a\tb"\tjoy\n')
+    assert "--quotes" in next(iter_rows(quoted)).error
+    assert [row.text for row in read_texts(quoted, quotes=True)] == ["a\tb"]
+
+
+# ---- labels
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (["joy", " pride "], ["joy", "pride"]),
+        (("joy",), ["joy"]),
+        (np.array(["joy", "pride"]), ["joy", "pride"]),
+        ("joy", ["joy"]),
+        ("joy, pride", ["joy", "pride"]),
+        ("joy,pride,", ["joy", "pride"]),
+        ("joy; pride", ["joy", "pride"]),
+        ("joy|pride", ["joy", "pride"]),
+        ('["joy", "pride"]', ["joy", "pride"]),
+        ("['joy', 'pride']", ["joy", "pride"]),
+        ("['joy' 'pride']", ["joy", "pride"]),
+        ("['joy'\n 'pride']", ["joy", "pride"]),
+        ("('joy', 'pride')", ["joy", "pride"]),
+        ("{'joy'}", ["joy"]),
+        ("[joy, pride]", ["joy", "pride"]),
+        ("['it\\'s fine', \"don't\"]", ["it's fine", "don't"]),
+        ("['joy, of a kind', 'pride']", ["joy, of a kind", "pride"]),
+        ("in the 2nd place", ["in the 2nd place"]),
+    ],
+)
+def test_labels(value, expected):
+    assert read_labels(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "no labels (null)"),
+        (float("nan"), "no labels (null)"),
+        ([], "no labels (an empty list)"),
+        ("", "no labels"),
+        ("[]", "no labels"),
+        (" , ", "no labels"),
+        (["joy", None], "null"),
+        (["joy", float("nan")], "null"),
+        (["joy", ["pride"]], "list"),
+        ([True], "bool"),
+        ({"joy": 0.9}, "dict"),
+        (3, "a number"),
+        ([0, 2], "a number"),
+        ("3", "a number"),
+        ("2,5", "a number"),
+        ("[2, 5]", "a number"),
+        ("['joy'", "cut off"),
+        ("'pride']", "bracket"),
+        ("['joy', pride]", "cannot be read"),
+        ("{'joy': 0.9}", "cannot be read"),
+        ("array(['joy'], dtype=object)", "notation"),
+        ("[['joy']]", "cannot be read"),
+        ("[None]", "cannot be read"),
+    ],
+)
+def test_labels_that_are_none(value, words):
+    with pytest.raises(ValueError) as error:
+        read_labels(value)
+    assert words in str(error.value)
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=5))
+def test_lists_written_as_text_come_back(labels):
+    labels = [
+        label.strip() for label in labels if label.strip() and not re.fullmatch(r"[-+]?\d+(\.\d*)?", label.strip())
+    ]
+    if labels:
+        for written in (repr(labels), json.dumps(labels), json.dumps(labels, ensure_ascii=False)):
+            assert read_labels(written) == labels
+
+
+def test_a_row_without_labels_is_named(tmp_path):
+    path = write(tmp_path / "a.jsonl", '{"text": "a", "labels": ["joy"]}\n{"text": "b", "labels": []}\n')
+    with pytest.raises(ValueError, match=r"a\.jsonl, line 2: column 'labels': there are no labels \(an empty list\)"):
+        read_texts(path, labels_column="labels")
+    path = write(tmp_path / "a.csv", "text,labels\na,joy\nb,\"['joy'\"\n")
+    with pytest.raises(ValueError, match=r"a\.csv, line 3: column 'labels': .*cut off"):
+        read_texts(path, labels_column="labels")
+
+
+def test_numbers_of_classes_get_their_names(tmp_path):
+    import datasets
+
+    names = ["joy", "anger"]
+    features = datasets.Features(
+        text=datasets.Value("string"), one=datasets.ClassLabel(names=names), many=[datasets.ClassLabel(names=names)]
+    )
+    data = datasets.Dataset.from_dict({"text": ["a", "b"], "one": [1, -1], "many": [[0, 1], []]}, features=features)
+    data.to_parquet(tmp_path / "a.parquet")
+    for source in (data, tmp_path / "a.parquet"):
+        rows = list(iter_texts(source, labels_column="one"))
+        assert rows[0].labels == ["anger"] and "a number" in rows[1].error
+        rows = list(iter_texts(source, labels_column="many"))
+        assert rows[0].labels == ["joy", "anger"] and "empty list" in rows[1].error
+
+
+# ---- folders
+
+
+def test_a_folder_and_its_splits(tmp_path):
+    for name in ("train-00000-of-00002", "train-00001-of-00002", "validation-00000-of-00001"):
+        write(tmp_path / f"{name}.jsonl", f'{{"text": "{name}"}}\n')
+    write(tmp_path / ".hidden.jsonl", "{")
+    write(tmp_path / "README.md", "# no head\n")
+    assert [row.text[:8] for row in read_texts(tmp_path, split="train")] == ["train-00"] * 2
+    assert [row.text[:5] for row in read_texts(tmp_path, split="validation")] == ["valid"]
+    assert len(read_texts(tmp_path)) == 3
+    with pytest.raises(NoSuchSplit, match="there are: train, validation"):
+        read_texts(tmp_path, split="test")
+    write(tmp_path / "more.csv", "text\na\n")
+    with pytest.raises(ValueError, match="several kinds"):
+        read_texts(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="no file in it is a table"):
+        read_texts(tmp_path / "empty")
+
+
+CARD = """---
+configs:
+- config_name: default
+  default: true
+  data_files:
+  - split: train
+    path: default/train.jsonl
+  - split: validation
+    path: [default/held*.jsonl]
+- config_name: other
+  data_files: other/*.jsonl
+- config_name: outside
+  data_files: ../secret.jsonl
+---
+"""
+
+
+def test_a_folder_with_a_card(tmp_path):
+    folder = tmp_path / "a [b]*"
+    for name in ("default/train", "default/held-out", "other/x", "../secret"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write(folder / f"{name}.jsonl", f'{{"text": "{name}"}}\n')
+    write(folder / "README.md", CARD)
+
+    def first(**options):
+        return [row.text for row in read_texts(folder, **options)]
+
+    assert first() == first(split="train") == first(config="default") == ["default/train"]
+    assert first(split="validation") == ["default/held-out"] and first(config="other") == ["other/x"]
+    with pytest.raises(NoSuchSplit, match="no split 'test'"):
+        first(split="test")
+    with pytest.raises(ValueError, match="no configuration 'more'; there are: default, other"):
+        first(config="more")
+    with pytest.raises(ValueError, match="outside its folder"):
+        first(config="outside")
+    (folder / "default" / "train.jsonl").unlink()
+    with pytest.raises(FileNotFoundError, match=r"train\.jsonl is missing"):
+        first()
+
+
+def test_a_missing_folder_is_told_at_once(tmp_path, monkeypatch):
+    """`data/descriptors` is no data set of the Hub where there is a folder `data`."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    for name in ("data/descriptors", "./descriptors", "a/b/c", "data/descriptors/train.jsonl"):
+        with pytest.raises(FileNotFoundError, match="no such file or folder"):
+            read_texts(name)
+
+
+# ---- streams and objects
+
+
+class Stdin:
+    def __init__(self, content):
+        self.buffer = io.BytesIO(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "expected"),
+    [
+        (b"one, two\n\nthree\n", {}, ["one, two", "three"]),
+        (b'{"text": "a"}\n{"text": "b"}\n', {}, ["a", "b"]),
+        (b"text,n\na,1\n", {"kind": "csv"}, ["a"]),
+        (b"caf\xe9\n", {"encoding": "latin-1"}, ["caf\u00e9"]),
+    ],
+)
+def test_standard_input(monkeypatch, content, options, expected):
+    monkeypatch.setattr("sys.stdin", Stdin(content))
+    rows = read_texts("-", **options)
+    assert [row.text for row in rows] == expected and rows[0].id == "stdin-1"
+    assert rows[0].place.startswith("standard input, line")
+
+
+def test_rows_are_read_as_they_are_needed(tmp_path):
+    """A million rows are not held: of an endless pipe the first come back."""
+    read, write_end = os.pipe()
+    thread = threading.Thread(target=endless, args=(write_end,))
+    thread.start()
+    with open(read, "rb") as file:
+        rows = read_file(file, "csv")
+        assert [next(rows).values["text"] for _ in range(3000)] == ["fine"] * 3000
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def endless(descriptor):
+    with contextlib.suppress(BrokenPipeError), open(descriptor, "wb") as file:
+        file.write(b"text,n\n")
+        while True:
+            file.write(b"fine,1\n" * 1000)
+
+
+def test_frames_and_series_with_missing_values():
+    import pandas
+    import pyarrow
+
+    for series in (
+        pandas.Series(["a", None, float("nan")]),
+        pandas.Series(["a", pandas.NA, pandas.NA], dtype="string"),
+    ):
+        assert [row.text for row in read_texts(series)] == ["a", "", ""]
+        assert [bool(row.error) for row in iter_texts(pandas.DataFrame({"text": series}))] == [False, True, True]
+    assert [row.text for row in read_texts(pyarrow.table({"text": ["a", None]}))] == ["a", ""]
+    with pytest.raises(ValueError, match="same name"):
+        read_texts(pandas.DataFrame([["a", "b"]], columns=["text", "text"]))
+    with pytest.raises(ValueError, match="int is no table"):
+        read_texts(7)
+    assert [(row.text, row.error) for row in iter_texts(["a", 3])] == [
+        ("a", None),
+        ("", "it is int, where a text or a mapping is expected"),
+    ]
+
+
+def test_columns_are_found_and_guessed_at_in_the_message(tmp_path):
+    path = write(tmp_path / "a.csv", "Text,Label\nhi,joy\n")
+    assert read_texts(path)[0].text == "hi"
+    with pytest.raises(ValueError, match=r"no column 'label' \(did you mean 'Label'\?\); the columns are Text, Label"):
+        read_texts(path, labels_column="label")
+    assert read_texts(path, keep="all")[0].extra == {"Label": "joy"}
+
+
+@given(
+    st.lists(
+        st.tuples(
+            *[st.text(st.characters(exclude_categories=["Cs", "Cc"])).filter(lambda text: not is_blank(text))] * 2
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    st.sampled_from([",", ";", "\t", "|"]),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    st.booleans(),
+)
+def test_what_is_written_is_read(tmp_path_factory, rows, delimiter, encoding, sep):
+    """Whatever the texts hold: the delimiter is found or said, and no cell changes."""
+    path = tmp_path_factory.mktemp("written") / "a.csv"
+    with open(path, "w", newline="", encoding=encoding) as file:
+        if sep:
+            file.write(f"sep={delimiter}\r\n")
+        csv.writer(file, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows([["text", "note"], *rows])
+    assert [tuple(row.values.values()) for row in iter_rows(path)] == rows
+    path = path.with_suffix(".jsonl")
+    write(path, "".join(json.dumps({"text": text, "note": note}) + "\n" for text, note in rows), encoding)
+    assert [tuple(row.values.values()) for row in iter_rows(path)] == rows
