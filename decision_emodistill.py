@@ -6,8 +6,9 @@
 
 from dataclasses import dataclass, replace
 
-import torch
+import numpy as np
 
+from .arrays_emodistill import sigmoid, single
 from .constants_emodistill import DecisionConstants
 from .labels_emodistill import NEUTRAL, NEUTRAL_NAMES, neutral_place, neutral_wording
 from .rules_emodistill import (
@@ -60,7 +61,7 @@ class LabelStatistics:
 
     background: tuple | None = None
     reference: tuple | None = None
-    reference_priors: torch.Tensor | None = None
+    reference_priors: object = None
     logit: tuple | None = None
 
 
@@ -158,7 +159,7 @@ def score_labels(
         constants = replace(constants, expected_labels=labels_per_text)
     background = statistics.background if background is None else background
     _, score = RULES[constants.version]
-    similarities = text_embeds.float() @ label_set.extended(statistics, constants).T
+    similarities = single(text_embeds) @ label_set.extended(statistics, constants).T
     return score(similarities, label_set, statistics, constants, multi_label, background)
 
 
@@ -173,7 +174,7 @@ def _score_version_1(similarities, label_set, statistics, constants, multi_label
     if statistics.logit is None:
         raise ValueError("multi-label scores need a background: statistics has none, and no logit either")
     scale, bias = statistics.logit  # the loss's own sigmoid: a probability among in-batch labels
-    return torch.sigmoid(similarities * scale + bias)
+    return sigmoid(similarities * scale + bias)
 
 
 # For each version of the constants, how labels are extended and how similarities to them become scores.
@@ -203,8 +204,7 @@ def dimension_scores(text_embeds, high_embeds, low_embeds):
 
     ```
     """
-    axis = high_embeds.float().mean(dim=0) - low_embeds.float().mean(dim=0)
-    return text_embeds.float() @ axis
+    return single(text_embeds) @ (single(high_embeds).mean(0) - single(low_embeds).mean(0))
 
 
 def select_labels(scores, thresholds):
@@ -230,4 +230,8 @@ def select_labels(scores, thresholds):
 
     ```
     """
+    if isinstance(scores, np.ndarray):
+        return scores >= np.asarray(thresholds, dtype=np.float64)
+    import torch
+
     return scores >= torch.as_tensor(thresholds, dtype=torch.float64, device=scores.device)

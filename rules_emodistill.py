@@ -1,14 +1,17 @@
 """The rules of decision, version 1: labels extended over a vocabulary, scores standardised over a background.
 
+Tensors of torch and arrays of NumPy go the same way; only what is said of tensors below is said of both.
+
 A label's cosine similarity has its own habitual level and spread: general words are near everything. Both follow
 from the background, the mean μ and covariance Σ of the embeddings of unlabelled training texts, without storing a
 text: over the background a label embedding l has mean similarity μ·l and standard deviation √(lᵀΣl).
 """
 
+import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
-import torch
-
+from .arrays_emodistill import at_least, joined, normalised, root, sigmoid, single, softmax
 from .constants_emodistill import DecisionConstants
 
 __all__ = [
@@ -35,10 +38,10 @@ def background_of_labels(label_embeds, background):
     Returns:
         `tuple(torch.Tensor, torch.Tensor)`: mean and standard deviation, each of shape `(labels,)`.
     """
-    mean, covariance = (part.to(label_embeds.device, torch.float32) for part in background)
-    labels = label_embeds.float()
-    variance = ((labels @ covariance) * labels).sum(dim=-1)
-    return labels @ mean, variance.clamp(min=1e-12).sqrt()
+    labels = single(label_embeds)
+    mean, covariance = (single(part, like=labels) for part in background)
+    variance = ((labels @ covariance) * labels).sum(-1)
+    return labels @ mean, root(at_least(variance, 1e-12))
 
 
 def extend_labels(label_embeds, reference, background, constants):
@@ -77,19 +80,19 @@ def extend_labels(label_embeds, reference, background, constants):
 
     ```
     """
-    labels = label_embeds.float()
+    labels = single(label_embeds)
     if reference is None or background is None or len(labels) < 2:
         return labels
-    words, directions = (part.to(labels.device, torch.float32) for part in reference)
+    words, directions = (single(part, like=labels) for part in reference)
     _, label_deviation = background_of_labels(labels, background)
     _, word_deviation = background_of_labels(words, background)
-    covariance = background[1].to(labels.device, torch.float32)
+    covariance = single(background[1], like=labels)
     correlation = labels @ (covariance @ words.T) / (label_deviation[:, None] * word_deviation)
-    correlation = correlation.clamp(min=0.0)
-    none = torch.full_like(correlation[:1], constants.word_nearness)
-    shares = torch.softmax(constants.word_sharpness * torch.cat([correlation, none]), dim=0)[:-1] * correlation
-    own = shares.sum(dim=1, keepdim=True).clamp(min=constants.label_own_words)
-    return torch.nn.functional.normalize(own * labels + shares @ directions, dim=-1)
+    correlation = at_least(correlation, 0.0)
+    none = 0.0 * correlation[:1] + constants.word_nearness
+    shares = softmax(constants.word_sharpness * joined([correlation, none]), 0)[:-1] * correlation
+    own = at_least(shares.sum(1), constants.label_own_words)[:, None]
+    return normalised(own * labels + shares @ directions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,9 +107,9 @@ class LabelMoments:
             standardised score less its share of the set's mean; `None` where labels do not compete.
     """
 
-    mean: torch.Tensor
-    deviation: torch.Tensor
-    competing: torch.Tensor | None = None
+    mean: object
+    deviation: object
+    competing: object = None
 
 
 def label_moments(label_embeds, background, competition=0.0):
@@ -126,11 +129,11 @@ def label_moments(label_embeds, background, competition=0.0):
         return LabelMoments(mean, deviation)
     # Standardised scores have variance 1, so a difference's follows from their covariances with the mean over the set:
     # one product with the covariance for the whole set, not one a label.
-    directions = label_embeds.float() / deviation[:, None]
-    common = directions.mean(dim=0)
-    spread = background[1].to(common.device, torch.float32) @ common
+    directions = single(label_embeds) / deviation[:, None]
+    common = directions.mean(0)
+    spread = single(background[1], like=common) @ common
     variance = 1.0 - 2.0 * competition * (directions @ spread) + competition**2 * (common @ spread)
-    return LabelMoments(mean, deviation, variance.clamp(min=1e-12).sqrt())
+    return LabelMoments(mean, deviation, root(at_least(variance, 1e-12)))
 
 
 def standardise(similarities, label_embeds, background, competition=0.0, moments=None):
@@ -166,10 +169,10 @@ def standardise(similarities, label_embeds, background, competition=0.0, moments
     ```
     """
     moments = moments or label_moments(label_embeds, background, competition)
-    standardised = (similarities.float() - moments.mean) / moments.deviation
+    standardised = (single(similarities) - moments.mean) / moments.deviation
     if not competition:
         return standardised
-    return (standardised - competition * standardised.mean(dim=-1, keepdim=True)) / moments.competing
+    return (standardised - competition * standardised.mean(-1)[..., None]) / moments.competing
 
 
 def multi_label_cut(labels, expected_labels, skewness=0.0, largest_share=DecisionConstants.largest_share):
@@ -204,7 +207,9 @@ def multi_label_cut(labels, expected_labels, skewness=0.0, largest_share=Decisio
     ```
     """
     share = min(expected_labels / labels, largest_share)
-    point = torch.special.ndtri(torch.tensor(1.0 - share, dtype=torch.float64)).item()
+    if not 0.0 < share < 1.0:  # of all texts, or of too few for a number
+        return -math.inf if share >= 1.0 else math.inf
+    point = -NormalDist().inv_cdf(share)
     return point + skewness * (point**2 - 1.0) / 6.0
 
 
@@ -227,24 +232,24 @@ def multi_label_cuts(
         largest_share (`float`, *optional*): As in [`multi_label_cut`].
 
     Returns:
-        `torch.Tensor` of shape `(labels,)`: in standard deviations.
+        `list[float]`: one for each label, in standard deviations.
 
     Example:
 
     ```python
     >>> from emodistill.decision_emodistill import multi_label_cuts
 
-    >>> multi_label_cuts(3, 1.3, neutral=2)
-    tensor([0.5244, 0.5244, 0.5244])
-    >>> multi_label_cuts(28, 1.3, neutral=27)[-2:]
-    tensor([1.7862, 0.5244])
+    >>> [round(cut, 2) for cut in multi_label_cuts(3, 1.3, neutral=2)]
+    [0.52, 0.52, 0.52]
+    >>> [round(cut, 2) for cut in multi_label_cuts(28, 1.3, neutral=27)[-2:]]
+    [1.79, 0.52]
 
     ```
     """
     if neutral is None or labels == 1:
-        return torch.full((labels,), multi_label_cut(labels, expected_labels, skewness, largest_share))
+        return [multi_label_cut(labels, expected_labels, skewness, largest_share)] * labels
     share = min(largest_share, expected_labels / 2)
-    cuts = torch.full((labels,), multi_label_cut(labels - 1, expected_labels - share, skewness, largest_share))
+    cuts = [multi_label_cut(labels - 1, expected_labels - share, skewness, largest_share)] * labels
     cuts[neutral] = multi_label_cut(1, share, skewness, largest_share)
     return cuts
 
@@ -283,7 +288,7 @@ def multi_label_scores(similarities, label_embeds, background, constants, neutra
         len(label_embeds), constants.expected_labels, constants.multi_label_skewness, neutral, constants.largest_share
     )
     standardised = standardise(similarities, label_embeds, background, constants.multi_label_competition, moments)
-    return torch.sigmoid(constants.multi_label_slope * (standardised - cuts.to(standardised.device)))
+    return sigmoid(constants.multi_label_slope * (standardised - single(cuts, like=standardised)))
 
 
 def single_label_scores(similarities, label_embeds, background, constants, neutral=None, moments=None):
@@ -316,7 +321,7 @@ def single_label_scores(similarities, label_embeds, background, constants, neutr
 
     ```
     """
-    scores = similarities.float()
+    scores = single(similarities)
     relative = constants.single_label_centering or constants.single_label_scaling or neutral is not None
     if background is not None and relative:
         moments = moments or label_moments(label_embeds, background)
@@ -324,7 +329,7 @@ def single_label_scores(similarities, label_embeds, background, constants, neutr
         scores = scores - constants.single_label_centering * mean
         if neutral is not None:
             cuts = multi_label_cuts(len(mean), 1.0, constants.multi_label_skewness, neutral, constants.largest_share)
-            scores[:, neutral] += (cuts.max() - cuts[neutral]) * deviation[neutral]
+            scores[:, neutral] += (max(cuts) - cuts[neutral]) * deviation[neutral]
         # Deviations relative to the set's own level, so that the temperature keeps its meaning.
         scores = scores / (deviation / deviation.mean()) ** constants.single_label_scaling
-    return torch.softmax(scores / constants.single_label_temperature, dim=-1)
+    return softmax(scores / constants.single_label_temperature, -1)

@@ -11,7 +11,8 @@ import emodistill
 
 # Rooms with examples that need neither a server nor more than the default checkpoint.
 MODULES = [
-    "configuration_emodistill", "constants_emodistill", "modeling_emodistill", "labels_emodistill",
+    "arrays_emodistill", "configuration_emodistill", "constants_emodistill",
+    "modeling_emodistill", "labels_emodistill",
     "loss_emodistill", "decision_emodistill", "rules_emodistill",
     "encoding_emodistill", "fingerprint", "pipeline_emodistill", "predict", "cli", "train_accelerate",
     "training.arguments", "training.data", "training.distilling", "training.finishing", "training.objective",
@@ -20,6 +21,7 @@ MODULES = [
     "descriptors.tables", "descriptors.text_files",
     "demo.app", "demo.drawing", "demo.scoring", "demo.serve", "demo.tables",
     "hub.card", "hub.dataset", "hub.errors", "hub.figures", "hub.folder", "hub.push", "hub.verify",
+    "serving.explain",
 ]  # fmt: skip
 MEASURING = [
     "benchmarks.audit.counterfactual", "benchmarks.audit.statistics", "benchmarks.descriptor_variants",
