@@ -1,18 +1,21 @@
 """Readers for the public emotion sets that the benchmarks measure on; files first, the Hub only when asked.
 
-A reader takes a path and gives texts, targets, ids and the number of rows the split has in the file. Everything
-else (finding files, warning about sizes, leaving out blank texts) happens once, here.
+A new set is one file here: a module with `SPEC`, a `BenchmarkSpec`, and `read(path, spec, split)`, which gives texts,
+targets, ids and the number of rows the split has in the file; where the Hub serves the set in other columns than its
+labels' names, also `read_hub(table, spec, split)`. Everything else (finding files, warning about sizes, leaving out
+blank texts) happens once, here.
 """
 
+import importlib
+import pkgutil
 import warnings
 from pathlib import Path
 
 import numpy as np
 
-from . import dimensional, multi_label, single_label
 from .equity import EquitySentence, read_equity_corpus
+from .parsing import DamagedFile
 from .records import DIMENSIONS, MULTI_LABEL, SINGLE_LABEL, BenchmarkData, BenchmarkSpec
-from .tables import DamagedFile
 
 __all__ = [
     "BENCHMARKS",
@@ -31,22 +34,20 @@ __all__ = [
     "read_equity_corpus",
 ]
 
+TASKS = (MULTI_LABEL, SINGLE_LABEL, DIMENSIONS)
+
+
+def _list_readers():
+    """Every module of this folder that reads a set, by the set's name: multi-label sets first, then by name."""
+    modules = (importlib.import_module(f".{found.name}", __name__) for found in pkgutil.iter_modules(__path__))
+    readers = [module for module in modules if hasattr(module, "SPEC")]
+    readers.sort(key=lambda module: (TASKS.index(module.SPEC.task), module.SPEC.name))
+    return {module.SPEC.name: module for module in readers}
+
+
+READERS = _list_readers()
 # name: (specification, reader)
-BENCHMARKS = {
-    spec.name: (spec, reader)
-    for spec, reader in (
-        (multi_label.GOEMOTIONS, multi_label.read_goemotions),
-        (multi_label.GOEMOTIONS_EKMAN, multi_label.read_goemotions_ekman),
-        (multi_label.SEMEVAL2018, multi_label.read_semeval2018),
-        (multi_label.SEMEVAL2025, multi_label.read_semeval2025),
-        (single_label.ISEAR, single_label.read_isear),
-        (single_label.MELD, single_label.read_meld),
-        (single_label.DAIR, single_label.read_dair),
-        (single_label.EMPATHETIC, single_label.read_empathetic),
-        (dimensional.EMOBANK, dimensional.read_emobank),
-        (dimensional.FACEBOOK, dimensional.read_facebook),
-    )
-}
+BENCHMARKS = {name: (module.SPEC, module.read) for name, module in READERS.items()}
 HUB_SPLITS = {"dev": "validation"}
 
 
@@ -165,21 +166,18 @@ def load_from_hub(name, split=None, limit=None):
 
     split = split or spec.evaluation_splits[0]
     table = datasets.load_dataset(spec.hub_id, spec.hub_config, split=HUB_SPLITS.get(split, split))
+    read = getattr(READERS[name], "read_hub", _read_hub)
+    texts, targets, ids, _ = read(table, spec, split)
+    return assemble(spec, split, texts, targets, ids).limit(limit)
+
+
+def _read_hub(table, spec, split):
+    """A set whose columns on the Hub are `text` and `label`, or `text` and one of each label."""
     texts = [str(text) for text in table["text"]]
-    if spec.folder == "goemotions":
-        path = f"{spec.hub_id} ({split})"
-        targets = np.array(
-            [multi_label.goemotions_row(row, path, line) for line, row in enumerate(table["labels"], start=1)]
-        )
-    elif spec.task == SINGLE_LABEL:
-        names = table.features["label"].names
-        order = [spec.labels.index(label) for label in names]
+    if spec.task == SINGLE_LABEL:
+        order = [spec.labels.index(label) for label in table.features["label"].names]
         targets = np.array([order[label] for label in table["label"]])
     else:
         targets = np.array([table[label] for label in spec.labels], dtype=np.int8).T
     ids = [str(value) for value in (table["id"] if "id" in table.column_names else range(len(texts)))]
-    if name == multi_label.GOEMOTIONS_EKMAN.name:
-        groups = multi_label.ekman_targets(targets)
-        kept = np.flatnonzero(groups >= 0)
-        texts, targets, ids = [texts[i] for i in kept], groups[kept], [ids[i] for i in kept]
-    return assemble(spec, split, texts, targets, ids).limit(limit)
+    return texts, targets, ids, len(texts)

@@ -4,7 +4,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from .tables import read_csv
+from .parsing import read_csv
 
 FOLDER = "eec"
 FILE_NAMES = ("Equity-Evaluation-Corpus.csv", "*.csv")

@@ -12,7 +12,7 @@ import torch
 from transformers import BertConfig, BertTokenizer
 
 from emodistill import EmoDistillConfig, EmoDistillModel
-from emodistill.benchmarks.readers.multi_label import GOEMOTIONS_LABELS, SEMEVAL2025_LABELS
+from emodistill.descriptors.labels import GOEMOTIONS
 
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,!?'-"
 
@@ -95,12 +95,12 @@ def data_dir(tmp_path_factory):
     for split, rows, seed in (("train", 60, 1), ("dev", 40, 2), ("test", 50, 3)):
         lines = []
         for number, text in enumerate(sentences(rows, seed)):
-            labels = generator.choice(len(GOEMOTIONS_LABELS), generator.integers(1, 3), replace=False)
+            labels = generator.choice(len(GOEMOTIONS), generator.integers(1, 3), replace=False)
             lines.append(f"{text}\t{','.join(map(str, labels))}\t{split}{number}\n")
         (root / "goemotions" / f"{split}.tsv").write_text("".join(lines))
     (root / "semeval2025-eng").mkdir()
     for split, rows, seed in (("train", 50, 4), ("dev", 30, 5)):
-        lines = [f"id,text,{','.join(SEMEVAL2025_LABELS)}\n"]
+        lines = ["id,text,anger,fear,joy,sadness,surprise\n"]
         for number, text in enumerate(sentences(rows, seed)):
             flags = ",".join(map(str, generator.integers(0, 2, 5)))
             lines.append(f"{number},{text},{flags}\n")

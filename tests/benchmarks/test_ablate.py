@@ -13,8 +13,8 @@ import yaml
 
 from emodistill.benchmarks import ablate, descriptor_variants
 from emodistill.benchmarks.descriptor_variants import FAMILIES, LABEL_DROPS, descriptor_format, drop_words
-from emodistill.benchmarks.readers.multi_label import GOEMOTIONS_LABELS
 from emodistill.cli import main
+from emodistill.descriptors.labels import GOEMOTIONS
 from emodistill.training.data import load_rows
 from emodistill.training.targets import Lexicon
 
@@ -63,8 +63,8 @@ def test_dropped_labels_leave_no_word_of_their_family():
     )
     assert rows[0]["labels"] == ["enjoyment", "rage"]
     dropped = [label for labels in LABEL_DROPS.values() for label in labels]
-    assert len(dropped) == len(set(dropped)) == 24 and set(dropped) < set(GOEMOTIONS_LABELS)
-    assert set(GOEMOTIONS_LABELS) - {"neutral"} <= set(FAMILIES)
+    assert len(dropped) == len(set(dropped)) == 24 and set(dropped) < set(GOEMOTIONS)
+    assert set(GOEMOTIONS) - {"neutral"} <= set(FAMILIES)
 
 
 def test_presets_drop_what_the_code_names():

@@ -3,10 +3,12 @@
 import sys
 import types
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from emodistill.benchmarks import readers
 from emodistill.benchmarks.readers import (
     BENCHMARKS,
     DamagedFile,
@@ -16,7 +18,8 @@ from emodistill.benchmarks.readers import (
     present_splits,
     read_equity_corpus,
 )
-from emodistill.benchmarks.readers.multi_label import EKMAN_GROUPS, GOEMOTIONS_LABELS
+from emodistill.benchmarks.readers.goemotions_ekman import GROUPS
+from emodistill.descriptors.labels import GOEMOTIONS
 
 
 def put(root, name, content, encoding="utf-8"):
@@ -38,7 +41,7 @@ def test_goemotions(tmp_path):
     data = load_benchmark("goemotions", tmp_path)
     assert data.split == "test"
     assert data.texts == ['A "day\u2028out!', "It rained.", "Hm"]
-    assert [[GOEMOTIONS_LABELS[i] for i in np.flatnonzero(row)] for row in data.targets] == [
+    assert [[GOEMOTIONS[i] for i in np.flatnonzero(row)] for row in data.targets] == [
         ["admiration", "joy"],
         ["neutral"],
         ["anger", "sadness"],
@@ -47,7 +50,7 @@ def test_goemotions(tmp_path):
 
 
 def test_goemotions_ekman_keeps_texts_of_one_group(tmp_path):
-    assert sorted(sum(EKMAN_GROUPS.values(), ())) == sorted(GOEMOTIONS_LABELS)
+    assert sorted(sum(GROUPS.values(), ())) == sorted(GOEMOTIONS)
     put(tmp_path, "goemotions/test.tsv", "a\t17,0\tx\nb\t27\ty\nc\t2,25\tz\n")
     data = load_benchmark("goemotions-ekman", tmp_path)
     assert data.texts == ["a", "b"]
@@ -134,6 +137,49 @@ def test_isear_original(tmp_path):
     data = load_benchmark("isear", tmp_path)
     assert data.texts == ['When I got the "yes" from the school.', "I took | the last one of my café."]
     assert [data.spec.labels[i] for i in data.targets] == ["joy", "guilt"]
+
+
+def test_isear_original_where_separators_and_quotes_went_astray(tmp_path):
+    """What exceeds the header belongs to the answer, quoted or not; a backslash takes the next sign as it is."""
+    first = isear_row("11001", "guilt", "").split('""')
+    rows = [
+        first[0] + 'I hid the á\nletter \\from home\\" (before á|moving) for weeks.' + first[1],
+        first[0] + '"Two stray ones á|\nhere á|\nand a \\"quoted\\" one|kept."' + first[1].removesuffix("|"),
+        isear_row("11003", "fear", 'It ended with a \\"bang\\"').removesuffix("|"),
+        isear_row("11004", "anger", "Short."),
+    ]
+    put(tmp_path, "isear/isear.csv", "\r\n".join([ISEAR_HEADER, *rows, ""]), "latin-1")
+    spec, read = BENCHMARKS["isear"]
+    texts, targets, ids, count = read(tmp_path / "isear" / "isear.csv", spec, "test")
+    assert texts == [
+        'I hid the letter from home" (before moving) for weeks.',
+        'Two stray ones here and a "quoted" one|kept.',
+        'It ended with a "bang"',
+        "Short.",
+    ]
+    assert [spec.labels[i] for i in targets] == ["guilt", "guilt", "fear", "anger"]
+    assert count == 4 and ids == ["11001-2", "11001-4", "11003-7", "11004-8"]
+
+
+@pytest.mark.parametrize("damage", ['11003|1|1|joy|"x"|1|', "x|y"])
+def test_isear_damage_names_file_and_line(tmp_path, damage):
+    path = put(tmp_path, "isear/isear.csv", "\n".join([ISEAR_HEADER, isear_row("1", "joy", "Fine."), damage, ""]))
+    with pytest.raises(DamagedFile) as caught:
+        load_benchmark("isear", tmp_path)
+    assert f"{path}, line 3:" in str(caught.value)
+    put(tmp_path, "isear/isear.csv", ISEAR_HEADER.replace("SIT", "TEXT") + "\n")
+    with pytest.raises(DamagedFile, match="line 1: no column SIT"):
+        load_benchmark("isear", tmp_path)
+
+
+def test_a_reader_is_found_by_its_file():
+    """Nothing but the module itself names a set: no list to keep."""
+    folder = Path(readers.__file__).parent
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "records", "parsing", "equity"}
+    assert {module.__name__.rpartition(".")[2] for module in readers.READERS.values()} == modules
+    for name, module in readers.READERS.items():
+        assert module.__doc__ and module.read.__doc__ and module.SPEC.name == name
+        assert set(module.SPEC.evaluation_splits) <= set(module.SPEC.files)
 
 
 def test_isear_cleaned(tmp_path):

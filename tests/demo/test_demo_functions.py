@@ -12,7 +12,7 @@ import yaml
 
 import emodistill
 from emodistill import cli
-from emodistill.benchmarks.readers import multi_label, single_label
+from emodistill.benchmarks.readers import BENCHMARKS
 from emodistill.demo import drawing, scoring, serve, tables
 
 ROOT = Path(emodistill.__file__).resolve().parent
@@ -24,11 +24,11 @@ def split(text):
 
 def test_presets_are_the_benchmarks_own_sets():
     by_name = {re.sub(r" \(\d+\)", "", name): split(labels) for name, labels in scoring.PRESETS.items()}
-    assert by_name["GoEmotions"] == tuple(multi_label.GOEMOTIONS_LABELS)
-    assert by_name["SemEval-2018"] == tuple(multi_label.SEMEVAL2018_LABELS)
-    assert by_name["SemEval-2025"] == tuple(multi_label.SEMEVAL2025_LABELS)
-    assert by_name["ISEAR"] == tuple(single_label.ISEAR_LABELS)
-    assert set(by_name["Ekman"]) == set(multi_label.EKMAN_GROUPS) - {"neutral"}
+    assert by_name["GoEmotions"] == BENCHMARKS["goemotions"][0].labels
+    assert by_name["SemEval-2018"] == BENCHMARKS["semeval2018"][0].labels
+    assert by_name["SemEval-2025"] == BENCHMARKS["semeval2025-eng"][0].labels
+    assert by_name["ISEAR"] == BENCHMARKS["isear"][0].labels
+    assert set(by_name["Ekman"]) == set(BENCHMARKS["goemotions-ekman"][0].labels) - {"neutral"}
     assert {"trust", "anticipation"} <= set(by_name["Plutchik"])
     for name, labels in scoring.PRESETS.items():
         assert f"({len(split(labels))})" in name

@@ -1,8 +1,12 @@
-"""Reading text tables with errors that name file and line."""
+"""Reading the published files of benchmarks, with errors that name file and line."""
 
 import csv
 import io
 from pathlib import Path
+
+import numpy as np
+
+WINDOWS = ("utf-8-sig", "cp1252", "latin-1")  # encodings of sets that were written on one
 
 
 class DamagedFile(ValueError):
@@ -96,3 +100,21 @@ def parse_number(value, scale, path, line, column):
     if not scale[0] <= number <= scale[1]:
         raise DamagedFile(path, line, f"column {column} holds {value}, outside {scale[0]:g} to {scale[1]:g}.")
     return number
+
+
+def label_index(value, labels, path, line):
+    """The index of a label name, `DamagedFile` for an unknown one."""
+    try:
+        return labels.index(value.strip().lower())
+    except ValueError:
+        raise DamagedFile(path, line, f"unknown emotion {value!r}; expected one of {', '.join(labels)}.") from None
+
+
+def collect(rows, spec, path):
+    """What a reader of a single-label set gives, from `(line, id, text, emotion)` rows."""
+    texts, targets, ids = [], [], []
+    for line, identifier, text, emotion in rows:
+        targets.append(label_index(emotion, spec.labels, path, line))
+        texts.append(text)
+        ids.append(identifier)
+    return texts, np.array(targets, dtype=np.int64), ids, len(texts)
