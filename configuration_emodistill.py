@@ -47,6 +47,8 @@ class EmoDistillConfig(PreTrainedConfig):
         spell_emoji (`bool`, *optional*, defaults to `False`): Whether emoji in texts are replaced by their Unicode
             names before tokenisation. For encoders whose vocabulary has no emoji, BERT's for one, which would
             otherwise read each as the unknown token.
+        normalise_texts (`bool`, *optional*, defaults to `False`): Whether texts are normalised before tokenisation, see
+            `normalise_text` in `normalisation_emodistill.py`, in training and use alike; includes `spell_emoji`.
         dimension_names (`list[str]`, *optional*, defaults to valence, arousal and dominance):
             Outputs of the dimension head, on the 1 to 9 scale of the lexicon it was trained on.
         reference_words (`list[str]`, *optional*):
@@ -90,6 +92,7 @@ class EmoDistillConfig(PreTrainedConfig):
         text_max_length=None,
         label_max_length=32,
         spell_emoji=False,
+        normalise_texts=False,
         dimension_names=("valence", "arousal", "dominance"),
         reference_words=(),
         reference_priors=False,
@@ -113,6 +116,7 @@ class EmoDistillConfig(PreTrainedConfig):
         self.logit_bias_init = logit_bias_init
         self.label_max_length = label_max_length
         self.spell_emoji = spell_emoji
+        self.normalise_texts = normalise_texts
         self.dimension_names = list(dimension_names)
         self.reference_words = list(reference_words or ())
         self.reference_priors = bool(reference_priors)

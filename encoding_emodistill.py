@@ -2,11 +2,12 @@
 
 import contextlib
 import threading
-import unicodedata
 from dataclasses import dataclass
 
 import torch
 from torch.nn import functional as F
+
+from .normalisation_emodistill import plain_texts
 
 __all__ = [
     "WINDOW_OVERLAP",
@@ -15,57 +16,12 @@ __all__ = [
     "encode_labels",
     "encode_texts",
     "evaluating",
-    "spell_emoji",
     "tokenize_texts",
 ]
 
 # A fast tokenizer keeps the last call's truncation and padding, so two threads must not be in it at once.
 TOKENIZER_LOCK = threading.Lock()
 WINDOW_OVERLAP = 32  # tokens that neighbouring windows of a long text share, so that no clause is only cut
-
-
-FIRST_EMOJI = 0x2600  # below lie arrows, boxes and signs that carry no feeling
-SKIN_TONES = range(0x1F3FB, 0x1F400)
-# Names that tell how a symbol was once printed, not what it shows.
-MISLEADING_NAMES = {"\u2764": "red heart", "\u2665": "red heart", "\u263a": "smiling face", "\u2639": "frowning face"}
-
-
-def spell_emoji(text):
-    """
-    Replace emoji by their Unicode names, so that an encoder without emoji in its vocabulary can read them.
-
-    Args:
-        text (`str`): Any text.
-
-    Returns:
-        `str`: the text, in which a run of one and the same emoji stands once, as its name in lower case; joiners,
-        variation selectors and skin tones are left out.
-
-    Example:
-
-    ```python
-    >>> from emodistill.encoding_emodistill import spell_emoji
-
-    >>> spell_emoji("no way 😂😂 ❤️")
-    'no way face with tears of joy red heart'
-
-    ```
-    """
-    if all(ord(character) < FIRST_EMOJI for character in text):
-        return text
-    parts, previous = [], None
-    for character in text:
-        code = ord(character)
-        if character in "\u200d\ufe0e\ufe0f" or code in SKIN_TONES:
-            continue
-        if code >= FIRST_EMOJI and unicodedata.category(character) == "So":
-            if character != previous:
-                name = MISLEADING_NAMES.get(character) or unicodedata.name(character, "").lower()
-                parts.append(f" {name} ")
-        else:
-            parts.append(character)
-        previous = character
-    return " ".join("".join(parts).split())
 
 
 @contextlib.contextmanager
@@ -105,7 +61,7 @@ def tokenize_texts(tokenizer, config, texts):
 
     Args:
         tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer.
-        config ([`EmoDistillConfig`]): Gives the length of a window and whether emoji are spelled.
+        config ([`EmoDistillConfig`]): Gives the length of a window and how texts are normalised.
         texts (`list[str]`): The texts.
 
     Returns:
@@ -128,8 +84,7 @@ def tokenize_texts(tokenizer, config, texts):
     if not texts:
         return TokenizedTexts([], [], 0, tokenizer.pad_token_id)
     max_length = config.text_max_length
-    if config.spell_emoji:
-        texts = [spell_emoji(text) for text in texts]
+    texts = plain_texts(config, texts)
     with TOKENIZER_LOCK:
         encoded = tokenizer(
             list(texts),

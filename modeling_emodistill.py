@@ -333,6 +333,19 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         Returns:
             `torch.Tensor` of shape `(batch, d)`: L2-normalised embeddings.
         """
+        return F.normalize(self.text_projection(self.get_text_states(input_ids, attention_mask, **kwargs)), dim=-1)
+
+    def get_text_states(self, input_ids, attention_mask=None, **kwargs):
+        """
+        Text encoder output, pooled, before the projection.
+
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch, length)`): Token ids.
+            attention_mask (`torch.Tensor` of shape `(batch, length)`, *optional*): 1 for tokens, 0 for padding.
+
+        Returns:
+            `torch.Tensor` of shape `(batch, hidden)`.
+        """
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         tokens = self.text_encoder(input_ids=input_ids, attention_mask=attention_mask, **kwargs).last_hidden_state
@@ -342,7 +355,7 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
             pooled = _mean_of_tokens(tokens, attention_mask)
             if self.qformer is not None:
                 pooled = pooled + self.qformer(tokens, attention_mask)
-        return F.normalize(self.text_projection(pooled), dim=-1)
+        return pooled
 
     def get_label_states(self, input_ids, attention_mask=None):
         """

@@ -2,8 +2,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from emodistill.encoding_emodistill import WINDOW_OVERLAP, encode_labels, encode_texts, spell_emoji
+from emodistill.encoding_emodistill import WINDOW_OVERLAP, encode_labels, encode_texts
+from emodistill.normalisation_emodistill import normalise_text, spell_emoji
 
 LONG = "my dog was lost and it rained so i cried all day " * 6
 
@@ -164,3 +167,26 @@ def test_a_model_reads_emoji_as_its_configuration_says(tiny_model, tokenizer):
         model = tiny_model(spell_emoji=spell)
         same = torch.allclose(encode_texts(model, tokenizer, texts), encode_texts(model, tokenizer, spelled))
         assert same == spell
+
+
+@pytest.mark.parametrize(
+    "text, plain",
+    [
+        ("@anna sooooo happy!!! &lt;3<br>#BestDayEver 🎉 https://t.co/x", "@user so happy!!! <3 best day ever party popper http"),
+        ("a&amp;amp;b &nbsp; it&#39;s", "a&b it's"),
+        ("<b>bold</b> <insert joke> 5 < 6", "bold <insert joke> 5 < 6"),
+        ("me@x.com and .@bob", "me@x.com and .@bob"),
+        ("#1 C# ##foo #USA #sad #so_happy", "#1 C# ##foo USA sad so happy"),
+        ("goooood nooooo yesss cooool zzzzz 1000000", "good no yes cool zzz 1000000"),
+        ("x\u200by \ud83d\u202e", "xy ?"),
+    ],
+)  # fmt: skip
+def test_texts_are_read_as_they_were_meant(text, plain):
+    assert normalise_text(text) == plain
+
+
+@given(st.text(alphabet=st.characters() | st.sampled_from("&#;<>@aAoO😂ltgmp/ "), max_size=60))
+def test_normalising_again_changes_nothing(text):
+    once = normalise_text(text)
+    assert normalise_text(once) == once
+    once.encode("utf-8")

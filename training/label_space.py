@@ -1,0 +1,144 @@
+"""One label space, several readers: a new text tower beside the label tower of a trained checkpoint."""
+
+import torch
+from torch.nn import functional as F
+
+from ..configuration_emodistill import EmoDistillConfig
+from ..encoding_emodistill import encode_texts, evaluating
+from ..modeling_emodistill import EmoDistillModel
+from ..normalisation_emodistill import plain_texts
+
+__all__ = ["align_text_tower", "build_on_label_space", "rows_by_word_piece"]
+
+# Names of the special word pieces in vocabularies that are otherwise the same, BERT's first.
+SPECIAL = ({"[CLS]", "<s>"}, {"[SEP]", "</s>"}, {"[PAD]", "<pad>"}, {"[UNK]", "<unk>"}, {"[MASK]", "<mask>"})
+PENALTY = 1e-3  # ridge penalty for each text; states and embeddings have length 1
+ALIGNMENT_TEXTS = 6000
+
+
+def rows_by_word_piece(known, wanted):
+    """
+    For each word piece of one vocabulary its row in another: the same pieces may stand in another order.
+
+    Args:
+        known (`dict[str, int]`): The vocabulary whose embeddings there are.
+        wanted (`dict[str, int]`): The vocabulary to embed.
+
+    Returns:
+        `torch.LongTensor` of shape `(largest id + 1,)`: rows of `known`; the unknown piece's where it lacks one.
+
+    Raises:
+        `ValueError`: if more than one piece in a hundred is missing: labels would not be read alike.
+
+    Example:
+
+    ```python
+    >>> from emodistill.training.label_space import rows_by_word_piece
+
+    >>> rows_by_word_piece({"[UNK]": 0, "joy": 1, "[CLS]": 2}, {"<s>": 0, "<unk>": 1, "joy": 2}).tolist()
+    [2, 0, 1]
+
+    ```
+    """
+    aliases = {name: known[other] for names in SPECIAL for name in names for other in names if other in known}
+    unknown = next((aliases[name] for name in ("[UNK]", "<unk>") if name in aliases), 0)
+    rows = torch.full((max(wanted.values()) + 1,), unknown)
+    missing = 0
+    for piece, place in wanted.items():
+        found = known.get(piece, aliases.get(piece))
+        missing += found is None
+        rows[place] = unknown if found is None else found
+    if missing > len(wanted) // 100:
+        raise ValueError(
+            f"label_space: {missing} of {len(wanted)} word pieces of text_encoder are unknown to its label tower; "
+            "choose an encoder with the same word pieces, or leave label_space out"
+        )
+    return rows
+
+
+def build_on_label_space(text_encoder, label_space, dropout=None, **options):
+    """
+    A new model: a pretrained text encoder beside the label tower, dimensions and temperature of a checkpoint.
+
+    One tokenizer serves both towers, so the label tower's word embeddings are put into its order; every label then has
+    the embedding that it has in the checkpoint. The text tower's projection is still at its start: see
+    [`align_text_tower`].
+
+    Args:
+        text_encoder (`str`): Folder or Hub id of the pretrained encoder.
+        label_space (`str`): The checkpoint.
+        dropout (`float`, *optional*): Replaces the encoder's own, on states and attention.
+        options: Further arguments of [`EmoDistillConfig`].
+
+    Returns:
+        `tuple`: the model in fp32, its tokenizer, and the checkpoint's model and tokenizer.
+    """
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    tokenizer, theirs = AutoTokenizer.from_pretrained(text_encoder), AutoTokenizer.from_pretrained(label_space)
+    source = EmoDistillModel.from_pretrained(label_space)
+    text_config = AutoConfig.from_pretrained(text_encoder)
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "attention_dropout", "dropout"):
+        if dropout is not None and hasattr(text_config, name):
+            setattr(text_config, name, dropout)
+    rows = rows_by_word_piece(theirs.get_vocab(), tokenizer.get_vocab())
+    label_config = type(source.config.label_config)(**source.config.label_config.to_dict() | {"vocab_size": len(rows)})
+    taken = {name: getattr(source.config, name) for name in ("projection_dim", "dimension_names", "decision")}
+    model = EmoDistillModel(EmoDistillConfig(text_config, label_config, **options | taken)).float()
+    pretrained = AutoModel.from_pretrained(text_encoder, dtype=torch.float32).state_dict()
+    own = model.text_encoder.state_dict()
+    model.text_encoder.load_state_dict({name: pretrained[name] for name in own})
+    _copy_label_tower(model, source, rows)
+    return model, tokenizer, source, theirs
+
+
+@torch.no_grad()
+def _copy_label_tower(model, source, rows):
+    states = source.label_encoder.state_dict()
+    matrix = source.label_encoder.get_input_embeddings().weight
+    model.label_encoder.load_state_dict(
+        {
+            name: value[rows] if value.shape == matrix.shape and torch.equal(value, matrix) else value
+            for name, value in states.items()
+        }
+    )
+    model.label_projection.load_state_dict(source.label_projection.state_dict())
+    if model.dimension_head is not None:
+        model.dimension_head.load_state_dict(source.dimension_head.state_dict())
+    model.logit_scale.copy_(source.logit_scale)
+    model.logit_bias.copy_(source.logit_bias)
+
+
+@torch.no_grad()
+def align_text_tower(model, tokenizer, source, source_tokenizer, texts, autocast=False):
+    """
+    Start the text projection where it brings the encoder's own reading nearest to the checkpoint's: a ridge regression.
+
+    Args:
+        model ([`EmoDistillModel`]): From [`build_on_label_space`]; its text projection is replaced.
+        tokenizer (`PreTrainedTokenizerBase`): Its tokenizer.
+        source ([`EmoDistillModel`]): The checkpoint's model.
+        source_tokenizer (`PreTrainedTokenizerBase`): Its tokenizer.
+        texts (`list[str]`): Texts that both read; some thousand are taken, evenly.
+        autocast (`bool`, *optional*, defaults to `False`): Whether to compute in bf16.
+
+    Returns:
+        `float`: mean cosine of the two embeddings of a text afterwards.
+    """
+    texts = texts[:: -(-len(texts) // ALIGNMENT_TEXTS)]
+    with evaluating(source):
+        wanted = encode_texts(source, source_tokenizer, texts, batch_size=64, autocast=autocast)
+    states = []
+    with evaluating(model):
+        for start in range(0, len(texts), 64):
+            batch = tokenizer(
+                plain_texts(model.config, texts[start : start + 64]), padding=True, truncation=True,
+                max_length=model.config.text_max_length, return_tensors="pt",
+            ).to(model.device)  # fmt: skip
+            with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=autocast):
+                states.append(model.get_text_states(batch["input_ids"], batch["attention_mask"]).float())
+    inputs = F.normalize(torch.cat(states), dim=-1).double()
+    gram = inputs.T @ inputs + PENALTY * len(inputs) * torch.eye(inputs.shape[1], dtype=torch.double)
+    weight = torch.linalg.solve(gram, inputs.T @ wanted.double()).T
+    model.text_projection.weight.copy_(weight)
+    return F.cosine_similarity(inputs @ weight.T, wanted.double()).mean().item()
