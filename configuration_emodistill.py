@@ -47,8 +47,8 @@ class EmoDistillConfig(PreTrainedConfig):
         spell_emoji (`bool`, *optional*, defaults to `False`): Whether emoji in texts are replaced by their Unicode
             names before tokenisation. For encoders whose vocabulary has no emoji, BERT's for one, which would
             otherwise read each as the unknown token.
-        normalise_texts (`bool`, *optional*, defaults to `False`): Whether texts are normalised before tokenisation, see
-            `normalise_text` in `normalisation_emodistill.py`, in training and use alike; includes `spell_emoji`.
+        normalise_texts (`bool`, *optional*, defaults to `False`): Whether texts are normalised before tokenisation, in
+            training and use alike, see `normalise_text` in `normalisation_emodistill.py`; includes `spell_emoji`.
         dimension_names (`list[str]`, *optional*, defaults to valence, arousal and dominance):
             Outputs of the dimension head, on the 1 to 9 scale of the lexicon it was trained on.
         reference_words (`list[str]`, *optional*):

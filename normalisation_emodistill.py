@@ -67,15 +67,25 @@ ELONGATED = re.compile(r"(?<!\w)(?!www\b)(?=\w*([^\W\d_])\1\1)[^\W\d_]+(?!\w)", 
 RUN = re.compile(r"([^\W\d_])\1{2,}", re.IGNORECASE)
 # Words with a doubled letter that people draw out; any other drawn-out letter stands once.
 DOUBLED = frozenset(
-    "aww all ball been bee bloom boo book boss boom buddy call choose class cool creepy cuddly daddy deep dinner doom "
-    "door eww fall fee feel feeling feels feet fell floor food fool foolish free freedom full funny good grr guess "
-    "happy hell hello hmm hoo hooray hugging jeez keep kill kiss less little loose lonelyy look mess miss mmm mommy "
-    "moo mood moon need needed noon off oof ooh oops ooo pass pee pizza pool poo pooped poor pretty proof really room "
-    "roof school scroll see seem seen sheesh shoot silly sleep sleepy small smell soon speed spoon steep still stress "
-    "summer sweet sweetie tee teen tell three too took tool tooth tree troll umm well whee will woo woohoo yell yuppie "
-    "yeehaw yummy zoo zoom".split()
+    (
+        "aww", "all", "ball", "been", "bee", "bloom", "boo", "book", "boss", "boom", "buddy", "call", "choose",
+        "class", "cool", "creepy", "cuddly", "daddy", "deep", "dinner", "doom", "door", "eww", "fall", "fee",
+        "feel", "feeling", "feels", "feet", "fell", "floor", "food", "fool", "foolish", "free", "freedom",
+        "full", "funny", "good", "grr", "guess", "happy", "hell", "hello", "hmm", "hoo", "hooray", "hugging",
+        "jeez", "keep", "kill", "kiss", "less", "little", "loose", "look", "mess", "miss",
+        "mommy", "moo", "mood", "moon", "need", "needed", "noon", "off", "oof", "ooh", "oops", "ooo", "pass",
+        "pee", "pizza", "pool", "poo", "pooped", "poor", "pretty", "proof", "really", "room", "roof", "school",
+        "scroll", "see", "seem", "seen", "sheesh", "shoot", "silly", "sleep", "sleepy", "small", "smell",
+        "soon", "speed", "spoon", "steep", "still", "stress", "summer", "sweet", "sweetie", "tee", "teen",
+        "tell", "three", "too", "took", "tool", "tooth", "tree", "troll", "umm", "well", "whee", "will", "woo",
+        "woohoo", "yell", "yuppie", "yeehaw", "yummy", "zoo", "zoom",
+    )
+)  # fmt: skip
+# Control characters, soft hyphens, zero-width spaces, marks of direction, byte order marks; not the joiner of emoji.
+INVISIBLE = re.compile(
+    "[\u0000-\u0008\u000e-\u001f\u007f\u00ad\u200b\u200c\u200e\u200f"
+    "\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
 )
-INVISIBLE = re.compile("[\u0000-\u0008\u000e-\u001f\u007f\u00ad\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 
 
 def normalise_text(text):

@@ -32,10 +32,12 @@ if __package__:
         load_rows,
         read_view,
         reference_words,
+        with_copies,
     )
     from .training.distilling import load_teachers
     from .training.finishing import export, fit_reference, mix_with_start, refit_dimensions
     from .training.folder import claim_arguments, claim_inputs, locked
+    from .training.label_space import align_text_tower, build_on_label_space
     from .training.objective import Objective, confusable_labels, near_synonyms, positive_rate
     from .training.record import input_digests
     from .training.states import Progress, RunStates, StopSignal
@@ -54,21 +56,37 @@ WEIGHING = ("implied_weight", "implied_decay", "implied_agreement", "salience_de
 def build_model(args, rated=True):
     """The model to train and its tokenizer: fresh heads on pretrained encoders, or a trained checkpoint.
 
+    Beside them what a new text tower is to be aligned with: the model and tokenizer of `label_space`, or nothing.
     Without ratings to learn from (`rated=False`), a new model gets no dimension head.
     """
     from transformers import AutoConfig, AutoTokenizer
 
+    if args.label_space:
+        options = {
+            name: getattr(args, name)
+            for name in (
+                "pooling", "num_queries", "num_qformer_layers", "num_qformer_heads", "freeze_label_encoder",
+                "text_max_length", "normalise_texts",
+            )
+        }  # fmt: skip
+        model, tokenizer, *aligned = build_on_label_space(args.text_encoder, args.label_space, args.dropout, **options)
+        model.freeze_lower_layers(args.freeze_text_layers, args.freeze_label_layers)
+        if args.freeze_label_encoder:
+            model.freeze_label_encoder()
+        return model, tokenizer, aligned
     tokenizer = AutoTokenizer.from_pretrained(args.init or args.text_encoder)
     if args.init:
         model = EmoDistillModel.from_pretrained(args.init)
         model.config.spell_emoji = model.config.spell_emoji or args.spell_emoji
+        model.config.normalise_texts = model.config.normalise_texts or args.normalise_texts
         model.freeze_lower_layers(args.freeze_text_layers, args.freeze_label_layers)
-        return model, tokenizer
+        return model, tokenizer, None
     options = {
         name: getattr(args, name)
         for name in (
             "pooling", "num_queries", "num_qformer_layers", "num_qformer_heads", "projection_dim",
             "freeze_label_encoder", "tie_word_embeddings", "text_max_length", "logit_scale_init", "spell_emoji",
+            "normalise_texts",
         )
     }  # fmt: skip
     if not rated:
@@ -78,11 +96,11 @@ def build_model(args, rated=True):
         model = EmoDistillModel(EmoDistillModel.config_class(text_config=config, **options))
         if args.freeze_label_encoder:
             model.freeze_label_encoder()
-        return model, tokenizer
+        return model, tokenizer, None
     options["attention_dropout"] = args.attention_dropout
     model = EmoDistillModel.from_encoders(args.text_encoder, args.label_encoder, **options)
     model.freeze_lower_layers(args.freeze_text_layers, args.freeze_label_layers)
-    return model, tokenizer
+    return model, tokenizer, None
 
 
 def load_data(args, seed):
@@ -126,6 +144,8 @@ def load_data(args, seed):
     if args.max_texts and args.max_texts < len(train):
         chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[: args.max_texts]
         train = [train[index] for index in sorted(chosen.tolist())]
+    if args.unread_config:
+        train += load_rows(args.data, "train", args.unread_config, unread=True)
     return train, validation, lexicon
 
 
@@ -200,34 +220,45 @@ class Trainer:
         train, validation, lexicon = load_data(data_args, args.seed)
         claim_inputs(args.output_dir, input_digests(self.model_args, data_args, train, validation, lexicon))
         self.rated = bool(lexicon.ratings) and args.dimension_weight > 0
-        network, self.tokenizer = build_model(self.model_args, self.rated)
+        network, self.tokenizer, aligned = build_model(self.model_args, self.rated)
         weigh = {name: getattr(data_args, name) for name in WEIGHING}
+        rows = with_copies(train, data_args.counterfactual_share)
         dataset = DescriptorDataset(
-            train, self.tokenizer, lexicon, network.config.text_max_length, weigh, network.config.spell_emoji,
+            rows, self.tokenizer, lexicon, network.config.text_max_length, weigh, network.config,
             data_args.balance,
         )  # fmt: skip
         self.vocabulary = Vocabulary(dataset.labels(), self.tokenizer, network.config.label_max_length)
-        rows = even_rows(train, data_args.background_texts, data_args.background_sources)
-        self.background_rows = [train[row] | {"weights": dataset.weights[row]} for row in rows]
-        rows = even_rows(train, data_args.background_texts * 3 // 2)  # dimensions are fitted on any source
-        self.dimension_rows = [train[row] | {"rating": dataset.ratings[row]} for row in rows]
+        read = [row for row in train if row["labels"]]  # a prefix: texts that nobody read come last
+        places = even_rows(read, data_args.background_texts, data_args.background_sources)
+        self.background_rows = [train[row] | {"weights": dataset.weights[row]} for row in places]
+        places = even_rows(read, data_args.background_texts * 3 // 2)  # dimensions are fitted on any source
+        self.dimension_rows = [train[row] | {"rating": dataset.ratings[row]} for row in places]
         background = [row["text"] for row in self.background_rows]
         autocast = args.mixed_precision == "bf16"
         self.validator = Validator(validation, lexicon, self.tokenizer, background, autocast=autocast)
+        self.sampled_validator = self.validator
+        if args.validation_texts and args.validation_texts < len(validation):
+            sample = [validation[place] for place in even_rows(validation, args.validation_texts)]
+            part = background[:: -(-len(background) // args.validation_texts)]
+            self.sampled_validator = Validator(sample, lexicon, self.tokenizer, part, autocast=autocast)
         self.lexicon = lexicon
-        self.sampler = LengthBucketSampler(dataset.lengths, args.batch_size, args.seed)
+        units = dataset.units(data_args.contrast_repeats)
+        self.sampler = LengthBucketSampler(dataset.lengths, args.batch_size, args.seed, units=units)
         device = self.accelerator.device
         network.to(device)
+        if aligned and last_state(args.output_dir) is None:
+            cosine = align_text_tower(network, self.tokenizer, *aligned, [row["text"] for row in train], autocast)
+            self._say(f"text tower aligned with {self.model_args.label_space}: cosine {cosine:.3f}")
         synonyms, confusable = self._related_labels(network)
         collate = DescriptorBatches(
             self.vocabulary, self.tokenizer.pad_token_id, data_args.extra_negatives, dataset.label_counts(), confusable
         )
         loader = torch.utils.data.DataLoader(dataset, batch_sampler=self.sampler, collate_fn=collate)
-        if not self.model_args.init:  # a trained model brings its own bias
+        if not (self.model_args.init or self.model_args.label_space):  # a trained model brings its own bias
             torch.nn.init.constant_(network.logit_bias, logit_of_rate(positive_rate(loader)))
         teachers = None
         if data_args.teachers:
-            texts, labels = [row["text"] for row in train], self.vocabulary.labels
+            texts, labels = [row["text"] for row in rows], self.vocabulary.labels
             folder = os.path.join(args.output_dir, "teachers")
             with self.accelerator.main_process_first():
                 teachers = load_teachers(data_args.teachers, texts, labels, folder, device, autocast, self._say)
@@ -239,8 +270,9 @@ class Trainer:
         self.network = self.accelerator.unwrap_model(self.model)
         weight = args.dimension_weight if self.rated else 0.0
         self.objective = Objective(
-            self.network, synonyms, ratings.to(device), weight, teachers, data_args.teacher_weight
-        )
+            self.network, synonyms, ratings.to(device), weight, teachers, data_args.teacher_weight,
+            args.group_weight, args.consistency_weight, args.embedding_weight,
+        )  # fmt: skip
 
     def _related_labels(self, network):
         """What the starting label encoder says of pairs of labels: near-synonyms, and those it may confuse."""
@@ -365,7 +397,7 @@ class Trainer:
     def _validate(self):
         from accelerate.utils import broadcast_object_list
 
-        results = [self.validator(self.network) if self.accelerator.is_main_process else None]
+        results = [self.sampled_validator(self.network) if self.accelerator.is_main_process else None]
         if self.accelerator.num_processes > 1:
             broadcast_object_list(results)
         metrics = results[0] | {"step": self.progress.step}
@@ -394,7 +426,7 @@ class Trainer:
             model.to(self.accelerator.device)
             model.eval()
             if self.args.keep_trained < 1.0:
-                start, _ = build_model(self.model_args, self.rated)
+                start, _, _ = build_model(self.model_args, self.rated)
                 mix_with_start(model, start, self.args.keep_trained, whole=bool(self.model_args.init))
             background = self.validator.embed(model, self.validator.background)
             # Texts' own ratings are a better target than means over descriptors, also where nothing was mixed.

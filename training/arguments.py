@@ -18,6 +18,9 @@ class ModelArguments:
     text_encoder: str | None = _option(None, "Folder or Hub id of the text tower's encoder.")
     label_encoder: str | None = _option(None, "The label tower's encoder; the text tower's by default.")
     init: str | None = _option(None, "A trained checkpoint to go on from, in place of text_encoder.")
+    label_space: str | None = _option(
+        None, "A checkpoint whose label tower and dimensions a new model takes, its text tower aligned with them."
+    )
     pooling: str = _option("both", "qformer, mean, or both.")
     num_queries: int = _option(8, "Learned queries of the Q-Former.")
     num_qformer_layers: int = _option(1, "Layers of the Q-Former.")
@@ -27,9 +30,11 @@ class ModelArguments:
     freeze_text_layers: int = _option(0, "Lowest layers of the text encoder, with its embeddings, kept as they are.")
     freeze_label_layers: int = _option(0, "Lowest layers of the label encoder, with its embeddings, kept as they are.")
     spell_emoji: bool = _option(False, "Replace emoji by their names, for encoders without emoji in their vocabulary.")
+    normalise_texts: bool = _option(False, "Read texts without markup, hashtags, drawn-out words; spells emoji too.")
     tie_word_embeddings: bool = _option(False, "Share one word-embedding matrix between the towers.")
     text_max_length: int = _option(128, "Tokens in one window of a text.")
     attention_dropout: float | None = _option(None, "Attention dropout of the encoders; their own by default.")
+    dropout: float | None = _option(None, "Dropout of the text encoder beside label_space; its own by default.")
     logit_scale_init: float = _option(10.0, "Inverse temperature at the start.")
     random_weights: bool = _option(False, "Ignore the encoders' pretrained weights (for tests and baselines).")
 
@@ -72,6 +77,9 @@ class DataArguments:
     hard_negatives: int = _option(
         0, "Labels nearest to each positive in the starting label encoder, near-synonyms aside, added to each batch."
     )
+    unread_config: str | None = _option(None, "Configuration of texts without descriptors, for teachers to read.")
+    contrast_repeats: int = _option(1, "How often an epoch shows each group of contrasts.")
+    counterfactual_share: float = _option(0.0, "Share of the texts that name a person to have a copy about another.")
     validation_share: float = _option(0.05, "Share of texts held out where the data set has no validation split.")
     background_texts: int = _option(
         4000, "Training texts that form the background; dimensions are fitted on half as many more."
@@ -97,6 +105,10 @@ class RunArguments:
     warmup_ratio: float = _option(0.1, "Share of steps over which rates rise.")
     max_grad_norm: float = _option(1.0, "Gradients are clipped to this norm.")
     dimension_weight: float = _option(5.0, "Weight of the dimension head's loss; 0 for none.")
+    group_weight: float = _option(0.0, "Weight of a contrast's choice between the descriptors of its group.")
+    consistency_weight: float = _option(0.0, "Weight of one less the cosine of a text and its copy.")
+    embedding_weight: float = _option(0.0, "Weight of one less the cosine to the teachers' mean embedding of a text.")
+    validation_texts: int | None = _option(None, "Validation texts to measure on while training; all by default.")
     keep_trained: float = _option(1.0, "Share of the trained text encoder (with init: of all weights) in the result.")
     mixed_precision: str = _option("no", "no, bf16, fp16 (accelerators), or auto: bf16 where the hardware has it.")
     cpu: bool = _option(False, "Train on the CPU even where there is an accelerator.")
@@ -235,6 +247,7 @@ def _check(model, data, run):
         (data, "teacher_weight", 1),
         (data, "arousal_by_valence", 10),
         (data, "balance", 1),
+        (data, "counterfactual_share", 1),
         (run, "keep_trained", 1),
     ):
         if not 0.0 <= getattr(group, name) <= most:
@@ -245,6 +258,15 @@ def _check(model, data, run):
         raise ValueError("teacher_weight needs teachers")
     if not 0.0 < data.salience_decay <= 1.0:
         raise ValueError(f"salience_decay must lie above 0 and at most at 1, not {data.salience_decay}")
+    if model.label_space is not None and model.init is not None:
+        raise ValueError("label_space is for a new model, beside text_encoder; a trained one (init) has its own")
+    if data.unread_config and (data.teachers is None or data.teacher_weight < 1.0):
+        raise ValueError("unread_config needs teachers with teacher_weight 1: its texts have no descriptors")
+    if run.embedding_weight and data.teachers is None:
+        raise ValueError("embedding_weight needs teachers")
+    for name in ("group_weight", "consistency_weight", "embedding_weight"):
+        if not getattr(run, name) >= 0.0:
+            raise ValueError(f"{name} must not be negative, as {getattr(run, name)} is")
     for name in ("extra_negatives", "hard_negatives"):
         if getattr(data, name) < 0:
             raise ValueError(f"{name} must not be negative, as {getattr(data, name)} is")

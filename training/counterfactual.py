@@ -11,17 +11,26 @@ __all__ = ["MODIFIERS", "names_person", "swap_person"]
 
 # Words before a person ("my Sikh neighbour"), by what they tell of one.
 MODIFIERS = {
-    "religion": ("Muslim", "Jewish", "Buddhist", "Catholic", "Sikh", "Mormon", "Protestant", "Shia", "religious", "secular"),
+    "religion": (
+        "Muslim", "Jewish", "Buddhist", "Catholic", "Sikh", "Mormon", "Protestant", "Shia", "religious",
+        "secular",
+    ),
     "origin": (
-        "Black", "Asian", "Native American", "African", "Mexican", "Indian", "Chinese", "Turkish", "Polish", "Nigerian",
-        "Irish", "Korean", "Somali", "Roma", "immigrant", "foreign", "Italian", "Iranian", "brown", "mixed-race",
+        "Black", "Asian", "Native American", "African", "Mexican", "Indian", "Chinese", "Turkish", "Polish",
+        "Nigerian", "Irish", "Korean", "Somali", "Roma", "immigrant", "foreign", "Italian", "Iranian", "brown",
+        "mixed-race",
     ),
     "disability": (
-        "autistic", "disabled", "dyslexic", "paraplegic", "wheelchair-using", "hard-of-hearing", "bipolar", "epileptic",
-        "diabetic", "visually impaired", "able-bodied", "one-armed",
+        "autistic", "disabled", "dyslexic", "paraplegic", "wheelchair-using", "hard-of-hearing", "bipolar",
+        "epileptic", "diabetic", "visually impaired", "able-bodied", "one-armed",
     ),
-    "orientation": ("lesbian", "bisexual", "queer", "transgender", "heterosexual", "asexual", "nonbinary", "trans"),
-    "age": ("elderly", "old", "teenage", "retired", "ageing", "twenty-year-old", "sixty-year-old", "grown-up", "youngish"),
+    "orientation": (
+        "lesbian", "bisexual", "queer", "transgender", "heterosexual", "asexual", "nonbinary", "trans",
+    ),
+    "age": (
+        "elderly", "old", "teenage", "retired", "ageing", "twenty-year-old", "sixty-year-old", "grown-up",
+        "youngish",
+    ),
 }  # fmt: skip
 
 # People of a text, singular and plural, that may take such a word.
@@ -29,12 +38,13 @@ PEOPLE = (
     "aunt", "babysitter", "barber", "bloke", "boy", "boyfriend", "brother", "bus driver", "buddy", "chef", "child",
     "client", "coach", "coworker", "co-worker", "customer", "daughter", "driver", "employee", "fella", "fiance",
     "flatmate", "friend", "gardener", "girl", "girlfriend", "guest", "guy", "husband", "kid", "lad", "lady", "man",
-    "manager", "mate", "mechanic", "mom", "mum", "mother", "dad", "father", "neighbor", "neighbour", "nurse", "officer",
-    "owner", "patient", "person", "player", "professor", "sister", "son", "stranger", "student", "tenant", "tutor",
-    "uncle", "waiter", "waitress", "wife", "woman", "worker",
+    "manager", "mate", "mechanic", "mom", "mum", "mother", "dad", "father", "neighbor", "neighbour", "nurse",
+    "officer", "owner", "patient", "person", "player", "professor", "sister", "son", "stranger", "student",
+    "tenant", "tutor", "uncle", "waiter", "waitress", "wife", "woman", "worker",
 )  # fmt: skip
 PERSON = re.compile(
-    r"(?<![\w'-])(my|our|his|her|their|your|the|this|that|some|another|every)\s+((?:best|new|next-door|older|younger|little|big)\s+)?"
+    r"(?<![\w'-])(my|our|his|her|their|your|the|this|that|some|another|every)\s+"
+    r"((?:best|new|next-door|older|younger|little|big)\s+)?"
     r"(" + "|".join(sorted(PEOPLE, key=len, reverse=True)) + r")(?![\w-])",
     re.IGNORECASE,
 )  # fmt: skip
@@ -57,15 +67,21 @@ NAMES = {
         "Ngozi", "Olga", "Priya", "Rosa", "Saoirse", "Shira", "Tuyet", "Valentina", "Zeynep",
     ),
     "male": (
-        "Abdullah", "Bjorn", "Carlos", "Dmitri", "Emeka", "Giovanni", "Haruto", "Ibrahim", "Igor", "Kofi", "Mateusz",
-        "Minh", "Nathan", "Pedro", "Rajesh", "Sipho", "Stefan", "Tomas", "Yusuf", "Zhang",
+        "Abdullah", "Bjorn", "Carlos", "Dmitri", "Emeka", "Giovanni", "Haruto", "Ibrahim", "Igor", "Kofi",
+        "Mateusz", "Minh", "Nathan", "Pedro", "Rajesh", "Sipho", "Stefan", "Tomas", "Yusuf", "Zhang",
     ),
 }  # fmt: skip
 COMMON = {
-    "female": "mary patricia jennifer linda elizabeth susan jessica sarah karen lisa nancy betty amy emma olivia sophie "
-    "kate laura julia rachel hannah alice lucy maria megan amanda melissa".split(),
-    "male": "james robert john michael david william richard joseph thomas charles daniel matthew anthony mark paul "
-    "steven andrew josh kevin brian george peter tom mike jack ben sam alex ryan adam chris dave".split(),
+    "female": (
+        "mary", "patricia", "jennifer", "linda", "elizabeth", "susan", "jessica", "sarah", "karen", "lisa",
+        "nancy", "betty", "amy", "emma", "olivia", "sophie", "kate", "laura", "julia", "rachel", "hannah",
+        "alice", "lucy", "maria", "megan", "amanda", "melissa",
+    ),
+    "male": (
+        "james", "robert", "john", "michael", "david", "william", "richard", "joseph", "thomas", "charles",
+        "daniel", "matthew", "anthony", "mark", "paul", "steven", "andrew", "josh", "kevin", "brian", "george",
+        "peter", "tom", "mike", "jack", "ben", "sam", "alex", "ryan", "adam", "chris", "dave",
+    ),
 }
 NAME = re.compile(r"\b(" + "|".join(name.capitalize() for names in COMMON.values() for name in names) + r")\b")
 MASK = re.compile(r"\[NAME\]")  # GoEmotions' own mask
@@ -93,8 +109,8 @@ def swap_person(text):
 
     >>> swap_person("It rained all day.") is None
     True
-    >>> swap_person("He said his brother was late.")
-    'She said her sister was late.'
+    >>> swap_person("He said that he was late.")
+    'She said that she was late.'
 
     ```
     """

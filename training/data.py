@@ -7,7 +7,8 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from ..decision_emodistill import NEUTRAL
-from ..encoding_emodistill import spell_emoji
+from ..normalisation_emodistill import plain_texts
+from .counterfactual import names_person, swap_person
 from .targets import mean_rating, text_weights, weigh_labels
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "load_rows",
     "read_view",
     "reference_words",
+    "with_copies",
 ]
 
 
@@ -27,7 +29,7 @@ MIN_WORDS, MOST_WORDS = 20, 150  # size of a reference vocabulary
 MIN_SHARE = 5  # texts from each of several sources
 
 
-def load_rows(path, split, name=None):
+def load_rows(path, split, name=None, unread=False):
     """
     Rows of a descriptor data set, through `datasets`.
 
@@ -35,6 +37,7 @@ def load_rows(path, split, name=None):
         path (`str`): A JSONL, CSV or Parquet file, a folder with a data set card, or a Hub id.
         split (`str`): `train` or `validation`.
         name (`str`, *optional*): Configuration of the data set.
+        unread (`bool`, *optional*, defaults to `False`): Whether texts have no `labels`: they get an empty list.
 
     Returns:
         `list[dict]` or `None`: the rows; `None` if the data set has no such split.
@@ -61,6 +64,8 @@ def load_rows(path, split, name=None):
         return None
     rows = loaded[split].to_list()
     for number, row in enumerate(rows, start=1):
+        if unread:
+            row["labels"] = []
         if isinstance(row.get("labels"), str):  # CSV has no lists
             row["labels"] = [part.strip() for part in row["labels"].split(",") if part.strip()]
         if not isinstance(row.get("text"), str) or not isinstance(row.get("labels"), list):
@@ -201,12 +206,13 @@ class DescriptorDataset(Dataset):
         lexicon ([`Lexicon`]): Implied words and ratings.
         max_length (`int`): Tokens of a text; longer ones are cut in training.
         weigh (`dict`): Further arguments of [`weigh_labels`].
-        emoji (`bool`): Whether emoji are spelled out, as the model's configuration says.
+        config ([`EmoDistillConfig`]): The model's, which says how texts are normalised.
         balance (`float`): How much more texts of rarer emotions count, see [`text_weights`].
     """
 
-    def __init__(self, rows, tokenizer, lexicon, max_length, weigh=None, emoji=False, balance=0.0):
-        texts = [spell_emoji(row["text"]) if emoji else row["text"] for row in rows]
+    def __init__(self, rows, tokenizer, lexicon, max_length, weigh=None, config=None, balance=0.0):
+        texts = [row["text"] for row in rows]
+        texts = texts if config is None else plain_texts(config, texts)
         encoded = tokenizer(texts, truncation=True, max_length=max_length)
         self.input_ids = encoded["input_ids"]
         self.lengths = [len(ids) for ids in self.input_ids]
@@ -220,6 +226,11 @@ class DescriptorDataset(Dataset):
         if balance:
             words = {NEUTRAL}.union(*lexicon.implies.values(), *(row.get("closed") or () for row in rows))
             self.text_weights = text_weights(self.weights, words, balance)
+        places = {}  # rows that are built from one another, by group or by copying
+        self.groups = [
+            -1 if row.get("group") is None else places.setdefault(row["group"], len(places)) for row in rows
+        ]
+        self.originals = [row.get("copy_of", -1) for row in rows]
         self.ratings = [row.get("rating") or mean_rating(row["labels"], lexicon.ratings) for row in rows]
 
     def __len__(self):
@@ -232,7 +243,26 @@ class DescriptorDataset(Dataset):
             "weights": self.weights[index],
             "text_weight": self.text_weights[index],
             "rating": self.ratings[index],
+            "group": self.groups[index],
+            "original": self.originals[index],
         }
+
+    def units(self, repeats=1):
+        """
+        Rows that a batch should hold together: a group of contrasts, a text and its copy, or a text by itself.
+
+        Args:
+            repeats (`int`): How often groups occur.
+
+        Returns:
+            `list[list[int]]`
+        """
+        units = {}
+        for index, original in enumerate(self.originals):
+            root = index if original < 0 else original
+            key = ("group", self.groups[root]) if self.groups[root] >= 0 else ("text", root)
+            units.setdefault(key, []).append(index)
+        return [unit for key, unit in units.items() for _ in range(repeats if key[0] == "group" else 1)]
 
     def labels(self):
         """`set[str]`: every label with a positive weight."""
@@ -243,22 +273,43 @@ class DescriptorDataset(Dataset):
         return Counter(label for weights in self.weights for label in weights)
 
 
+def with_copies(rows, share):
+    """
+    Rows, and after them copies of some of them that are about somebody else, with the same labels and ratings.
+
+    Args:
+        rows (`list[dict]`): Texts.
+        share (`float`): Share of the texts that name a person to copy, evenly spread.
+
+    Returns:
+        `list[dict]`: copies have `copy_of`, the place of their original.
+    """
+    named = [place for place, row in enumerate(rows) if names_person(row["text"])] if share else []
+    chosen = named[:: max(1, round(1 / share))] if share else []
+    copies = [(place, swap_person(rows[place]["text"])) for place in chosen]
+    return rows + [rows[place] | {"text": text, "copy_of": place} for place, text in copies if text is not None]
+
+
 class LengthBucketSampler(Sampler):
     """
     Batches of texts of like length, in an order that depends on seed and epoch alone.
 
-    Texts are shuffled, cut into pools of `pool` batches, sorted by length within a pool, and the batches of all
-    pools shuffled again: little padding, and still a different order each epoch.
+    Units of texts are shuffled, cut into pools of `pool` batches, sorted by length within a pool, and the batches of
+    all pools shuffled again: little padding, and still a different order each epoch.
 
     Args:
         lengths (`list[int]`): Tokens of each text.
         batch_size (`int`): Texts in a batch.
         seed (`int`): Seed of the order.
         pool (`int`, *optional*, defaults to 50): Batches sorted together.
+        units (`list[list[int]]`, *optional*): Texts to keep together, where a batch does not end between them; each
+            text by itself by default.
     """
 
-    def __init__(self, lengths, batch_size, seed, pool=50):
-        self.lengths = lengths
+    def __init__(self, lengths, batch_size, seed, pool=50, units=None):
+        self.units = units if units is not None else [[index] for index in range(len(lengths))]
+        self.lengths = [max(lengths[index] for index in unit) for unit in self.units]
+        self.texts = sum(map(len, self.units))
         self.batch_size = batch_size
         self.seed = seed
         self.pool = pool
@@ -269,16 +320,24 @@ class LengthBucketSampler(Sampler):
         self.epoch = epoch
 
     def __len__(self):
-        return -(-len(self.lengths) // self.batch_size)
+        return -(-self.texts // self.batch_size)
 
     def __iter__(self):
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(len(self.lengths), generator=generator).tolist()
+        order = torch.randperm(len(self.units), generator=generator).tolist()
         size = self.batch_size * self.pool
-        batches = []
-        for start in range(0, len(order), size):
-            pool = sorted(order[start : start + size], key=lambda index: self.lengths[index])
-            batches.extend(pool[at : at + self.batch_size] for at in range(0, len(pool), self.batch_size))
+        batches, pool, rest, waiting = [], [], [], 0
+        for number, place in enumerate(order, start=1):
+            pool.append(place)
+            waiting += len(self.units[place])
+            if waiting < size and number < len(order):
+                continue
+            pool.sort(key=lambda place: self.lengths[place])
+            texts = rest + [index for place in pool for index in self.units[place]]
+            whole = len(texts) if number == len(order) else len(texts) - len(texts) % self.batch_size
+            batches.extend(texts[at : at + self.batch_size] for at in range(0, whole, self.batch_size))
+            pool, rest = [], texts[whole:]
+            waiting = len(rest)
         # A short batch goes last: several processes take full batches in turn, and would lose one in their midst.
         whole = [batch for batch in batches if len(batch) == self.batch_size]
         for position in torch.randperm(len(whole), generator=generator).tolist():
@@ -319,6 +378,7 @@ class DescriptorBatches:
             attention_mask[row, : len(tokens)] = 1
             for label, weight in item["weights"].items():
                 targets[row, self.vocabulary.ids[label]] = weight
+        places = {item["index"]: row for row, item in enumerate(items)}
         present = targets.gt(0).any(dim=0)
         if self.hard_negatives is not None:
             present[self.hard_negatives[present].flatten()] = True
@@ -334,4 +394,6 @@ class DescriptorBatches:
             "rows": torch.tensor([item["index"] for item in items]),
             "text_weights": torch.tensor([item["text_weight"] for item in items]),
             "ratings": torch.tensor([item["rating"] for item in items]),
+            "groups": torch.tensor([item["group"] for item in items]),
+            "originals": torch.tensor([places.get(item["original"], -1) for item in items]),
         }

@@ -24,6 +24,7 @@ class Teachers:
         text_embeds (`torch.Tensor` of shape `(texts, checkpoints * d)`): Scaled so that products are mean logits.
         label_embeds (`torch.Tensor` of shape `(labels, checkpoints * d)`): Labels of the vocabulary.
         bias (`float`): Mean bias.
+        checkpoints (`int`, *optional*, defaults to 1): How many there are.
 
     Example:
 
@@ -39,8 +40,14 @@ class Teachers:
     ```
     """
 
-    def __init__(self, text_embeds, label_embeds, bias):
+    def __init__(self, text_embeds, label_embeds, bias, checkpoints=1):
         self.text_embeds, self.label_embeds, self.bias = text_embeds, label_embeds, bias
+        self.checkpoints = checkpoints
+
+    def embeds(self, rows):
+        """Mean embeddings `(batch, d)` of texts, L2-normalised: for a student that shares the label space."""
+        parts = self.text_embeds[rows].chunk(self.checkpoints, dim=1)
+        return torch.nn.functional.normalize(sum(parts), dim=-1)
 
     def __call__(self, rows, ids):
         """
@@ -51,7 +58,7 @@ class Teachers:
         Returns:
             `torch.Tensor` of shape `(batch, labels)`: probabilities, fp32.
         """
-        return torch.sigmoid(self.text_embeds[rows] @ self.label_embeds[ids].T + self.bias)
+        return torch.sigmoid(self.text_embeds[rows].float() @ self.label_embeds[ids].float().T + self.bias)
 
 
 def load_teachers(folders, texts, labels, cache_dir, device, autocast=False, say=print):
@@ -83,7 +90,7 @@ def load_teachers(folders, texts, labels, cache_dir, device, autocast=False, say
         torch.cat([part[key].float() * factor for part, factor in zip(parts, factors, strict=True)], dim=1).to(device)
         for key in ("texts", "labels")
     )
-    return Teachers(text_embeds, label_embeds, sum(part["bias"].item() for part in parts) / len(parts))
+    return Teachers(text_embeds, label_embeds, sum(part["bias"].item() for part in parts) / len(parts), len(parts))
 
 
 def _embed(name, texts, labels, cache_dir, device, autocast):

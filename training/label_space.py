@@ -13,7 +13,7 @@ __all__ = ["align_text_tower", "build_on_label_space", "rows_by_word_piece"]
 # Names of the special word pieces in vocabularies that are otherwise the same, BERT's first.
 SPECIAL = ({"[CLS]", "<s>"}, {"[SEP]", "</s>"}, {"[PAD]", "<pad>"}, {"[UNK]", "<unk>"}, {"[MASK]", "<mask>"})
 PENALTY = 1e-3  # ridge penalty for each text; states and embeddings have length 1
-ALIGNMENT_TEXTS = 6000
+ALIGNMENT_TEXTS = 4000
 
 
 def rows_by_word_piece(known, wanted):
@@ -112,7 +112,7 @@ def _copy_label_tower(model, source, rows):
 @torch.no_grad()
 def align_text_tower(model, tokenizer, source, source_tokenizer, texts, autocast=False):
     """
-    Start the text projection where it brings the encoder's own reading nearest to the checkpoint's: a ridge regression.
+    Start the text projection where the encoder's own reading is nearest to the checkpoint's: a ridge regression.
 
     Args:
         model ([`EmoDistillModel`]): From [`build_on_label_space`]; its text projection is replaced.
@@ -125,7 +125,7 @@ def align_text_tower(model, tokenizer, source, source_tokenizer, texts, autocast
     Returns:
         `float`: mean cosine of the two embeddings of a text afterwards.
     """
-    texts = texts[:: -(-len(texts) // ALIGNMENT_TEXTS)]
+    texts = sorted(texts[:: -(-len(texts) // ALIGNMENT_TEXTS)], key=len)  # batches of like length
     with evaluating(source):
         wanted = encode_texts(source, source_tokenizer, texts, batch_size=64, autocast=autocast)
     states = []

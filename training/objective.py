@@ -5,7 +5,7 @@ import torch
 from ..loss_emodistill import gather_labels, multi_positive_sigmoid_loss
 from ..modeling_emodistill import DIMENSION_HALF_RANGE, DIMENSION_MIDDLE
 
-__all__ = ["Objective", "confusable_labels", "near_synonyms", "positive_rate"]
+__all__ = ["Objective", "confusable_labels", "copy_loss", "group_loss", "near_synonyms", "positive_rate"]
 
 
 def near_synonyms(embeds, threshold):
@@ -44,6 +44,64 @@ def confusable_labels(embeds, threshold, number):
     return cosines.topk(min(number, len(embeds) - 1)).indices.cpu()
 
 
+def group_loss(logits, targets, descriptors, groups, mask=None):
+    """
+    How hard a contrast finds it to choose between the descriptors of its group: cross-entropy over these alone.
+
+    The sigmoid of each pair says whether a label holds; what turns a contrast shows only beside its mates, which share
+    most of its words. So each row's scores compete in a softmax over all descriptors of its group.
+
+    Args:
+        logits (`torch.Tensor` of shape `(batch, labels)`): Scaled and biased similarities.
+        targets (`torch.Tensor` of shape `(batch, labels)`): What the choice should be, in proportion.
+        descriptors (`torch.Tensor` of shape `(batch, labels)`): Targets of at least a half are descriptors.
+        groups (`torch.LongTensor` of shape `(batch,)`): The group of each row; -1 for none.
+        mask (`torch.BoolTensor` of shape `(batch, labels)`, *optional*): False for pairs that do not count.
+
+    Returns:
+        `torch.Tensor`: the mean over rows with a mate in the batch whose descriptors differ; 0 where there is none.
+
+    Example:
+
+    ```python
+    >>> import torch
+    >>> from emodistill.training.objective import group_loss
+
+    >>> targets, groups = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), torch.tensor([4, 4])
+    >>> round(group_loss(torch.zeros(2, 3), targets, targets, groups).item(), 4)  # one of two: log 2
+    0.6931
+
+    ```
+    """
+    held = descriptors >= 0.5
+    mates = (groups[:, None] == groups) & (groups >= 0)[:, None]
+    choices = (mates.float() @ held.float()) > 0
+    if mask is not None:
+        choices &= mask | held
+    rows = (choices.sum(dim=1) > (choices & held).sum(dim=1)) & held.any(dim=1)
+    if not rows.any():
+        return logits.sum() * 0.0  # a graph all the same, as distributed training needs
+    choices = choices[rows]
+    wanted = targets[rows] * choices
+    wanted = wanted / wanted.sum(dim=1, keepdim=True).clamp(min=1e-6)
+    shares = torch.log_softmax(logits[rows].float().masked_fill(~choices, -torch.inf), dim=1)
+    return -(wanted * shares.masked_fill(~choices, 0.0)).sum(dim=1).mean()
+
+
+def copy_loss(text_embeds, originals):
+    """One less the mean cosine of each text and its copy in the batch; 0 where there is none.
+
+    Args:
+        text_embeds (`torch.Tensor` of shape `(batch, d)`): L2-normalised.
+        originals (`torch.LongTensor` of shape `(batch,)`): For a copy the row of its original; -1 for all others.
+    """
+    copies = originals >= 0
+    if not copies.any():
+        return text_embeds.sum() * 0.0
+    embeds = text_embeds.float()
+    return (1.0 - (embeds[copies] * embeds[originals[copies]]).sum(dim=1)).mean()
+
+
 class Objective:
     """
     The training loss of one batch: contrastive over texts and labels of all processes, plus dimensions.
@@ -55,9 +113,17 @@ class Objective:
         dimension_weight (`float`): Weight of the dimension head's loss.
         teachers ([`Teachers`], *optional*): Soft targets.
         teacher_weight (`float`): Their share.
+        group_weight (`float`): Weight of [`group_loss`].
+        consistency_weight (`float`): Weight of one less the cosine of a text and its copy about somebody else.
+        embedding_weight (`float`): Weight of one less the cosine to the teachers' mean embedding.
     """
 
-    def __init__(self, network, synonyms, label_ratings, dimension_weight, teachers=None, teacher_weight=1.0):
+    def __init__(
+        self, network, synonyms, label_ratings, dimension_weight, teachers=None, teacher_weight=1.0, group_weight=0.0,
+        consistency_weight=0.0, embedding_weight=0.0,
+    ):  # fmt: skip
+        self.group_weight, self.consistency_weight = group_weight, consistency_weight
+        self.embedding_weight = embedding_weight
         self.network = network
         self.synonyms = synonyms
         self.label_ratings = label_ratings
@@ -73,10 +139,19 @@ class Objective:
             some = positive.any(dim=0)  # the batch's own labels, few beside the further negatives
             near = positive[:, some].float() @ self.synonyms[ids[some]][:, ids].float() > 0
             mask = positive | ~near
+        descriptors = targets
         if self.teachers is not None:
             targets = torch.lerp(targets, self.teachers(batch["rows"], ids), self.teacher_weight)
         logits = self.network.get_logits(output.text_embeds, label_embeds)
         loss = multi_positive_sigmoid_loss(logits, targets, mask, batch["text_weights"])
+        if self.group_weight:
+            chosen = targets if self.teachers is not None else descriptors
+            loss = loss + self.group_weight * group_loss(logits, chosen, descriptors, batch["groups"], mask)
+        if self.consistency_weight:
+            loss = loss + self.consistency_weight * copy_loss(output.text_embeds, batch["originals"])
+        if self.embedding_weight:
+            wanted = self.teachers.embeds(batch["rows"])
+            loss = loss + self.embedding_weight * (1.0 - (output.text_embeds.float() * wanted).sum(dim=1)).mean()
         if self.network.dimension_head is None:
             return loss
         # Labels have ratings too: the same axes must order both towers, or opposites end up as neighbours. With a

@@ -1,0 +1,152 @@
+"""Groups of contrasts, copies about somebody else, and a text tower trained to a label space that is there."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoTokenizer, MPNetConfig, MPNetModel
+
+from emodistill.encoding_emodistill import encode_labels, encode_texts
+from emodistill.training.counterfactual import MODIFIERS, names_person, swap_person
+from emodistill.training.data import DescriptorBatches, DescriptorDataset, LengthBucketSampler, Vocabulary, with_copies
+from emodistill.training.distilling import Teachers
+from emodistill.training.label_space import align_text_tower, build_on_label_space, rows_by_word_piece
+from emodistill.training.objective import copy_loss, group_loss
+from emodistill.training.targets import Lexicon
+
+ROWS = [
+    {"text": "my dog was lost", "labels": ["sad"], "group": 7},
+    {"text": "my dog was not lost", "labels": ["relief"], "group": 7},
+    {"text": "a day", "labels": ["neutral"]},
+    {"text": "my friend cried all day", "labels": ["sad"]},
+]
+
+
+@pytest.fixture
+def dataset(tokenizer):
+    return DescriptorDataset(with_copies(ROWS, 1.0), tokenizer, Lexicon({}, {}, set()), 24)
+
+
+def test_units_keep_groups_and_copies_together(dataset):
+    assert dataset.units() == [[0, 1], [2], [3, 4]]
+    assert dataset.units(repeats=2) == [[0, 1], [0, 1], [2], [3, 4]]
+
+
+def test_batches_name_groups_and_originals(dataset, tokenizer):
+    collate = DescriptorBatches(Vocabulary(dataset.labels(), tokenizer, 12), tokenizer.pad_token_id)
+    batch = collate([dataset[index] for index in (1, 4, 3, 0)])
+    assert batch["groups"].tolist() == [0, -1, -1, 0]
+    assert batch["originals"].tolist() == [-1, 2, -1, -1]
+    alone = collate([dataset[4]])
+    assert alone["originals"].tolist() == [-1]  # its original is in another batch
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=40), st.integers(1, 7), st.integers(1, 4), st.integers(0, 3))
+def test_a_sampler_shows_every_text_of_every_unit_once(sizes, batch_size, pool, epoch):
+    texts = iter(range(sum(sizes)))
+    units = [[next(texts) for _ in range(size)] for size in sizes]
+    lengths = [index % 9 for index in range(sum(sizes))]
+    sampler = LengthBucketSampler(lengths, batch_size, seed=3, pool=pool, units=units)
+    sampler.set_epoch(epoch)
+    batches = list(sampler)
+    assert sorted(index for batch in batches for index in batch) == list(range(sum(sizes)))
+    assert len(batches) == len(sampler)
+    assert all(len(batch) == batch_size for batch in batches[:-1])
+
+
+def test_a_group_is_asked_for_its_own_labels_only():
+    targets = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]])
+    groups = torch.tensor([0, 0, -1])
+    logits = torch.zeros(3, 4, requires_grad=True)
+    loss = group_loss(logits, targets, targets, groups)
+    loss.backward()
+    assert loss.item() == pytest.approx(torch.log(torch.tensor(2.0)).item())
+    assert logits.grad[2].abs().sum() == 0 and logits.grad[:, 2:].abs().sum() == 0
+    right = torch.tensor([[9.0, -9.0, 9.0, 9.0], [-9.0, 9.0, 9.0, 9.0], [0.0, 0.0, 0.0, 0.0]])
+    assert group_loss(right, targets, targets, groups).item() < 1e-6
+
+
+def test_a_group_that_agrees_and_a_batch_without_groups_cost_nothing():
+    alike = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    assert group_loss(torch.randn(2, 2), alike, alike, torch.tensor([0, 0])).item() == 0
+    assert group_loss(torch.randn(2, 2), alike, alike, torch.tensor([-1, -1])).item() == 0
+
+
+def test_copies_should_lie_where_their_originals_do():
+    embeds = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    assert copy_loss(embeds, torch.tensor([-1, -1, 0])).item() == 0
+    assert copy_loss(embeds, torch.tensor([-1, 0, -1])).item() == 1
+    assert copy_loss(embeds, torch.tensor([-1, -1, -1])).item() == 0
+
+
+def test_the_mean_embedding_of_two_teachers():
+    teachers = Teachers(torch.tensor([[2.0, 0.0, 0.0, 2.0]]), torch.ones(1, 4), 0.0, checkpoints=2)
+    assert torch.allclose(teachers.embeds(torch.tensor([0])), torch.tensor([[0.5**0.5, 0.5**0.5]]))
+
+
+@pytest.mark.parametrize(
+    "text, copy",
+    [
+        ("He said that he was late.", "She said that she was late."),
+        ("She told her it was her car.", None),
+        ("[NAME] is late", None),
+        ("nothing happened", "nothing"),
+    ],
+)
+def test_copies_are_about_somebody_else(text, copy):
+    found = swap_person(text)
+    if copy == "nothing":
+        assert found is None and not names_person(text)
+    else:
+        assert found != text and found == swap_person(text)
+        assert copy is None or found == copy
+
+
+def test_a_word_for_a_group_goes_before_a_person():
+    copies = [swap_person(f"My friend lost {number} keys") for number in range(60)]
+    words = [word for known in MODIFIERS.values() for word in known]
+    assert all(any(f"My {word} friend" in copy for word in words) for copy in copies)
+    assert len(set(copy.split(" friend")[0] for copy in copies)) > 15
+
+
+def test_half_of_the_audits_words_are_kept_out_of_training():
+    from emodistill.benchmarks.audit.templates import ATTRIBUTES
+
+    trained = {word.lower() for words in MODIFIERS.values() for word in words}
+    audited = {group.lower() for name in ("religion", "race and origin, terms", "age", "orientation", "disability")
+               for group in ATTRIBUTES[name]}  # fmt: skip
+    assert 0.4 <= len(audited & trained) / len(audited) <= 0.6
+
+
+def test_word_pieces_in_another_order_embed_labels_alike(tiny_model, tokenizer, tmp_path):
+    source = tiny_model()
+    source.save_pretrained(tmp_path / "source")
+    tokenizer.save_pretrained(tmp_path / "source")
+    names = {"[CLS]": "<s>", "[PAD]": "<pad>", "[SEP]": "</s>", "[MASK]": "<mask>"}
+    pieces = sorted([*tokenizer.get_vocab(), "<unk>"], key=lambda piece: (piece not in names, piece))
+    from transformers import MPNetTokenizer
+
+    theirs = MPNetTokenizer(vocab={names.get(piece, piece): place for place, piece in enumerate(pieces)})
+    config = MPNetConfig(vocab_size=len(pieces), hidden_size=48, num_hidden_layers=2, num_attention_heads=4,
+                         intermediate_size=64, max_position_embeddings=40)  # fmt: skip
+    MPNetModel(config).save_pretrained(tmp_path / "encoder")
+    theirs.save_pretrained(tmp_path / "encoder")
+    options = {"num_queries": 2, "num_qformer_heads": 4, "text_max_length": 24, "normalise_texts": True}
+    model, own, *aligned = build_on_label_space(str(tmp_path / "encoder"), str(tmp_path / "source"), 0.0, **options)
+    model.eval()
+    labels = ["joy", "feeling of relief", "rage"]
+    before = encode_labels(source.eval(), AutoTokenizer.from_pretrained(tmp_path / "source"), labels)
+    assert torch.allclose(encode_labels(model, own, labels), before, atol=1e-6)
+    texts = [f"{first} and {second} {number}" for first in ("joy", "my dog", "rain") for second in ("a day", "love")
+             for number in range(9)]  # fmt: skip
+    cosine = align_text_tower(model, own, *aligned, texts)
+    found, wanted = encode_texts(model, own, texts), encode_texts(source, aligned[1], texts)
+    assert cosine == pytest.approx((found * wanted).sum(dim=1).mean().item(), abs=1e-4)
+    assert cosine > 0.9
+
+
+def test_a_vocabulary_of_other_words_is_refused():
+    known = {"[UNK]": 0} | {f"a{number}": number + 1 for number in range(300)}
+    wanted = {"<unk>": 0} | {f"b{number}": number + 1 for number in range(300)}
+    with pytest.raises(ValueError, match="label_space"):
+        rows_by_word_piece(known, wanted)
