@@ -394,6 +394,6 @@ class DescriptorBatches:
             "rows": torch.tensor([item["index"] for item in items]),
             "text_weights": torch.tensor([item["text_weight"] for item in items]),
             "ratings": torch.tensor([item["rating"] for item in items]),
-            "groups": torch.tensor([item["group"] for item in items]),
-            "originals": torch.tensor([places.get(item["original"], -1) for item in items]),
+            "groups": torch.tensor([item.get("group", -1) for item in items]),
+            "originals": torch.tensor([places.get(item.get("original", -1), -1) for item in items]),
         }
