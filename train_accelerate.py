@@ -40,7 +40,7 @@ if __package__:
     from .training.label_space import align_text_tower, build_on_label_space
     from .training.objective import Objective, confusable_labels, near_synonyms, positive_rate
     from .training.record import input_digests
-    from .training.states import Progress, RunStates, StopSignal
+    from .training.states import Progress, RunStates, StopSignal, last_state
     from .training.targets import Lexicon, felt_rating
     from .training.validation import Validator, choose_decision
 else:  # run as a script: the folder is the package, installed or not

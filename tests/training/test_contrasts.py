@@ -106,7 +106,7 @@ def test_a_word_for_a_group_goes_before_a_person():
     copies = [swap_person(f"My friend lost {number} keys") for number in range(60)]
     words = [word for known in MODIFIERS.values() for word in known]
     assert all(any(f"My {word} friend" in copy for word in words) for copy in copies)
-    assert len(set(copy.split(" friend")[0] for copy in copies)) > 15
+    assert len({copy.split(" friend")[0] for copy in copies}) > 15
 
 
 def test_half_of_the_audits_words_are_kept_out_of_training():
