@@ -8,6 +8,8 @@ import math
 import re
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
 from .explain_display import as_html, as_marked_text
 
 __all__ = ["LEVELS", "Explanation", "Part", "explain", "parts_of"]
@@ -287,7 +289,8 @@ class _Row:
     def value(self, target, kind):
         known = self.scores if kind == "label" else self.dimensions
         if target not in known:
-            raise ValueError(f"{kind} {target!r} is not among {', '.join(map(repr, known)) or 'labels: give labels'}")
+            names = ", ".join(map(repr, sorted(known))) or "labels: give labels"
+            raise ValueError(f"{kind} {target!r} is not among {names}")
         return float(known[target])
 
 
@@ -305,5 +308,8 @@ class _Scorer:
         return [_Row(dict(pair), result.get("dimensions", {})) for pair, result in zip(pairs, results, strict=True)]
 
     def average(self):
-        background = self.classify.model.background
-        return None if background is None else self.rows(background[0][None].cpu())[0]
+        background = self.classify.background
+        if background is None:
+            return None
+        mean = background[0][None]
+        return self.rows(mean if isinstance(mean, np.ndarray) else mean.cpu())[0]

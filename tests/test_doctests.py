@@ -11,7 +11,7 @@ import emodistill
 
 # Rooms with examples that need neither a server nor more than the default checkpoint.
 MODULES = [
-    "arrays_emodistill", "configuration_emodistill", "constants_emodistill",
+    "arrays_emodistill", "calls_emodistill", "configuration_emodistill", "constants_emodistill",
     "modeling_emodistill", "labels_emodistill",
     "loss_emodistill", "decision_emodistill", "rules_emodistill",
     "encoding_emodistill", "fingerprint", "pipeline_emodistill", "predict", "cli", "train_accelerate",

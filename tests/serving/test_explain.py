@@ -120,7 +120,7 @@ def test_the_best_label_is_explained_by_default_and_one_word_is_weighed_against_
     [
         ({"text": " ", "label": "joy", "labels": ["joy"]}, "not blank"),
         ({"text": ["my dog"], "label": "joy", "labels": ["joy"]}, "one text at a time"),
-        ({"text": "my dog", "label": "pride", "labels": ["joy", "fear"]}, "'pride' is not among 'joy', 'fear'"),
+        ({"text": "my dog", "label": "pride", "labels": ["joy", "fear"]}, "'pride' is not among 'fear', 'joy'"),
         ({"text": "my dog", "label": "joy"}, "labels"),
         ({"text": "my dog", "label": "joy", "dimension": "valence", "labels": ["joy"]}, "not both"),
         ({"text": "my dog", "dimension": "warmth"}, "warmth"),
