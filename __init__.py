@@ -6,8 +6,8 @@ first used, and training, annotation and benchmarks are rooms of their own.
 """
 
 import importlib
-import os
 
+from .loading import checkpoint_path, default_path, load_checkpoint
 from .registration import TASK, register_everything, register_when_loaded
 from .version import __version__
 
@@ -20,9 +20,11 @@ __all__ = [
     "EmoDistillPreTrainedModel",
     "ZeroShotEmotionPipeline",
     "__version__",
+    "checkpoint_path",
+    "load_checkpoint",
 ]
 
-DEFAULT_CHECKPOINT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "checkpoints", "emodistill-minilm-l6")
+DEFAULT_CHECKPOINT = default_path()
 
 # name: the module that has it
 _LAZY = {

@@ -1,8 +1,10 @@
 """Configuration of an emodistill model: two nested encoder configurations and the numbers of the heads."""
 
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
-from transformers import AutoConfig, PreTrainedConfig
+from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
 from .constants_emodistill import DecisionConstants
 
@@ -102,8 +104,9 @@ class EmoDistillConfig(PreTrainedConfig):
         if pooling not in POOLINGS:
             raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, not {pooling!r}")
         self._custom_pipelines = _without_defaults(kwargs.pop("custom_pipelines", None) or {})
-        self.text_config = _nested(text_config if text_config is not None else {})
-        self.label_config = _nested(label_config if label_config is not None else self.text_config.to_dict())
+        self.text_config = _nested(text_config if text_config is not None else {}, "text_config")
+        label_config = label_config if label_config is not None else self.text_config.to_dict()
+        self.label_config = _nested(label_config, "label_config")
         self.projection_dim = projection_dim
         self.pooling = pooling
         self.num_queries = num_queries
@@ -117,17 +120,18 @@ class EmoDistillConfig(PreTrainedConfig):
         self.label_max_length = label_max_length
         self.spell_emoji = spell_emoji
         self.normalise_texts = normalise_texts
-        self.dimension_names = list(dimension_names)
-        self.reference_words = list(reference_words or ())
+        self.dimension_names = _names(dimension_names or (), "dimension_names")
+        self.reference_words = _names(reference_words or (), "reference_words")
         self.reference_priors = bool(reference_priors)
         constants = DecisionConstants() if decision is None else DecisionConstants.from_config(decision)
         self.decision = asdict(constants)
         positions = getattr(self.text_config, "max_position_embeddings", None)
         if text_max_length is None:
             text_max_length = min(128, positions or 128)
-        if positions and text_max_length > positions:
+        if positions and isinstance(text_max_length, int) and text_max_length > positions:
             raise ValueError(f"text_max_length {text_max_length} exceeds the text encoder's {positions} positions")
         self.text_max_length = text_max_length
+        _check(self)
         if tie_word_embeddings and not _same_embeddings(self.text_config, self.label_config):
             raise ValueError("tie_word_embeddings needs encoders of one vocabulary and one hidden size")
         super().__init__(**kwargs)
@@ -177,12 +181,51 @@ class EmoDistillConfig(PreTrainedConfig):
         return output
 
 
-def _nested(config):
+# What a field must be: its words, and the test.
+KINDS = {
+    "a positive integer": lambda value: isinstance(value, int) and not isinstance(value, bool) and value > 0,
+    "a finite number": lambda value: isinstance(value, int | float) and math.isfinite(value),
+    "true or false": lambda value: isinstance(value, bool),
+    "a list of names": lambda value: all(isinstance(name, str) for name in value),
+}
+FIELDS = {
+    "a positive integer": (
+        "projection_dim", "num_queries", "num_qformer_layers", "num_qformer_heads", "qformer_intermediate_size",
+        "text_max_length", "label_max_length",
+    ),
+    "a finite number": ("qformer_dropout", "logit_scale_init", "logit_bias_init"),
+    "true or false": ("freeze_label_encoder", "spell_emoji", "normalise_texts"),
+    "a list of names": ("dimension_names", "reference_words"),
+}  # fmt: skip
+
+
+def _check(config):
+    """Tell a wrong value by its name, before it fails in the middle of a layer."""
+    for kind, names in FIELDS.items():
+        for name in names:
+            value = getattr(config, name)
+            if not KINDS[kind](value):
+                raise ValueError(f"{name} in the configuration must be {kind}, not {value!r}")
+
+
+def _nested(config, name):
     """A nested encoder configuration from a dictionary with `model_type`, or as given."""
     if isinstance(config, PreTrainedConfig):
         return config
+    if not isinstance(config, Mapping):
+        raise ValueError(f"{name} in the configuration must be a dict or a PreTrainedConfig, not {config!r}")
     values = dict(config)
-    return AutoConfig.for_model(values.pop("model_type", "bert"), **values)
+    kind = values.pop("model_type", "bert")
+    if kind not in CONFIG_MAPPING:
+        raise ValueError(f"{name} in the configuration names the encoder {kind!r}, which this transformers lacks")
+    return AutoConfig.for_model(kind, **values)
+
+
+def _names(value, name):
+    """A list of names, which must not be one string."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ValueError(f"{name} in the configuration must be a list of names, not {value!r}")
+    return list(value)
 
 
 def _same_embeddings(first, second):

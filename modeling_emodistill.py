@@ -1,8 +1,10 @@
 """The dual encoder: a text tower with a Q-Former, a label tower, one shared space."""
 
 from dataclasses import dataclass
+from pickle import UnpicklingError
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from torch.nn import functional as F
 from transformers import AutoConfig, AutoModel, PreTrainedModel
@@ -13,6 +15,7 @@ from .constants_emodistill import DecisionConstants
 from .decision_emodistill import LabelStatistics
 from .loss_emodistill import multi_positive_sigmoid_loss
 from .rules_emodistill import extend_labels
+from .weights_emodistill import DamagedCheckpointError, check_loaded, quiet_loading, stored_state
 
 __all__ = ["EmoDistillModel", "EmoDistillOutput", "EmoDistillPreTrainedModel", "EmoDistillQFormer"]
 
@@ -169,16 +172,37 @@ class EmoDistillPreTrainedModel(PreTrainedModel):
         """As `PreTrainedModel.from_pretrained`, but in fp32 on a CPU unless `dtype` names another precision.
 
         Half precision is for the file: on a CPU it is slow and inexact. A `device_map` that names an accelerator
-        keeps the precision of the file.
+        keeps the precision of the file. A checkpoint that is damaged (weights that are missing, of another shape or no
+        numbers, a background that is none) is refused with a `ValueError` of one sentence.
         """
         dtype = dtype if dtype is not None else kwargs.pop("torch_dtype", None)
         if dtype in (None, "auto"):
             dtype = torch.float32 if _loads_on_cpu(kwargs.get("device_map")) else "auto"
-        model = super().from_pretrained(pretrained_model_name_or_path, *args, dtype=dtype, **kwargs)
-        network = model[0] if isinstance(model, tuple) else model  # with `output_loading_info=True`
-        if network.config.freeze_label_encoder:
-            network.freeze_label_encoder()
-        return model
+        with_info = kwargs.pop("output_loading_info", False)
+        model, info = cls._loaded(pretrained_model_name_or_path, *args, dtype=dtype, **kwargs)
+        if model.config.freeze_label_encoder:
+            model.freeze_label_encoder()
+        return (model, info) if with_info else model
+
+    @classmethod
+    def _loaded(cls, name, *args, **kwargs):
+        """Model and loading information, checked to be whole."""
+        keeps_mismatches = kwargs.get("ignore_mismatched_sizes", False)
+        kwargs |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
+        state = stored_state(name)
+        try:
+            with quiet_loading():
+                if state is None:
+                    model, info = super().from_pretrained(name, *args, **kwargs)
+                else:
+                    config = kwargs.pop("config", None) or cls.config_class.from_pretrained(name)
+                    model, info = super().from_pretrained(None, *args, config=config, state_dict=state, **kwargs)
+        except (SafetensorError, EOFError, UnpicklingError) as error:
+            raise DamagedCheckpointError(
+                f"the checkpoint {name} is damaged: its weights cannot be read ({error})"
+            ) from error
+        check_loaded(model, info | ({"mismatched_keys": []} if keeps_mismatches else {}), name)
+        return model, info
 
 
 class EmoDistillModel(EmoDistillPreTrainedModel):

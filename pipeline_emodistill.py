@@ -78,6 +78,8 @@ class ZeroShotEmotionPipeline(EmotionCalls, Pipeline):
     def __init__(self, *args, **kwargs):
         self._label_cache = OrderedDict()
         self._statistics = (None, None)
+        if damage := getattr(kwargs.get("model", args[0] if args else None), "damage", None):
+            raise ValueError(damage)
         super().__init__(*args, **kwargs)
         self.model.eval()
 

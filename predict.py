@@ -17,7 +17,7 @@ def _parser():
     )
     parser.add_argument("texts", nargs="+", metavar="TEXT", help="texts, or - for one text a line on standard input")
     parser.add_argument("--labels", help="labels, separated by commas")
-    parser.add_argument("--model", help="folder or Hub id of a checkpoint; the default one by default")
+    parser.add_argument("--model", help="small (the default), base, or the folder or Hub id of a checkpoint")
     parser.add_argument("--multi-label", action="store_true", help="decide each label by itself")
     parser.add_argument("--threshold", default="auto", help='"auto", "none", or a number between 0 and 1')
     parser.add_argument("--top-k", type=int, help="show this many labels")
@@ -55,13 +55,6 @@ def _device(value):
         torch.zeros(1, device=value)
     except (AssertionError, RuntimeError):  # torch's own words name neither the argument nor a way out
         raise ValueError(f"--device {value} is not available on this machine; cpu always is") from None
-    return value
-
-
-def existing_model(value):
-    looks_like_a_path = value is not None and (os.path.isabs(value) or value.count("/") > 1 or value.startswith("."))
-    if looks_like_a_path and not os.path.isdir(value):
-        raise ValueError(f"--model {value} is no folder here; give a checkpoint's folder or a Hub id (owner/name)")
     return value
 
 
@@ -128,10 +121,10 @@ def main(argv=None):
     from transformers import pipeline
     from transformers.utils import logging
 
-    from . import TASK
+    from . import TASK, checkpoint_path
 
     logging.disable_progress_bar()
-    classify = pipeline(TASK, model=existing_model(args.model), device=_device(args.device))
+    classify = pipeline(TASK, model=checkpoint_path(args.model), device=_device(args.device))
     options = {
         "labels": args.labels,
         "multi_label": args.multi_label,

@@ -20,7 +20,9 @@ def _register_configuration():
     from transformers import AutoConfig
 
     from .configuration_emodistill import EmoDistillConfig
+    from .loading import resolve_names
 
+    resolve_names(AutoConfig, EmoDistillConfig)
     AutoConfig.register(EmoDistillConfig.model_type, EmoDistillConfig, exist_ok=True)
     # With this and its like below, a saved folder carries the code that loads it where the package is absent.
     EmoDistillConfig.register_for_auto_class()
@@ -31,8 +33,10 @@ def _register_model():
     from transformers import AutoModel
 
     from .configuration_emodistill import EmoDistillConfig
+    from .loading import resolve_names
     from .modeling_emodistill import EmoDistillModel
 
+    resolve_names(AutoModel, EmoDistillModel)
     AutoModel.register(EmoDistillConfig, EmoDistillModel, exist_ok=True)
     EmoDistillModel.register_for_auto_class("AutoModel")
 
@@ -41,12 +45,15 @@ def _register_task():
     """`transformers.pipeline` knows the task and its default checkpoint."""
     import logging
 
-    from transformers import AutoModel
+    from transformers import AutoModel, AutoTokenizer, pipelines
     from transformers.pipelines import PIPELINE_REGISTRY
 
     from . import DEFAULT_CHECKPOINT
+    from .loading import ask_no_hub_for_names, resolve_names
     from .pipeline_emodistill import ZeroShotEmotionPipeline
 
+    resolve_names(AutoTokenizer)
+    ask_no_hub_for_names(pipelines)
     if TASK in PIPELINE_REGISTRY.supported_tasks:  # the package was loaded anew
         return
     PIPELINE_REGISTRY.register_pipeline(

@@ -236,16 +236,15 @@ def load_checkpoint(path, name=None, **options):
     """A trained checkpoint as a system.
 
     Args:
-        path (`str`): a folder or a Hub id.
+        path (`str`): "small", "base", a folder or a Hub id.
         name (`str`, *optional*): its name in the tables; the last part of the path by default.
         options: see `EmbeddingSystem`.
     """
     import torch
-    from transformers import AutoTokenizer
 
-    from ..modeling_emodistill import EmoDistillModel
+    from .. import loading
 
-    model, tokenizer = EmoDistillModel.from_pretrained(path), AutoTokenizer.from_pretrained(path)
+    model, tokenizer = loading.load_checkpoint(path)
     if torch.accelerator.is_available():
         model.to(torch.accelerator.current_accelerator())
     return EmbeddingSystem(name or str(path).rstrip("/").rsplit("/", 1)[-1], model, tokenizer, **options)

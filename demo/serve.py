@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 
-from ..predict import existing_model
+from ..loading import checkpoint_path
 
 __all__ = ["main"]
 
@@ -23,7 +23,7 @@ def _parser():
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 lets the network in")
     parser.add_argument("--port", type=int, default=7860, help="port to listen on; 0 for any free one")
-    parser.add_argument("--model", help="folder or Hub id of a checkpoint; the default one by default")
+    parser.add_argument("--model", help="small (the default), base, or the folder or Hub id of a checkpoint")
     return parser
 
 
@@ -81,7 +81,7 @@ def main(argv=None):
         `ModuleNotFoundError`: gradio is not installed.
     """
     args = _parser().parse_args(argv)
-    port, model = free_port(args.host, args.port), existing_model(args.model)
+    port, model = free_port(args.host, args.port), args.model and checkpoint_path(args.model)
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job would ignore the first
         signal.signal(number, _stop)
     # The server asks itself whether it is up; a proxy for the outside has no part in that.

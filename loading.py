@@ -1,0 +1,204 @@
+"""Checkpoints by name: the package's own models, folders and Hub ids, found and loaded in one place."""
+
+import functools
+import os
+import re
+
+__all__ = ["CHECKPOINTS", "checkpoint_path", "load_checkpoint"]
+
+# The package's own models, and their folders below `checkpoints/`.
+CHECKPOINTS = {"small": "emodistill-minilm-l6", "base": "emodistill-mpnet-base"}
+DEFAULT = "small"
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "checkpoints")
+
+
+def default_path():
+    """The folder of the default checkpoint, whether it is there or not."""
+    return os.path.join(FOLDER, CHECKPOINTS[DEFAULT])
+
+
+def checkpoint_path(name=None):
+    """
+    Where a checkpoint lies, by the name that a user gives it.
+
+    Args:
+        name (`str` or `os.PathLike`, *optional*): `"small"` (the default) or `"base"`, a folder, or a Hub id
+            (`owner/name`). A folder called `small` or `base` in the working folder is that folder.
+
+    Returns:
+        `str`: a folder, or a Hub id as it is.
+
+    Raises:
+        `FileNotFoundError`: for a folder that is not there, and for a model of the package's that did not come with
+            this installation.
+
+    Example:
+
+    ```python
+    >>> import os
+    >>> from emodistill import checkpoint_path
+
+    >>> os.path.basename(checkpoint_path("small"))
+    'emodistill-minilm-l6'
+    >>> checkpoint_path("./nowhere")
+    Traceback (most recent call last):
+    FileNotFoundError: ./nowhere is no folder here: give small, base, a checkpoint's folder or a Hub id (owner/name)
+
+    ```
+    """
+    name = os.fspath(DEFAULT if name is None else name)
+    if os.path.isdir(name):
+        return name
+    if name in CHECKPOINTS:
+        return _own(name)
+    if os.path.exists(name) or not _looks_like_hub_id(name):
+        what = "is a file, no folder" if os.path.exists(name) else "is no folder here"
+        choices = f"{', '.join(CHECKPOINTS)}, a checkpoint's folder or a Hub id (owner/name)"
+        raise FileNotFoundError(f"{name or 'an empty name'} {what}: give {choices}")
+    return name
+
+
+def _looks_like_hub_id(name):
+    """Whether it may be `owner/name`: what begins with a folder that is here is meant as a path."""
+    return re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) is not None and not os.path.isdir(name.partition("/")[0])
+
+
+def _own(name):
+    folder = os.path.join(FOLDER, CHECKPOINTS[name])
+    if not os.path.isfile(os.path.join(folder, "config.json")):
+        raise FileNotFoundError(
+            f"the model {name!r} ({CHECKPOINTS[name]}) did not come with this installation, which brings "
+            f"{DEFAULT!r} alone: clone the repository (git clone --depth 1) and give its folder "
+            f"checkpoints/{CHECKPOINTS[name]}, or install from the clone with pip install -e ."
+        )
+    return folder
+
+
+def load_checkpoint(name=None, **kwargs):
+    """
+    A model and its tokenizer: the one way in which the package loads a checkpoint.
+
+    Args:
+        name (`str` or `os.PathLike`, *optional*): As in [`checkpoint_path`].
+        kwargs: Passed on to [`~EmoDistillModel.from_pretrained`].
+
+    Returns:
+        `tuple(EmoDistillModel, PreTrainedTokenizerBase)`: the model in evaluation mode, in fp32 on a CPU.
+
+    Raises:
+        `OSError`: if there is no such checkpoint, or a file of it cannot be read.
+        `ValueError`: in one sentence, if it is damaged or no emodistill checkpoint.
+
+    Example:
+
+    ```python
+    >>> from emodistill import load_checkpoint
+
+    >>> model, tokenizer = load_checkpoint("small")
+    >>> model.config.dimension_names
+    ['valence', 'arousal', 'dominance']
+
+    ```
+    """
+    from transformers import AutoTokenizer
+
+    from .configuration_emodistill import EmoDistillConfig
+    from .modeling_emodistill import EmoDistillModel
+
+    path = checkpoint_path(name)
+    values, _ = EmoDistillConfig.get_config_dict(path)
+    if (kind := values.get("model_type")) != EmoDistillConfig.model_type:
+        raise ValueError(f"{path} holds no emodistill model: model_type in its config.json is {kind!r}")
+    model = EmoDistillModel.from_pretrained(path, **kwargs).eval()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+    except Exception as error:  # a damaged tokenizer.json raises whatever its reader was at
+        if isinstance(error, OSError):
+            raise
+        problem = f"its tokenizer cannot be read ({_first(error)})"
+        raise ValueError(f"the checkpoint {path} is damaged: {problem}") from error
+    if len(tokenizer) > (size := model.config.text_config.vocab_size):
+        raise ValueError(
+            f"the checkpoint {path} is damaged: its tokenizer has {len(tokenizer)} tokens and the encoder {size}"
+        )
+    return model, tokenizer
+
+
+def _first(error):
+    return (str(error) or type(error).__name__).strip().splitlines()[0]
+
+
+def _hollow(path, damage):
+    """
+    A model without weights that says what is wrong with its checkpoint, which our pipeline then raises.
+
+    `transformers.pipeline` answers an error of `from_pretrained` with a page of tracebacks.
+    """
+    import torch
+
+    from .configuration_emodistill import EmoDistillConfig
+    from .modeling_emodistill import EmoDistillModel
+
+    with torch.device("meta"):
+        model = EmoDistillModel(EmoDistillConfig.from_pretrained(path))
+    model.damage = damage
+    return model
+
+
+def resolve_names(*classes):
+    """
+    Let `from_pretrained` of these classes take the package's names, so that `pipeline(..., model="base")` does.
+
+    `transformers.pipeline` hands a name on to the Auto classes, each of which would ask the Hub for it. What is not
+    one of the names, or is a folder here, goes through untouched.
+
+    Args:
+        classes (`type`): Classes with `from_pretrained`.
+    """
+    for cls in classes:
+        original = cls.from_pretrained.__func__
+        if not hasattr(original, "resolves_names"):
+            cls.from_pretrained = classmethod(_resolving(original))
+
+
+def ask_no_hub_for_names(module):
+    """
+    Before any class, `pipeline` asks the Hub which commit a name stands for and for adapters: ours have neither.
+
+    Args:
+        module (`module`): `transformers.pipelines`.
+    """
+    for name in ("resolve_revision", "find_adapter_config_file"):
+        original = getattr(module, name, None)
+        if original is not None and not hasattr(original, "resolves_names"):
+            setattr(module, name, _unasked(original))
+
+
+def _is_ours(name):
+    return isinstance(name, str) and name in CHECKPOINTS and not os.path.isdir(name)
+
+
+def _unasked(original):
+    @functools.wraps(original)
+    def unasked(name, *args, **kwargs):
+        return None if _is_ours(name) else original(name, *args, **kwargs)
+
+    unasked.resolves_names = True
+    return unasked
+
+
+def _resolving(original):
+    @functools.wraps(original)
+    def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
+        name = pretrained_model_name_or_path
+        path = _own(name) if _is_ours(name) else name
+        task = kwargs.get("_from_pipeline")
+        try:
+            return original(cls, path, *args, **kwargs)
+        except ValueError as error:
+            if task is None or type(error).__name__ != "DamagedCheckpointError":
+                raise
+            return _hollow(path, str(error))
+
+    from_pretrained.resolves_names = True
+    return from_pretrained

@@ -1,0 +1,99 @@
+"""Weights as files hold them: formats of our own, and whether what was loaded is whole."""
+
+import contextlib
+
+import torch
+
+__all__ = ["DamagedCheckpointError", "check_loaded", "quiet_loading", "stored_state"]
+
+# Rounding to half precision moves the eigenvalues of a covariance by far less than this share of the largest one.
+ROUNDING = 0.05
+
+
+class DamagedCheckpointError(ValueError):
+    """A checkpoint that would give scores which mean nothing, or no numbers at all; the message is one sentence."""
+
+
+def stored_state(folder):
+    """
+    The weights of a checkpoint that keeps them in a form which transformers does not read.
+
+    Args:
+        folder (`str` or `os.PathLike`): A checkpoint's folder, or the Hub id of one, which has an ordinary form.
+
+    Returns:
+        `dict[str, torch.Tensor]` or `None`: all of them in fp32; `None` where the checkpoint has an ordinary form.
+    """
+    return None
+
+
+@contextlib.contextmanager
+def quiet_loading():
+    """Without transformers' own report of missing and unexpected weights: [`check_loaded`] tells in one sentence."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+
+
+def check_loaded(model, info, name):
+    """
+    Refuse a checkpoint that is damaged: it would give scores that mean nothing, or no numbers at all.
+
+    Args:
+        model ([`EmoDistillModel`]): As loaded.
+        info (`dict`): What transformers says of the loading: `missing_keys` and `mismatched_keys`.
+        name (`str`): The checkpoint's name, for the sentence.
+
+    Raises:
+        [`DamagedCheckpointError`]: in one sentence, for weights that are missing, of another shape, no finite numbers
+            or all zero, and for a background whose covariance is none.
+    """
+    problem = _incomplete(info) or _bad_values(model)
+    if not problem and not model.background_count.is_meta:
+        problem = _background_problem(model)
+    if problem:
+        raise DamagedCheckpointError(f"the checkpoint {name} is damaged: {problem}")
+
+
+def _incomplete(info):
+    other = "the configuration gives another shape to"
+    for what, keys in (("it lacks", info["missing_keys"]), (other, info["mismatched_keys"])):
+        keys = sorted(key if isinstance(key, str) else key[0] for key in keys)
+        if keys:
+            return f"{what} {', '.join(keys[:3])}" + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+    return None
+
+
+def _bad_values(model):
+    tensors = dict([*model.named_parameters(), *model.named_buffers()])
+    tensors = {key: tensor for key, tensor in tensors.items() if not tensor.is_meta}
+    for key, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            return f"{key} holds values that are no numbers (NaN or inf)"
+    for key in ("text_projection.weight", "label_projection.weight", "reference_embeds", "reference_directions"):
+        if key in tensors and not tensors[key].float().abs().sum(dim=1).any():
+            return f"{key} is zero"
+    return None
+
+
+def _background_problem(model):
+    """What is wrong with the background that a model brings, if anything."""
+    count = model.background_count.item()
+    if count < 0:
+        return f"background_count is {count:g}"
+    if not count:
+        return None
+    covariance = model.background_covariance.float().cpu()
+    if not covariance.any():
+        return "background_covariance is zero though there is a background"
+    if not torch.allclose(covariance, covariance.T, rtol=1e-2, atol=1e-3 * covariance.abs().max().item()):
+        return "background_covariance is not symmetric"
+    values = torch.linalg.eigvalsh((covariance + covariance.T) / 2)
+    if values[0] < -ROUNDING * values[-1]:
+        return f"background_covariance is not positive semi-definite (lowest eigenvalue {values[0].item():.3g})"
+    return None
