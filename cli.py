@@ -19,7 +19,7 @@ COMMANDS = {
     "predict": (".predict", "main", "score texts against labels and dimensions"),
     "train": (".train_accelerate", "main", "train a model on emotion descriptors"),
     "evaluate": (".benchmarks.cli", "evaluate", "measure a checkpoint on public benchmarks"),
-    "ablate": (".benchmarks.cli", "ablate", "train and measure a grid of variants"),
+    "ablate": (".experiments.cli", "ablate", "train and measure a grid of variants"),
     "audit": (".benchmarks.cli", "audit", "look for bias and fragility in a checkpoint"),
     "push": (".hub.push", "main", "publish a checkpoint on the Hugging Face Hub"),
     "verify": (".hub.verify", "main", "check that a published folder or repository works for others"),

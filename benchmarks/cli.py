@@ -1,4 +1,4 @@
-"""Command lines of the room: `emodistill evaluate`, `emodistill ablate` and `emodistill audit`."""
+"""Command lines of the room: `emodistill evaluate` and `emodistill audit`."""
 
 import argparse
 import importlib.util
@@ -112,9 +112,9 @@ def evaluate(argv):
     require_libraries()
     from .readers import MissingBenchmark
     from .report import write_results
+    from .result_tables import all_tables
     from .space import emotion_space, space_result
-    from .suite import parse_selection, read_selection, run_suite
-    from .tables import all_tables
+    from .suite import clean, parse_selection, read_selection, run_suite
 
     pairs, named = parse_selection(args.benchmarks)
     try:  # before any model is loaded, so that a slip is told at once
@@ -133,6 +133,7 @@ def evaluate(argv):
         ratings = Lexicon.load(args.descriptors).ratings
         suite["space"] = space_result(loaded, args.descriptors)
     suite["emotion_space"] = emotion_space(loaded[0], ratings)
+    suite = clean(suite)  # what is undefined is null in the file and a dash wherever it is shown
     written = write_results(suite, args.output, args.report)
     if suite["limit"]:
         print(f"LIMITED to the first {suite['limit']} rows of each split: a quick look, not a result.\n")
@@ -179,66 +180,4 @@ def audit(argv):
     for table in audit_tables(found):
         print(table.markdown())
     print(f"wrote {len(written)} files to {args.output} in {found['seconds']:.0f} s")
-    return 0
-
-
-def ablate_parser():
-    parser = argparse.ArgumentParser(
-        prog="emodistill ablate",
-        description="Train and measure a grid of variants; stopped, the same command goes on.",
-    )
-    parser.add_argument("grid", help="YAML file, or the name of a grid that comes with the package")
-    parser.add_argument("--data-dir", help="directory with one folder a benchmark")
-    parser.add_argument("--descriptors", help="descriptor data set; the base configuration's own by default")
-    parser.add_argument("--output", help="folder for cells and tables (default: ablations/GRID)")
-    parser.add_argument("--only", action="append", metavar="CELL", help="this cell alone; may be given again")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="training argument of all cells"
-    )
-    parser.add_argument("--limit", type=positive, help="first rows of each split only, marked as such")
-    parser.add_argument("--keep", action="store_true", help="keep the trained checkpoints")
-    parser.add_argument("--list", action="store_true", help="show the cells and stop")
-    parser.add_argument("--quiet", action="store_true", help="no progress bars")
-    return parser
-
-
-def ablate(argv):
-    """`emodistill ablate GRID --data-dir DIR`: train, measure, draw the table.
-
-    Returns:
-        `int`: 0; 130 where training was stopped.
-    """
-    args = ablate_parser().parse_args(argv)
-    require_libraries()
-    from pathlib import Path
-
-    from .ablate import grid_table, list_cells, load_grid, parse_overrides, run_grid
-
-    grid = load_grid(args.grid)
-    if args.list:
-        list_cells(grid)
-        return 0
-    if not args.data_dir or not Path(args.data_dir).is_dir():
-        raise ValueError(f"--data-dir: no directory {args.data_dir}; give the one with a folder for each benchmark.")
-    names = {cell[key] for cell in grid["cells"] for key in ("name", "group")}
-    if unknown := set(args.only or ()) - names:
-        raise ValueError(f"--only: no cell {', '.join(sorted(unknown))}; see --list.")
-    quiet_libraries()
-    options = {
-        "descriptors": args.descriptors or grid["base"].get("data"),
-        "data_dir": args.data_dir,
-        "overrides": parse_overrides(args.set),
-        "limit": args.limit,
-        "only": set(args.only or ()),
-        "keep": args.keep,
-        "quiet": args.quiet,
-    }
-    output = Path(args.output or Path("ablations") / grid["path"].stem)
-    try:
-        results = run_grid(grid, options, output, lambda line: print(line, file=sys.stderr, flush=True))
-    except InterruptedError as stopped:
-        print(f"emodistill ablate: {stopped}", file=sys.stderr)
-        return 130
-    print(grid_table(grid, results).markdown())
-    print(f"{len(results)} cells in {output}")
     return 0

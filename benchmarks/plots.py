@@ -12,6 +12,7 @@ import numpy as np
 
 from . import protocols
 from .readers import DIMENSIONS, MULTI_LABEL, SINGLE_LABEL
+from .result_tables import number
 
 SHADES = ("#0b2545", "#7b3f8c", "#c9762b", "#7fb7be", "#c8c89a")
 MARKERS = ("o", "s", "^", "D", "v")
@@ -76,12 +77,12 @@ def reliability(name, result):
         table = entry["reliability"]
         shown = [i for i, count in enumerate(table["count"]) if count >= 10]
         confidence, frequency = ([table[key][i] for i in shown] for key in ("confidence", "frequency"))
-        label = f"{protocol} (ECE {entry['calibration']['ece']:.3f})"
+        label = f"{protocol} (ECE {number(entry['calibration']['ece'])})"
         axis.plot(confidence, frequency, label=label, **style(position))
     axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="predicted probability", ylabel="observed frequency")
     axis.set_title(f"{name}: reliability of {system}", fontsize=10)
     axis.legend(frameon=False, fontsize=8)
-    errors = ", ".join(f"{p} {entry['calibration']['ece']:.3f}" for p, entry in series.items())
+    errors = ", ".join(f"{p} {number(entry['calibration']['ece'])}" for p, entry in series.items())
     alt = (
         f"Reliability curve of {system} on {name}: observed frequency against predicted probability in bins of at "
         f"least ten, beside the diagonal. Expected calibration error: {errors}."
@@ -162,7 +163,9 @@ def valence_arousal(name, result):
         axis.set_title(title, fontsize=10)
     figure.colorbar(shown, ax=axes, label="human valence", shrink=0.85)
     entry = measured["readouts"][points["readout"]]["dimensions"]
-    figures = ", ".join(f"{dimension} r = {entry[dimension]['pearson']:.2f}" for dimension in ("valence", "arousal"))
+    figures = ", ".join(
+        f"{dimension} r = {number(entry[dimension]['pearson'], 2)}" for dimension in ("valence", "arousal")
+    )
     alt = (
         f"Two scatter plots of valence against arousal for {len(truth)} texts of {name}: human ratings and "
         f"{system}'s predictions, coloured by human valence; {figures}."
@@ -186,7 +189,7 @@ def threshold_curves(name, result):
             if curve:
                 looks = style(position) | {"markevery": 8, "markersize": 4}
                 axis.plot(curve["threshold"], curve["macro_f1"], label=system, **looks)
-                best.append(f"{system} on {kind} {max(curve['macro_f1']):.2f}")
+                best.append(f"{system} on {kind} {number(max(curve['macro_f1']), 2)}")
         axis.set(xlabel=title, ylabel="macro-F1", ylim=(0, None))
         axis.legend(frameon=False, fontsize=8)
     figure.suptitle(f"{name}: macro-F1 against the threshold", fontsize=10)
@@ -241,8 +244,9 @@ def emotion_space(labels, embeddings, valence, title="Emotion space", name="emot
     plane = centred @ directions[:2].T
     valence = np.asarray(valence, dtype=float)
     # The sign of a component is arbitrary: pleasant labels shall stand on the right.
-    if np.corrcoef(plane[:, 0], valence)[0, 1] < 0:
-        plane[:, 0] *= -1
+    correlation = correlation_of(plane[:, 0], valence)
+    if correlation < 0:
+        plane[:, 0], correlation = -plane[:, 0], -correlation
     share = 100 * (strengths[:2] ** 2).sum() / (strengths**2).sum()
     figure, axis = new_figure(8.4, 6.4)
     shown = axis.scatter(
@@ -253,12 +257,17 @@ def emotion_space(labels, embeddings, valence, title="Emotion space", name="emot
     figure.colorbar(shown, ax=axis, label="valence", shrink=0.8)
     axis.set(xlabel="first principal component", ylabel="second principal component")
     axis.set_title(f"{title} ({share:.0f} % of the variance)", fontsize=10)
-    correlation = np.corrcoef(plane[:, 0], valence)[0, 1]
     alt = (
         f"{title}: {len(labels)} emotion labels in the plane of their first two principal components, coloured by "
-        f"valence. The first component correlates with valence at {correlation:.2f}."
+        f"valence. The first component correlates with valence at {number(correlation, 2)}."
     )
     return Picture(name, alt, figure)
+
+
+def correlation_of(first, second):
+    """Pearson's correlation; `nan` where one of the two does not vary."""
+    constant = np.ptp(first) == 0 or np.ptp(second) == 0
+    return float("nan") if constant else float(np.corrcoef(first, second)[0, 1])
 
 
 def line_against(name, title, xlabel, ylabel, series, log=False):

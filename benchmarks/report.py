@@ -3,14 +3,12 @@
 import base64
 import html
 import io
-import json
-import os
-import tempfile
 from pathlib import Path
 
+from ..files import write_json, write_text
 from .plots import DPI, suite_pictures
+from .result_tables import all_tables, protocol_lines
 from .suite import clean
-from .tables import all_tables, protocol_lines
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -30,28 +28,6 @@ FITNESS = (
     "person feels, and nothing here makes the model fit for decisions about individuals: hiring, policing, diagnosis, "
     "surveillance or the like."
 )
-
-
-def write_atomically(path, content):
-    """Write text or bytes so that a reader sees the old file or the new one, never a part."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = content.encode() if isinstance(content, str) else content
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return path
-
-
-def write_json(path, content):
-    """JSON with `null` for undefined numbers."""
-    return write_atomically(path, json.dumps(clean(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def limit_line(suite):
@@ -124,14 +100,16 @@ def write_results(suite, output, report=False):
     plots = output / "plots"
     plots.mkdir(parents=True, exist_ok=True)
     suite = clean(suite)
-    written = [write_json(output / "results.json", suite)]
+    written = [output / "results.json", output / "results.md"]
+    write_json(written[0], suite, indent=1)
     pictures = suite_pictures(suite)
     shown = []
     for picture in pictures:
         path = picture.save(plots)
         shown.append((f"plots/{path.name}", picture))
         written.append(path)
-    written.append(write_atomically(output / "results.md", markdown(suite, shown)))
+    write_text(written[1], markdown(suite, shown))
     if report:
-        written.append(write_atomically(output / "report.html", html_report(suite, pictures)))
+        written.append(output / "report.html")
+        write_text(written[-1], html_report(suite, pictures))
     return written

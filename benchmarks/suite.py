@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import protocols, resampling, tasks
+from . import measuring, protocols, resampling
 from .published import published_for
 from .readers import (
     BENCHMARKS,
@@ -21,7 +21,7 @@ from .systems import BACKGROUND_TEXTS
 
 PRIMARY = {MULTI_LABEL: "macro_f1", SINGLE_LABEL: "macro_f1", DIMENSIONS: "mean_pearson"}
 # Each one's `measure` takes targets, labels, scores, calibration targets and weights.
-LABEL_TASKS = {MULTI_LABEL: tasks.measure_multi_label, SINGLE_LABEL: tasks.measure_single_label}
+LABEL_TASKS = {MULTI_LABEL: measuring.measure_multi_label, SINGLE_LABEL: measuring.measure_single_label}
 
 
 def parse_selection(text):
@@ -119,12 +119,12 @@ def measure_system(system, data, calibration, weights):
     """One system on one benchmark.
 
     Returns:
-        `tuple(dict, dict)`: result and replicates, as `tasks` gives them.
+        `tuple(dict, dict)`: result and replicates, as `measuring` gives them.
     """
     spec = data.spec
     if spec.task == DIMENSIONS:
         readouts = system.dimension_scores(data.texts, spec.labels, spec.scale)
-        result, replicates = tasks.measure_dimensions(data.targets, spec.labels, readouts, weights)
+        result, replicates = measuring.measure_dimensions(data.targets, spec.labels, readouts, weights)
         result["points"] = scatter_points(data.targets, readouts)
         return result, replicates
     scores = system.label_scores(spec.task, data.texts, spec.labels, calibration.texts if calibration else None)
@@ -184,8 +184,8 @@ def run_benchmark(systems, data, calibration, replicates=1000, seed=0, say=None)
         if say:
             say(f"{spec.name}: {system.name} ({results[system.name]['seconds']:.0f} s)")
     references = {
-        name: tasks.measure_reference(spec.task, data.targets, spec.labels, predictions, weights)
-        for name, predictions in tasks.reference_scores(spec.task, data.targets, spec.labels, seed).items()
+        name: measuring.measure_reference(spec.task, data.targets, spec.labels, predictions, weights)
+        for name, predictions in measuring.reference_scores(spec.task, data.targets, spec.labels, seed).items()
     }
     by_protocol = {
         protocol: {

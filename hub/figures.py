@@ -2,7 +2,7 @@
 
 from ..benchmarks import protocols
 from ..benchmarks.readers import BENCHMARKS, DIMENSIONS, MULTI_LABEL
-from ..benchmarks.tables import Table, number, protocol_lines, with_interval
+from ..benchmarks.result_tables import ResultTable, number, protocol_lines, with_interval
 
 __all__ = ["audit_text", "eval_results", "figures_text"]
 
@@ -100,7 +100,7 @@ def _label_table(suite):
                 row = [f"{name}, {result['split']}", f"{len(result['labels'])}, {'any' if multi else 'one'} a text"]
                 row += [system, protocol, with_interval(entry["macro_f1"], entry["macro_f1_interval"])]
                 rows.append([*row, number(entry["micro_f1" if multi else "accuracy"]), auc])
-    return Table("Label sets", header, rows)
+    return ResultTable("Label sets", header, rows)
 
 
 def _dimension_table(suite):
@@ -113,7 +113,7 @@ def _dimension_table(suite):
                 for dimension, column in entry["dimensions"].items():
                     row = [f"{name}, {result['split']}", system, protocols.STRICT, READOUTS.get(readout, readout)]
                     rows.append([*row, dimension, with_interval(column["pearson"], column["pearson_interval"])])
-    return Table("Dimensions", ["set, split", "system", "protocol", "read from", "dimension", "r [95 %]"], rows)
+    return ResultTable("Dimensions", ["set, split", "system", "protocol", "read from", "dimension", "r [95 %]"], rows)
 
 
 def audit_text(audit, remark=None):

@@ -10,6 +10,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 if "PYTEST_XDIST_WORKER" in os.environ:  # one of several: its tests, and the processes they start, keep to one core
     os.environ["OMP_NUM_THREADS"] = "1"
 
+import made_up
 import pytest
 import tiny
 import torch
@@ -73,6 +74,18 @@ def lexicon_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("lexicon") / "lexicon.tsv"
     path.write_text(tiny.LEXICON, encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    """A data directory with small made-up goemotions, semeval2025-eng, isear and emobank files."""
+    return made_up.write_benchmarks(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def descriptors_folder(tmp_path_factory):
+    """A descriptor data set folder with configurations of the real one."""
+    return made_up.write_descriptors(tmp_path_factory.mktemp("descriptors"))
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ MODULES = [
     "serving.explain",
 ]  # fmt: skip
 MEASURING = [
-    "benchmarks.audit.counterfactual", "benchmarks.audit.statistics", "benchmarks.descriptor_variants",
+    "benchmarks.audit.counterfactual", "benchmarks.audit.statistics",
     "benchmarks.evaluator", "benchmarks.metrics", "benchmarks.metrics.measures", "benchmarks.readers",
-    "benchmarks.suite",
+    "benchmarks.suite", "experiments.descriptor_variants",
 ]  # fmt: skip
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 

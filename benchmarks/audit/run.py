@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ...files import write_json, write_text
 from ..plots import DASHES, MARKERS, SHADES, Picture, new_figure
 from ..readers import MULTI_LABEL, MissingBenchmark, load_benchmark, read_equity_corpus
-from ..report import html_page, image_tag, write_atomically, write_json
+from ..report import html_page, image_tag
+from ..result_tables import ResultTable, number, with_interval
 from ..suite import clean
-from ..tables import Table, number, with_interval
 from . import robustness
 from .counterfactual import LABELS, audit_bias
 from .statistics import FAMILY_LEVEL, SMALLEST_GAP
@@ -91,7 +92,7 @@ def summary_table(audit):
         spread = with_interval(largest["gap"], largest)
         rows.append([attribute, str(len(gaps)), str(flagged), spread, number(largest["adjusted_p"]), where])
     header = ["attribute", "comparisons", "flagged", "largest gap [95 %]", "adjusted p", "where"]
-    return Table("Score gaps by attribute", header, rows, METHOD)
+    return ResultTable("Score gaps by attribute", header, rows, METHOD)
 
 
 def flagged_table(audit, most=40):
@@ -109,12 +110,12 @@ def flagged_table(audit, most=40):
         for row in flagged[:most]
     ]
     header = ["attribute", "groups", "context", "label", "gap [95 %]", "adjusted p"]
-    return Table(f"Flagged gaps ({len(flagged)} of {len(audit['gaps'])})", header, rows) if rows else None
+    return ResultTable(f"Flagged gaps ({len(flagged)} of {len(audit['gaps'])})", header, rows) if rows else None
 
 
 def robustness_tables(audit):
     """Surface changes, negations and the benchmark under changes."""
-    surface = Table(
+    surface = ResultTable(
         f"Surface changes ({audit['surface'][0]['sentences']} own sentences)",
         ["change", "intended emotion on top", "top label kept", "mean change", "largest change"],
         [
@@ -130,7 +131,7 @@ def robustness_tables(audit):
         "Changes are of probabilities over seven labels. A fitting emoji may rightly move them.",
     )
     found = audit["negation_summary"]
-    negation = Table(
+    negation = ResultTable(
         f"Negation ({found['pairs']} pairs)",
         ["plain", "negated", "label", "before", "after", "still predicted"],
         [
@@ -153,7 +154,7 @@ def robustness_tables(audit):
     if audit["benchmark"]:
         rows = [[row["change"], number(row["macro_f1"]), number(row["macro_roc_auc"])] for row in audit["benchmark"]]
         title = f"semeval2025-eng under surface changes ({audit['benchmark'][0]['texts']} texts, strict)"
-        tables.append(Table(title, ["change", "macro-F1", "ROC-AUC"], rows))
+        tables.append(ResultTable(title, ["change", "macro-F1", "ROC-AUC"], rows))
     return tables
 
 
@@ -181,7 +182,7 @@ def gap_picture(audit, most=24):
 
 
 def audit_tables(audit):
-    """Every table of an audit, `list[Table]`."""
+    """Every table of an audit, `list[ResultTable]`."""
     tables = [summary_table(audit), flagged_table(audit), *robustness_tables(audit)]
     return [table for table in tables if table is not None]
 
@@ -191,12 +192,14 @@ def write_audit(audit, output, report=False):
     output, audit = Path(output), clean(audit)
     output.mkdir(parents=True, exist_ok=True)
     picture, tables = gap_picture(audit), audit_tables(audit)
-    written = [write_json(output / "audit.json", audit), picture.save(output)]
+    written = [output / "audit.json", picture.save(output), output / "audit.md"]
+    write_json(written[0], audit, indent=1)
     corpus = "" if audit["equity_corpus"] else "\nThe Equity Evaluation Corpus was not given.\n"
     text = "\n".join(table.markdown() for table in tables)
     page = f"# Audit: {audit['system']}\n\n{text}{corpus}\n![{picture.alt}](audit-gaps.png)\n\n{LIMITS}\n"
-    written.append(write_atomically(output / "audit.md", page))
+    write_text(written[2], page)
     if report:
         sections = [table.html() for table in tables] + [image_tag(picture), f"<p>{html.escape(LIMITS)}</p>"]
-        written.append(write_atomically(output / "audit.html", html_page(f"Audit: {audit['system']}", sections)))
+        written.append(output / "audit.html")
+        write_text(written[-1], html_page(f"Audit: {audit['system']}", sections))
     return written

@@ -6,12 +6,13 @@ import re
 
 import numpy as np
 import pytest
+import tiny
 
 from emodistill.benchmarks import systems
 from emodistill.benchmarks.cache import EmbeddingCache
 from emodistill.benchmarks.cli import evaluate
-from emodistill.benchmarks.plots import suite_pictures
-from emodistill.benchmarks.tables import Table
+from emodistill.benchmarks.plots import suite_pictures, valence_arousal
+from emodistill.benchmarks.result_tables import ResultTable
 from emodistill.cli import main
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*are published")
@@ -30,7 +31,7 @@ def results(checkpoint, make_checkpoint, data_dir, tmp_path_factory):
 
 def test_absent_sets_are_skipped_with_what_to_download(results):
     _, suite = results
-    assert list(suite["benchmarks"]) == ["goemotions", "goemotions-ekman", "semeval2025-eng", "isear", "emobank"]
+    assert list(suite["benchmarks"]) == ["goemotions", "semeval2025-eng", "goemotions-ekman", "isear", "emobank"]
     assert any(line.startswith("meld: not in") and "https://" in line for line in suite["skipped"])
 
 
@@ -185,9 +186,8 @@ def test_raw_encoder_is_plain_cosine_of_mean_states(tmp_path):
     import torch
     from transformers import AutoModel, BertConfig
 
-    from .conftest import spelling_tokenizer
 
-    tokenizer = spelling_tokenizer()
+    tokenizer = tiny.tokenizer()
     config = BertConfig(vocab_size=len(tokenizer), hidden_size=24, num_hidden_layers=1, num_attention_heads=2)
     encoder = AutoModel.from_config(config).eval()
     encoder.save_pretrained(tmp_path)
@@ -223,9 +223,8 @@ def test_strict_is_what_a_user_of_the_pipeline_gets(checkpoint, task):
 def test_nli_baseline_reads_pairs(tmp_path):
     from transformers import BertConfig, BertForSequenceClassification
 
-    from .conftest import spelling_tokenizer
 
-    tokenizer = spelling_tokenizer()
+    tokenizer = tiny.tokenizer()
     shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     names = {0: "ENTAILMENT", 1: "neutral", 2: "contradiction"}
     config = BertConfig(vocab_size=len(tokenizer), id2label=names, label2id={v: k for k, v in names.items()}, **shape)
@@ -244,6 +243,32 @@ def test_gliclass_says_what_to_install(tmp_path):
         systems.load_gliclass(str(tmp_path))
 
 
+def test_an_undefined_correlation_is_a_dash_everywhere(checkpoint, tmp_path, capsys):
+    """Nobody's dominance varies, and no model's correlation with it is defined."""
+    rows = "".join(f"e{n},dev,{1 + n % 4}.0,{1 + n % 3}.5,3.0,we won {n}\n" for n in range(12))
+    (tmp_path / "emobank").mkdir()
+    (tmp_path / "emobank" / "emobank.csv").write_text("id,split,V,A,D,text\n" + rows)
+    command = ["evaluate", checkpoint, "--data-dir", str(tmp_path), "--benchmarks", "emobank", "--replicates", "20"]
+    assert main([*command, "--no-cache", "--report", "--quiet", "--output", str(tmp_path / "out")]) == 0
+    shown = [capsys.readouterr().out, *((tmp_path / "out" / f"{name}").read_text() for name in ("results.md",))]
+    for text in shown:
+        row = next(line for line in text.splitlines() if line.startswith("| tiny |"))
+        cells = [cell.strip() for cell in row.split("|")[1:-1]]
+        assert cells[11:13] == ["–", "–"] and cells[3] != "–" and "| nan" not in text
+    suite = json.loads((tmp_path / "out" / "results.json").read_text())
+    measured = next(iter(suite["benchmarks"]["emobank"]["systems"]["tiny"]["readouts"].values()))
+    assert measured["dimensions"]["dominance"]["pearson"] is None and measured["mean_pearson"] is None
+    assert "r = –" in valence_arousal_without_arousal(suite["benchmarks"]["emobank"]).alt
+
+
+def valence_arousal_without_arousal(result):
+    """The picture of a result whose correlation with arousal is undefined."""
+    for measured in result["systems"].values():
+        for entry in measured["readouts"].values():
+            entry["dimensions"]["arousal"]["pearson"] = None
+    return valence_arousal("emobank", result)
+
+
 def test_table_escapes_what_would_break_it():
-    table = Table("T", ["a"], [["x|y <b>"]])
+    table = ResultTable("T", ["a"], [["x|y <b>"]])
     assert "x\\|y" in table.markdown() and "&lt;b&gt;" in table.html()

@@ -1,24 +1,20 @@
 """Ablation grids: descriptor variants, training through the real entry point, resuming, tables."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import forkserver
 import pytest
 import yaml
 
-from emodistill.benchmarks import ablate, descriptor_variants
-from emodistill.benchmarks.descriptor_variants import FAMILIES, LABEL_DROPS, descriptor_format, drop_words
 from emodistill.cli import main
 from emodistill.descriptors.labels import GOEMOTIONS
+from emodistill.experiments import descriptor_variants, grid, grid_report
+from emodistill.experiments.descriptor_variants import FAMILIES, LABEL_DROPS, descriptor_format, drop_words
 from emodistill.training.data import load_rows
 from emodistill.training.targets import Lexicon
-
-from .conftest import spelling_tokenizer
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*are published"),
@@ -68,7 +64,7 @@ def test_dropped_labels_leave_no_word_of_their_family():
 
 
 def test_presets_drop_what_the_code_names():
-    cells = ablate.load_grid("unseen-labels")["cells"]
+    cells = grid.load_grid("unseen-labels")["cells"]
     assert [tuple(cell["descriptors"]["drop"]) for cell in cells] == [
         labels for labels in LABEL_DROPS.values() for _ in range(2)
     ]
@@ -81,15 +77,14 @@ def test_every_preset_is_valid():
     from emodistill.training.arguments import GROUPS
 
     known = {entry.name for group in GROUPS for entry in fields(group)}
-    names = {path.stem for path in ablate.presets_dir().glob("*.yaml")}
+    names = {path.stem for path in grid.presets_dir().glob("*.yaml")}
     assert names >= {
         "main-table", "dimension", "label-tower", "pooling", "supervision", "amount", "vocabulary",
         "descriptor-format",
         "unseen-labels", "unseen-labels-semeval2018",
     }  # fmt: skip
     for name in names:
-        grid = ablate.load_grid(name)
-        for cell in grid["cells"]:
+        for cell in grid.load_grid(name)["cells"]:
             assert set(cell["train"]) <= known
 
 
@@ -98,24 +93,12 @@ def descriptors(descriptors_folder):
     return descriptors_folder
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    """A tiny encoder on disk."""
-    from transformers import BertConfig, BertModel
-
-    folder = tmp_path_factory.mktemp("encoder")
-    tokenizer = spelling_tokenizer()
-    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48}
-    BertModel(BertConfig(vocab_size=len(tokenizer), max_position_embeddings=64, **shape)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
-
-
 @pytest.fixture
-def grid_file(tmp_path, encoder):
+def grid_file(tmp_path, encoder_folder):
     """A grid of three quick cells."""
     base = {
-        "text_encoder": encoder, "projection_dim": 16, "num_qformer_heads": 2, "text_max_length": 48, "cpu": True,
+        "text_encoder": str(encoder_folder), "projection_dim": 16, "num_qformer_heads": 2, "cpu": True,
+        "text_max_length": 48,
         "epochs": 1, "batch_size": 16, "background_texts": 30, "num_queries": 2, "synonym_mask": None,
     }  # fmt: skip
     grid = {
@@ -179,7 +162,7 @@ def test_seeds_are_summed_up_as_mean_and_deviation():
         return {"name": f"a seed {seed}", "group": "a", "limit": None, "results": results}
 
     one = cell(3, 0.9, 0.9) | {"name": "b", "group": "b"}
-    table = ablate.grid_table({"path": Path("t.yaml")}, [cell(1, 0.3, 0.5), cell(2, 0.5, 0.7), one])
+    table = grid_report.grid_table({"path": Path("t.yaml")}, [cell(1, 0.3, 0.5), cell(2, 0.5, 0.7), one])
     assert [row[0] for row in table.rows] == ["a seed 1", "a seed 2", "b", "a: mean ± sd of 2 seeds"]
     assert table.rows[0][1] == "0.300 [0.200, 0.400]"
     assert table.rows[-1][1:] == ["0.400 ± 0.141", "–", "0.750 ± 0.000", "0.600 ± 0.141"]
@@ -237,17 +220,14 @@ def test_mistakes_are_one_sentence(grid_file, data_dir, tmp_path, capsys):
 @pytest.mark.slow
 def test_a_killed_grid_goes_on_where_it_stopped(grid_file, descriptors, data_dir, tmp_path):
     output = tmp_path / "out"
-    command = [sys.executable, "-m", "emodistill.cli", *arguments(grid_file, descriptors, data_dir, output)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = arguments(grid_file, descriptors, data_dir, output)
+    process = forkserver.command(command)
     first = output / "cells" / "d=16.json"
     deadline = time.monotonic() + 120
     while not first.is_file() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    assert process.wait(timeout=60) == -signal.SIGKILL, process.stderr
     kept = first.read_text()
-    again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
-    assert again.returncode == 0, again.stderr
-    assert "d=16: done before" in again.stderr and first.read_text() == kept
-    assert len(list((output / "cells").glob("*.json"))) == 3
+    assert main(command) == 0
+    assert first.read_text() == kept and len(list((output / "cells").iterdir())) == 3

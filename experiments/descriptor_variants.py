@@ -7,78 +7,17 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from .readers import load_benchmark
-from .report import write_atomically
+from ..benchmarks.readers import load_benchmark
+from ..files import write_text
 
 INTENSITY = frozenset(
-    [
-        "absolute",
-        "absolutely",
-        "bit",
-        "bitter",
-        "burning",
-        "complete",
-        "completely",
-        "deep",
-        "deeply",
-        "extreme",
-        "extremely",
-        "faint",
-        "faintly",
-        "fierce",
-        "fiercely",
-        "gentle",
-        "gently",
-        "great",
-        "heavy",
-        "high",
-        "highly",
-        "huge",
-        "immense",
-        "immensely",
-        "incredible",
-        "incredibly",
-        "intense",
-        "intensely",
-        "light",
-        "lightly",
-        "little",
-        "low",
-        "mild",
-        "mildly",
-        "moderate",
-        "moderately",
-        "overwhelming",
-        "overwhelmingly",
-        "profound",
-        "profoundly",
-        "pure",
-        "quiet",
-        "quietly",
-        "quite",
-        "rather",
-        "really",
-        "serious",
-        "seriously",
-        "sharp",
-        "sheer",
-        "slight",
-        "slightly",
-        "so",
-        "soft",
-        "softly",
-        "somewhat",
-        "strong",
-        "strongly",
-        "total",
-        "totally",
-        "utter",
-        "utterly",
-        "vague",
-        "vaguely",
-        "very",
-        "weak",
-    ]
+    """
+    absolute absolutely bit bitter burning complete completely deep deeply extreme extremely faint faintly
+    fierce fiercely gentle gently great heavy high highly huge immense immensely incredible incredibly intense
+    intensely light lightly little low mild mildly moderate moderately overwhelming overwhelmingly profound
+    profoundly pure quiet quietly quite rather really serious seriously sharp sheer slight slightly so soft
+    softly somewhat strong strongly total totally utter utterly vague vaguely very weak
+    """.split()  # noqa: SIM905
 )
 PLAIN_WORDS = 60  # the words the lexicon implies most often count as plain, all others as precise
 IMPLIED_WORDS = 2  # plain words taken from each descriptor
@@ -114,7 +53,7 @@ def names_label(descriptor, labels):
     Example:
 
     ```py
-    >>> from emodistill.benchmarks.descriptor_variants import names_label
+    >>> from emodistill.experiments.descriptor_variants import names_label
 
     >>> names_label("quiet admiration", ["admiration"]), names_label("unfair treatment", ["fear"])
     (True, False)
@@ -208,7 +147,8 @@ def write_lexicon(path, lexicon, drop):
         if not names_label(descriptor, drop):
             implied = [word for word in lexicon.implies.get(descriptor, []) if not names_label(word, drop)]
             lines.append("\t".join([descriptor, *map(str, ratings), ", ".join(implied)]))
-    return write_atomically(path, "\n".join(lines) + "\n")
+    write_text(path, "\n".join(lines) + "\n")
+    return path
 
 
 def write_rows(folder, train, validation):
@@ -216,7 +156,7 @@ def write_rows(folder, train, validation):
     for name, rows in (("train", train), ("validation", validation)):
         kept = [{key: row[key] for key in ROW_KEYS if key in row} for row in rows]
         lines = (json.dumps(row, ensure_ascii=False) for row in kept)
-        write_atomically(Path(folder) / f"{name}.jsonl", "\n".join(lines) + "\n")
+        write_text(Path(folder) / f"{name}.jsonl", "\n".join(lines) + "\n")
     return Path(folder)
 
 

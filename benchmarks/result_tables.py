@@ -11,7 +11,7 @@ REFERENCE = "reference (target label frequencies)"
 
 
 @dataclass
-class Table:
+class ResultTable:
     """A titled table.
 
     Args:
@@ -88,7 +88,7 @@ def label_table(name, result):
             row += [number(entry["accuracy"]), MISSING]
         rows.append(row)
     rows += published_rows(result, len(header))
-    return Table(title_of(name, result), header, rows, note_of(result))
+    return ResultTable(title_of(name, result), header, rows, note_of(result))
 
 
 def dimension_table(name, result):
@@ -109,7 +109,7 @@ def dimension_table(name, result):
             cells += [number(figure["value"]) if hit else MISSING, *[MISSING] * 3]
         rows.append([f"{figure['system']} ({figure['source']})", f"published, {figure['protocol']}", "pair", *cells])
     note = "head: the model's trained dimension head; pair and poles: similarity to opposing labels, one or several."
-    return Table(title_of(name, result), header, rows, f"{note} {note_of(result)}".strip())
+    return ResultTable(title_of(name, result), header, rows, f"{note} {note_of(result)}".strip())
 
 
 def dimension_cells(entry, dimensions, readout):
@@ -159,7 +159,7 @@ def comparison_table(results):
             cells = [name, f"{row['first']} − {row['second']}", row["protocol"], row["measure"], difference]
             rows.append([*cells, number(row["p_value"])])
     header = ["benchmark", "systems", "protocol", "measure", "difference [95 %]", "p"]
-    return Table("Paired bootstrap on the same texts", header, rows) if rows else None
+    return ResultTable("Paired bootstrap on the same texts", header, rows) if rows else None
 
 
 def rank_table(results):
@@ -176,7 +176,7 @@ def rank_table(results):
         for row in result["rank_correlations"]
     ]
     header = ["benchmark", "protocols", "systems", "Spearman", "Kendall"]
-    return Table("Rank correlation of systems between protocols", header, rows) if rows else None
+    return ResultTable("Rank correlation of systems between protocols", header, rows) if rows else None
 
 
 def alignment_table(space):
@@ -193,7 +193,7 @@ def alignment_table(space):
         "Alignment: Spearman correlation over pairs of descriptors between cosine and negative distance in valence, "
         "arousal and dominance of the lexicon. AUC: how often a synonym pair is nearer than an antonym pair."
     )
-    return Table("Emotional alignment of the label space", header, rows, note)
+    return ResultTable("Emotional alignment of the label space", header, rows, note)
 
 
 def retrieval_table(space):
@@ -204,11 +204,11 @@ def retrieval_table(space):
             cells = [number(found[key]) for key in ("recall_at_1", "recall_at_5", "mrr")]
             rows.append([system, size, *cells, str(found["pairs"])])
     header = ["system", "candidates", "recall at 1", "recall at 5", "mean reciprocal rank", "pairs"]
-    return Table("Retrieval of a held-out descriptor by its text", header, rows) if rows else None
+    return ResultTable("Retrieval of a held-out descriptor by its text", header, rows) if rows else None
 
 
 def all_tables(suite):
-    """Every table of a suite result, `list[Table]`."""
+    """Every table of a suite result, `list[ResultTable]`."""
     tables = []
     for name, result in suite["benchmarks"].items():
         tables.append((dimension_table if result["task"] == DIMENSIONS else label_table)(name, result))

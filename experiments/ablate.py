@@ -1,0 +1,188 @@
+"""Trains and measures a grid of variants: one JSON a cell, resumable, with a table and pictures.
+
+A finished cell is kept with a digest of everything it was made from: the same command goes on where it stopped, and
+a changed cell is trained again.
+"""
+
+import hashlib
+import json
+import shutil
+import time
+
+from ..benchmarks import protocols, resampling
+from ..benchmarks.readers import DIMENSIONS, load_benchmark
+from ..benchmarks.suite import measure_system, parse_selection, primary_value, wants_calibration
+from ..benchmarks.systems import load_checkpoint
+from ..files import write_json, write_text
+from . import descriptor_variants
+from .grid import read_yaml, safe_name
+from .grid_report import write_grid
+
+
+def digest_of(*parts):
+    """A short digest of JSON-able parts."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def train_cell(cell, grid, options, work):
+    """Train one cell; returns the checkpoint folder.
+
+    Args:
+        cell (`dict`): of `load_grid`.
+        grid (`dict`): of `load_grid`.
+        options (`dict`): `descriptors`, `data_dir`, `overrides` (training arguments from the command line), `quiet`.
+        work (`Path`): the cell's folder; training goes on from what it holds.
+
+    Raises:
+        InterruptedError: training was stopped by a signal; its state is kept.
+    """
+    import yaml
+
+    from ..train_accelerate import main as train
+
+    arguments = {**grid["base"], **cell["train"]}
+    if cell.get("descriptors"):
+        arguments |= {"data_config": None, "closed_config": None, "labels_from": "descriptors"}
+        arguments |= descriptor_variants.build_variant(
+            cell["descriptors"], options["descriptors"], options["data_dir"], work / "descriptors"
+        )
+    elif options["descriptors"]:
+        arguments |= {"data": options["descriptors"], "lexicon": options["descriptors"]}
+    if not cell["train"].get("lexicon", True):
+        arguments["lexicon"] = None
+    arguments |= options["overrides"] | {"output_dir": str(work / "run")}
+    if options["quiet"]:
+        arguments["quiet"] = True
+    config = work / "train.yaml"
+    write_text(config, yaml.safe_dump(arguments, sort_keys=True))
+    status = train([str(config)])
+    if status:
+        raise InterruptedError(f"training of {cell['name']} stopped with status {status}; the same command goes on.")
+    return work / "run" / "final"
+
+
+def measure_cell(checkpoint, grid, cell, data_dir, limit=None, cache=None, replicates=300):
+    """Measure one trained cell on the grid's benchmarks.
+
+    Returns:
+        `dict[str, dict]`: benchmark to its primary value, interval and, for label sets, ROC-AUC, by protocol.
+    """
+    system = load_checkpoint(str(checkpoint), cell["name"], cache=cache)
+    result = {}
+    for name, split in parse_selection(",".join(grid["evaluate"]))[0]:
+        data = load_benchmark(name, data_dir, split, limit)
+        calibration = None
+        if wants_calibration(data.spec, data.split):
+            calibration = load_benchmark(name, data_dir, data.spec.calibration_split, limit)
+        weights = resampling.bootstrap_weights(len(data), replicates, 0)
+        measured, draws = measure_system(system, data, calibration, weights)
+        entry = {
+            protocol: {"value": value, **resampling.interval(draws[protocol])}
+            for protocol in protocols.PROTOCOLS
+            if (value := primary_value(data.spec.task, measured, protocol)) is not None
+        }
+        if data.spec.task == DIMENSIONS:
+            first = next(iter(measured["readouts"].values()))["dimensions"]
+            entry["dimensions"] = {dimension: column["pearson"] for dimension, column in first.items()}
+        if "ranking" in measured:
+            entry["macro_roc_auc"] = measured["ranking"]["macro_roc_auc"]
+        wanted = cell.get("measure_labels") or grid.get("measure_labels") or ()
+        places = [data.spec.labels.index(label) for label in wanted if label in data.spec.labels]
+        if places and data.spec.task != DIMENSIONS:
+            entry["chosen_labels"] = chosen_labels(measured, places)
+        result[f"{name}:{data.split}"] = entry
+    return result
+
+
+def chosen_labels(measured, places):
+    """Macro-F1 by protocol, and ROC-AUC, over some labels alone."""
+    chosen = {"labels": len(places)}
+    for protocol, entry in measured["protocols"].items():
+        chosen[protocol] = sum(entry["per_label_f1"][place] for place in places) / len(places)
+    if "ranking" in measured:
+        auc = measured["ranking"]["per_label_roc_auc"]
+        chosen["macro_roc_auc"] = sum(auc[place] for place in places) / len(places)
+    return chosen
+
+
+def run_grid(grid, options, output, say=print):
+    """Train and measure every cell that is not done; write the table after each.
+
+    Args:
+        grid (`dict`): of `load_grid`.
+        options (`dict`): see `train_cell`; also `limit`, `only` (cell names), `keep` (checkpoints), `cache`.
+        output (`Path`): the grid's folder.
+        say (`Callable`): told of each cell.
+
+    Returns:
+        `list[dict]`: the finished cells.
+    """
+    results = []
+    for cell in grid["cells"]:
+        if options.get("only") and not {cell["name"], cell["group"]} & set(options["only"]):
+            continue
+        results.append(run_cell(cell, grid, options, output, say))
+        write_grid(grid, results, output)
+    return results
+
+
+def run_cell(cell, grid, options, output, say):
+    """Train and measure one cell, or read it where it is done; arguments as for `run_grid`."""
+    path = output / "cells" / f"{safe_name(cell['name'])}.json"
+    work = output / "work" / safe_name(cell["name"])
+    variant = cell.get("descriptors")
+    trained = digest_of(grid["base"], cell["train"], variant, options["overrides"], options["descriptors"])
+    chosen = cell.get("measure_labels") or grid.get("measure_labels")
+    digest = digest_of(trained, grid["evaluate"], chosen, options["limit"])
+    done = read_cell(path)
+    if done and done["digest"] == digest:
+        say(f"{cell['name']}: done before")
+        return done
+    marker = work / "digest"
+    if work.exists() and (not marker.is_file() or marker.read_text() != trained):
+        shutil.rmtree(work)  # another variant's states: nothing to go on from
+    work.mkdir(parents=True, exist_ok=True)
+    write_text(marker, trained)
+    checkpoint, started = work / "run" / "final", time.perf_counter()
+    if not (checkpoint / "config.json").is_file():
+        say(f"{cell['name']}: training")
+        checkpoint = train_cell(cell, grid, options, work)
+    trained_in = time.perf_counter() - started
+    say(f"{cell['name']}: measuring")
+    arguments = read_yaml(work / "train.yaml")  # what was trained with, a variant's own data included
+    measured = measure_cell(checkpoint, grid, cell, options["data_dir"], options["limit"], options.get("cache"))
+    result = {
+        "name": cell["name"],
+        "group": cell["group"],
+        "series": cell.get("series"),
+        "x": cell.get("x", arguments.get((grid.get("plot") or {}).get("x"))),
+        "digest": digest,
+        "train": {key: value for key, value in arguments.items() if key != "output_dir"},
+        "descriptors": variant,
+        "limit": options["limit"],
+        # Of this call: where a stopped training went on, the time before the stop is not in it.
+        "seconds": {"training": round(trained_in), "all": round(time.perf_counter() - started)},
+        "validation": read_validation(work / "run" / "metrics.json"),
+        "results": measured,
+    }
+    write_json(path, result, indent=1)
+    if not options.get("keep"):
+        shutil.rmtree(work)
+    return result
+
+
+def read_validation(path):
+    """A run's measures on held-out source texts, or `None` where it left none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["final"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def read_cell(path):
+    """A finished cell, or `None` where it is absent or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and "digest" in content else None
