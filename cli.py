@@ -17,6 +17,7 @@ import threading
 # command: (module, function, one line for --help)
 COMMANDS = {
     "predict": (".predict", "main", "score texts against labels and dimensions"),
+    "score": (".serving.score", "main", "score every row of a table of texts, however large"),
     "train": (".train_accelerate", "main", "train a model on emotion descriptors"),
     "evaluate": (".benchmarks.cli", "evaluate", "measure a checkpoint on public benchmarks"),
     "ablate": (".experiments.cli", "ablate", "train and measure a grid of variants"),
@@ -39,6 +40,7 @@ EXTRAS = {
     "matplotlib": "benchmarks",
     "scipy": "benchmarks",
     "sklearn": "benchmarks",
+    "pyarrow": "score",
 }
 
 

@@ -1,0 +1,158 @@
+"""The command line of `emodistill score`."""
+
+import argparse
+import json
+from pathlib import Path
+
+from .columns import FORMATS
+from .rows import SHARD_ROWS
+
+__all__ = ["parse_arguments", "read_labels_argument"]
+
+# What does not change the rows that are written, and so may differ when a run goes on.
+IDLE = {
+    "input",
+    "output",
+    "model",
+    "device",
+    "threads",
+    "report",
+    "error_rates",
+    "labelled",
+    "labelled_column",
+    "quiet",
+}
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="emodistill score",
+        description="Score every row of a table of texts. A stopped run goes on when it is started again.",
+    )
+    parser.add_argument(
+        "input", help="CSV, TSV, JSONL, JSON, Parquet or text file, a folder or pattern of them, a Hub data set, or -"
+    )
+    parser.add_argument(
+        "--output", required=True, help="a new folder, or a new file that ends in .parquet, .csv or .jsonl"
+    )
+    what = parser.add_argument_group("what is scored")
+    what.add_argument(
+        "--labels", help="labels, separated by commas; or a file: .json, .txt with a label a line, or a label bank"
+    )
+    what.add_argument("--labels-column", help="column with labels of its own for each text")
+    what.add_argument("--multi-label", action="store_true", help="decide each label by itself")
+    what.add_argument("--threshold", default="auto", help='"auto", "none", or a number between 0 and 1')
+    what.add_argument("--labels-per-text", type=float, help="how many labels you expect a text to have, on average")
+    what.add_argument("--label-template", help="a sentence with {} for the label")
+    what.add_argument("--dimensions", nargs="?", const=True, help="built-in dimensions (all without a value)")
+    table = parser.add_argument_group("the table")
+    table.add_argument("--text-column", help="column of texts; text by default")
+    table.add_argument("--id-column", help="column to carry over as id")
+    table.add_argument("--keep", default="", metavar="COLUMNS", help="columns to carry over, separated by commas")
+    table.add_argument("--no-text", action="store_true", help="leave the texts out of the output")
+    table.add_argument("--split", help="part of a Hub data set or folder")
+    table.add_argument("--config", help="configuration of a Hub data set or folder")
+    table.add_argument("--encoding", help="of text files; UTF-8 by default")
+    table.add_argument("--delimiter", help="between the fields of a CSV file; found out by default")
+    table.add_argument("--limit", type=int, help="score the first rows only")
+    out = parser.add_argument_group("the output")
+    out.add_argument("--format", choices=FORMATS, help="parquet by default, or as --output ends")
+    out.add_argument("--prefix", default="", help="put before the names of label and dimension columns")
+    out.add_argument("--report", nargs="?", const=True, metavar="FILE", help="write a page with shares of labels")
+    out.add_argument("--group-by", metavar="COLUMN", help="on the page: by the values of a column")
+    out.add_argument("--time-column", metavar="COLUMN", help="on the page: over time")
+    out.add_argument("--labelled", metavar="FILE", help="for the page: texts like these with their labels")
+    out.add_argument("--labelled-column", default="labels", metavar="COLUMN", help="the column of labels in it")
+    out.add_argument("--error-rates", metavar="FILE", help='for the page: a table of error rates, or "none"')
+    how = parser.add_argument_group("how")
+    how.add_argument("--model", help="folder or Hub id of a checkpoint; the default one by default")
+    how.add_argument("--device", help="cpu, cuda:0, ...; the first accelerator by default")
+    how.add_argument("--batch-size", type=int, default=32, help="texts in a batch")
+    how.add_argument("--shard-rows", type=int, default=SHARD_ROWS, help="rows written, and lost by a kill, together")
+    how.add_argument("--threads", type=int, help="threads of torch; its own choice by default")
+    how.add_argument("--quiet", action="store_true", help="no progress and no summary")
+    return parser
+
+
+def parse_arguments(argv=None):
+    """
+    Arguments of `emodistill score`, checked as far as that goes without reading anything.
+
+    Args:
+        argv (`list[str]`, *optional*): The arguments.
+
+    Returns:
+        `argparse.Namespace`
+
+    Raises:
+        `ValueError`: in one sentence that names the argument.
+    """
+    args = _parser().parse_args(argv)
+    args.keep = tuple(name.strip() for name in args.keep.split(",") if name.strip())
+    if args.labels is None and args.labels_column is None and args.dimensions is None:
+        raise ValueError("give --labels joy,anger,..., --labels-column or --dimensions")
+    if args.labels is not None and args.labels_column is not None:
+        raise ValueError("give --labels or --labels-column, not both")
+    for name in ("limit", "batch_size", "shard_rows", "threads"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise ValueError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
+    if (args.group_by or args.time_column or args.labelled or args.error_rates) and args.report is None:
+        raise ValueError("--group-by, --time-column, --labelled and --error-rates are for the page: add --report")
+    if args.labelled and args.error_rates:
+        raise ValueError("give --labelled or --error-rates, not both")
+    if (args.labelled or args.error_rates not in (None, "none")) and args.labels is None:
+        raise ValueError("shares are corrected only where all texts have the same --labels")
+    suffix = Path(args.output).suffix.lower().lstrip(".")
+    args.one_file = suffix in FORMATS
+    if args.one_file and args.format not in (None, suffix):
+        raise ValueError(f"--format {args.format} does not fit --output {args.output}")
+    args.format = args.format or (suffix if args.one_file else "parquet")
+    _check_places(args)
+    return args
+
+
+def _check_places(args):
+    output, source = Path(args.output).resolve(), Path(args.input).resolve()
+    if args.input != "-" and source.is_dir() and (output == source or source in output.parents):
+        raise ValueError(f"--output {args.output} lies within the input folder; name a place outside it")
+
+
+def read_labels_argument(value):
+    """
+    Labels as the pipeline takes them, from the command line or the file that it names.
+
+    Args:
+        value (`str` or `None`): Labels separated by commas, or a `.json`, `.txt` or `.safetensors` file.
+
+    Returns:
+        `list`, `dict`, `str`, [`LabelBank`] or `None`
+
+    Raises:
+        `ValueError`: for a file that holds no labels.
+        `OSError`: for one that cannot be read.
+    """
+    if value is None or Path(value).suffix.lower() not in (".json", ".txt", ".safetensors") or "," in value:
+        return value
+    if value.lower().endswith(".safetensors"):
+        from .label_bank import LabelBank
+
+        return LabelBank.load(value)
+    text = Path(value).read_text("utf-8-sig")
+    if value.lower().endswith(".txt"):
+        return [line.strip() for line in text.splitlines() if line.strip()]
+    try:
+        labels = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"--labels {value} is no JSON: {error}") from None
+    if not isinstance(labels, list | dict):
+        raise ValueError(f"--labels {value} must hold a list of labels or {{label: wordings}}")
+    return labels
+
+
+def lasting(args, labels):
+    """`dict`: The arguments by which rows are what they are; another run with others is another run."""
+    kept = {name: value for name, value in vars(args).items() if name not in IDLE}
+    if args.report is None:  # a page may be asked for later; what it tells apart may not
+        kept.pop("group_by"), kept.pop("time_column")
+    return {**kept, "labels": dict(labels) if hasattr(labels, "items") else labels}

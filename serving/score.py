@@ -1,0 +1,243 @@
+"""`emodistill score`: a table of texts in, a table of scores out, however large and however often it is stopped."""
+
+import contextlib
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from ..files import writing
+from .arguments import lasting, parse_arguments, read_labels_argument
+from .columns import Layout
+from .engine import TextScorer
+from .folder import RunFolder
+from .run import ScoringRun, duration, share_of_environment
+from .source import Table
+
+__all__ = ["main"]
+
+SHOWN = 12  # labels in the summary
+
+
+def main(argv=None):
+    """
+    Score a table as the command line says.
+
+    Args:
+        argv (`list[str]`, *optional*): The arguments after `score`.
+
+    Returns:
+        `int`: 0.
+
+    Raises:
+        `ValueError`, `OSError`, `ImportError`: in one sentence, for arguments or an input that do not fit.
+    """
+    args = parse_arguments(argv)
+    share = share_of_environment()
+    if share.of > 1 and (args.one_file or args.input == "-"):
+        what = "--output must be a folder" if args.one_file else "the input must be a file or data set, not -"
+        raise ValueError(f"with {share.of} processes, {what}")
+    if args.one_file and os.path.exists(args.output) and not os.path.isdir(args.output + ".parts"):
+        raise ValueError(f"--output {args.output} is there already; remove it, or name another")
+    table = Table(
+        args.input, args.text_column, args.id_column, args.labels_column, args.keep, args.group_by, args.time_column,
+        args.limit, _reading(args),
+    )  # fmt: skip
+    _check_first_row(table)
+    folder = RunFolder(args.output + ".parts" if args.one_file else args.output, args.format)
+    with folder.locked(share.rank):
+        outcome, scorer = _score(args, table, folder, share)
+        if share.rank == 0 and not args.quiet and not outcome.complete:
+            print("this process is done; others are still at their shards", file=sys.stderr)
+        if outcome.complete:
+            _finish(args, folder, outcome, scorer, share)
+    return 0
+
+
+def _reading(args):
+    named = {name: getattr(args, name) for name in ("split", "config", "encoding", "delimiter")}
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _check_first_row(table):
+    """A missing column or file is told before a model is loaded; standard input can be read only once."""
+    if table.source != "-" and next(iter(table.rows()), None) is None:
+        raise ValueError(f"{table.source} has no rows")
+
+
+def _score(args, table, folder, share):
+    labels = read_labels_argument(args.labels)
+    classify = _load_pipeline(args, share)
+    scorer = _scorer(args, classify, labels)
+    described, total = table.describe()
+    folder.agree(
+        {"input": described, "model": {"digest": _model_digest(classify)}, "arguments": lasting(args, labels)}
+    )
+    layout = Layout(
+        labels=tuple(scorer.names),
+        own_labels=args.labels_column is not None,
+        single_label=not args.multi_label,
+        dimensions=tuple(scorer.dimensions),
+        kept=args.keep,
+        id_column=args.id_column,
+        text_column=None if args.no_text else args.text_column or "text",
+        prefix=args.prefix,
+    )
+    run = ScoringRun(
+        folder, scorer, layout, share, args.shard_rows, args.group_by is not None, args.time_column is not None,
+        args.quiet,
+    )  # fmt: skip
+    if not args.quiet and share.rank == 0 and (done := len(folder.done())):
+        print(f"going on after {done:,} shards that are done", file=sys.stderr)
+    try:
+        return run(table.rows(), total), scorer
+    except KeyboardInterrupt:
+        print(
+            f"\n{len(folder.done()):,} shards are done; the same command goes on from there",
+            file=sys.stderr,
+            flush=True,
+        )
+        raise
+
+
+def _load_pipeline(args, share):
+    from transformers import pipeline
+    from transformers.utils import logging
+
+    from .. import TASK
+    from ..predict import _device, existing_model
+
+    logging.disable_progress_bar()
+    import torch
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    device = args.device
+    if device is None and share.of > 1 and torch.accelerator.is_available():  # one for each process of a machine
+        local = int(os.environ.get("LOCAL_RANK", share.rank))
+        device = f"{torch.accelerator.current_accelerator().type}:{local % torch.accelerator.device_count()}"
+    return pipeline(TASK, model=existing_model(args.model), device=_device(device))
+
+
+def _scorer(args, classify, labels):
+    from ..predict import _dimensions, _threshold
+
+    return TextScorer(
+        classify,
+        labels,
+        own_labels=args.labels_column is not None,
+        batch_size=args.batch_size,
+        multi_label=args.multi_label or None,
+        threshold=None if args.threshold == "auto" else _threshold(args.threshold),
+        labels_per_text=args.labels_per_text,
+        label_template=args.label_template,
+        dimensions=_dimensions(args.dimensions),
+    )
+
+
+def _model_digest(classify):
+    import json
+
+    from ..fingerprint import embedding_fingerprint
+    from ..version import __version__
+
+    decision = json.dumps(classify.model.config.decision, sort_keys=True, default=str)
+    return embedding_fingerprint(classify.model, classify.tokenizer, decision, __version__)
+
+
+# ---- the end
+
+
+def _finish(args, folder, outcome, scorer, share):
+    """What is done once, by whichever process sees that all shards are there."""
+    place = args.output
+    if args.one_file:
+        _join(folder, args.output)
+    if args.report is not None:
+        report = Path(args.report) if args.report is not True else _beside(args)
+        _report(args, report, outcome, scorer)
+    if args.one_file:
+        shutil.rmtree(folder.path, ignore_errors=True)
+    if not args.quiet:
+        print(_summary(outcome, scorer, share), file=sys.stderr)
+        print(f"written to {place}" + (f"; page: {report}" if args.report is not None else ""), file=sys.stderr)
+
+
+def _beside(args):
+    return Path(args.output).with_suffix(".report.html") if args.one_file else Path(args.output, "_report.html")
+
+
+def _join(folder, path):
+    """All shards as one file, a shard in memory at a time."""
+    paths = folder.shard_paths()
+    with writing(path, "wb") as file:
+        if folder.kind != "parquet":
+            header = len(_csv_header(paths)) if folder.kind == "csv" else 0
+            for number, part in enumerate(paths):
+                with open(part, "rb") as source:
+                    source.seek(header if number else 0)
+                    shutil.copyfileobj(source, file)
+            return
+        import pyarrow.parquet
+
+        if paths:
+            with pyarrow.parquet.ParquetWriter(
+                file, pyarrow.parquet.read_schema(paths[0]), compression="zstd"
+            ) as writer:
+                for part in paths:
+                    writer.write_table(pyarrow.parquet.read_table(part))
+
+
+def _csv_header(paths):
+    """The bytes in which shards begin alike: mark and names, in which a line break may stand between quotes."""
+    with open(paths[0], "rb") as first:
+        header = first.readline()
+        while header.count(b'"') % 2:
+            header += first.readline()
+    return header
+
+
+def _report(args, path, outcome, scorer):
+    from .error_rates import rates_from_held_out, rates_from_labelled, read_rates
+    from .report import write_report
+
+    errors = None
+    if scorer.names and args.error_rates != "none":
+        if not args.quiet:
+            print("measuring error rates for the page", file=sys.stderr)
+        if args.labelled:
+            errors = rates_from_labelled(scorer, args.labelled, args.text_column, args.labelled_column)
+        elif args.error_rates:
+            errors = read_rates(args.error_rates, scorer.names)
+        else:
+            with contextlib.suppress(OSError, ValueError, ImportError):  # not every installation has them
+                errors = rates_from_held_out(scorer)
+    facts = [
+        ("input", args.input),
+        ("model", args.model or "the default checkpoint"),
+        ("labels", "any number a text" if args.multi_label else "one a text"),
+        ("threshold", str(args.threshold)),
+        ("scored on", time.strftime("%Y-%m-%d")),
+    ]
+    exclusive = not args.multi_label and args.labels_column is None
+    write_report(path, outcome.tally, facts, errors, exclusive, args.group_by, args.time_column)
+
+
+def _summary(outcome, scorer, share):
+    tally = outcome.tally
+    lines = [f"{tally.rows:,} rows, {tally.distinct:,} different texts"]
+    if outcome.scored:
+        rate = outcome.scored / max(outcome.seconds, 1e-9)
+        whose = " by this process" if share.of > 1 else ""
+        lines[0] += f"; {outcome.scored:,} scored{whose} in {duration(outcome.seconds)}, {rate:,.0f} a second"
+    if tally.errors:
+        kinds = ", ".join(f"{kind}: {count:,}" for kind, count in tally.errors.most_common(5))
+        lines.append(f"rows with an error, told in their column `error`: {sum(tally.errors.values()):,} ({kinds})")
+    counts = sorted(tally.total["labels"].items(), key=lambda item: -item[1][0])
+    if counts:
+        width = max(len(name) for name, _ in counts[:SHOWN])
+        lines += [f"  {name:<{width}}  {100 * hits / max(1, asked):5.1f} %" for name, (hits, asked) in counts[:SHOWN]]
+        if len(counts) > SHOWN:
+            lines.append(f"  and {len(counts) - SHOWN} more labels")
+    return "\n".join(lines)
