@@ -61,9 +61,7 @@ class TextScorer:
 
     def __init__(self, classify, labels=None, own_labels=False, batch_size=32, **options):
         self.classify, self.own_labels, self.batch_size = classify, own_labels, batch_size
-        self.options = {name: value for name, value in options.items() if value is not None}
-        if labels is not None:
-            self.options["labels"] = labels
+        self.options = options if labels is None else {**options, "labels": labels}
         self.parameters = classify._sanitize_parameters(**self.options)
         probe = self._decide(["."], self._embed(self._tokenize(["."])), ("joy", "anger") if own_labels else None)[0]
         self.names = list(self._names(labels)) if labels is not None else []

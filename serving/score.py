@@ -123,17 +123,16 @@ def _load_pipeline(args, share):
 def _scorer(args, classify, labels):
     from ..predict import _dimensions, _threshold
 
-    return TextScorer(
-        classify,
-        labels,
-        own_labels=args.labels_column is not None,
-        batch_size=args.batch_size,
-        multi_label=args.multi_label or None,
-        threshold=None if args.threshold == "auto" else _threshold(args.threshold),
-        labels_per_text=args.labels_per_text,
-        label_template=args.label_template,
-        dimensions=_dimensions(args.dimensions),
-    )
+    options = {
+        "multi_label": args.multi_label or None,
+        "labels_per_text": args.labels_per_text,
+        "label_template": args.label_template,
+        "dimensions": _dimensions(args.dimensions),
+    }
+    options = {name: value for name, value in options.items() if value is not None}
+    if args.threshold != "auto":
+        options["threshold"] = _threshold(args.threshold)  # where `None` says something
+    return TextScorer(classify, labels, args.labels_column is not None, args.batch_size, **options)
 
 
 def _model_digest(classify):

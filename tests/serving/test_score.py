@@ -1,0 +1,263 @@
+"""`emodistill score` as someone runs it."""
+
+import contextlib
+import csv
+import json
+import signal
+import time
+
+import forkserver
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from emodistill import cli
+
+LABELS = "joy,anger,fear"
+
+
+@pytest.fixture
+def score(checkpoint, capsys):
+    """`score(*arguments)`: exit status and what it said."""
+
+    def run(*arguments):
+        status = cli.main(["score", *map(str, arguments), "--model", str(checkpoint), "--device", "cpu"])
+        return status, capsys.readouterr().err
+
+    return run
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A CSV file with whatever tables hold."""
+    path = tmp_path / "table.csv"
+    lines = ["id,text,when,region", "a,i am happy,2024-01-03,north", 'b,"she, my love, cried",2024-02-03,south']
+    lines += ["c,,2024-02-04,south", "d,=1+1,2024-03-03,", "e,i am happy,never,north"]
+    path.write_bytes("\n".join(lines).encode() + b"\nf,caf\xe9,2024-03-03,north\n")
+    return path
+
+
+def read(path):
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_csv_file_in_and_out(score, table, tmp_path):
+    status, said = score(
+        table, "--labels", LABELS, "--output", tmp_path / "out.csv", "--id-column", "id", "--keep", "region",
+        "--dimensions", "--multi-label",
+    )  # fmt: skip
+    assert status == 0 and "6 rows" in said and "rows with an error" in said and "a second" in said
+    rows = read(tmp_path / "out.csv")
+    assert list(rows[0])[:4] == ["row", "id", "text", "region"] and list(rows[0])[-1] == "error"
+    assert [row["id"] for row in rows] == list("abcdef") and rows[1]["text"] == "she, my love, cried"
+    assert rows[3]["text"] == "'=1+1"  # no spreadsheet runs it
+    assert rows[0]["joy"] == rows[4]["joy"] and "utf-8" in rows[5]["error"] and rows[5]["joy"] == ""
+    assert not (tmp_path / "out.csv.parts").exists()
+    status, said = score(table, "--labels", LABELS, "--output", tmp_path / "out.csv")
+    assert status == 2 and "is there already" in said
+
+
+def test_a_folder_of_parquet_files_and_a_page(score, table, tmp_path):
+    arguments = (table, "--labels", LABELS, "--output", tmp_path / "out", "--shard-rows", 2, "--no-text")
+    page = ("--report", "--group-by", "region", "--time-column", "when", "--error-rates", "none")
+    assert score(*arguments, *page)[0] == 0
+    found = pyarrow.parquet.read_table(tmp_path / "out")
+    assert found.column_names == ["row", "joy", "anger", "fear", "predicted", "error"] and found.num_rows == 6
+    assert found.schema.field("joy").type == pyarrow.float32()
+    html = (tmp_path / "out" / "_report.html").read_text()
+    assert "By region" in html and "2024-01" in html and "1 rows have no date" in html
+    status, said = score(*arguments, *page)  # only the page
+    assert status == 0 and "going on after 3 shards" in said
+
+
+def test_joined_files_hold_what_folders_hold(score, table, tmp_path):
+    for kind in ("parquet", "jsonl", "csv"):
+        score(table, "--labels", LABELS, "--output", tmp_path / f"one.{kind}", "--shard-rows", 2)
+        score(table, "--labels", LABELS, "--output", tmp_path / kind, "--shard-rows", 2, "--format", kind)
+        parts = sorted((tmp_path / kind).glob("part-*"))
+        assert len(parts) == 3
+        if kind == "parquet":
+            joined = pyarrow.parquet.read_table(tmp_path / "one.parquet")
+            assert joined.equals(pyarrow.concat_tables(map(pyarrow.parquet.read_table, parts)))
+        elif kind == "jsonl":
+            assert (tmp_path / "one.jsonl").read_text() == "".join(part.read_text() for part in parts)
+        else:
+            assert read(tmp_path / "one.csv") == [row for part in parts for row in read(part)]
+
+
+def test_labels_from_a_column_and_from_files(score, tmp_path, shared_classify):
+    lines = [{"text": "i am happy", "emotions": ["joy", "fear"]}, {"text": "no", "emotions": None}]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    score(tmp_path / "in.jsonl", "--labels-column", "emotions", "--output", tmp_path / "own.jsonl")
+    first, second = map(json.loads, (tmp_path / "own.jsonl").read_text().splitlines())
+    assert set(first["labels"]) == {"joy", "fear"} and second["scores"] is None and "labels" in second["error"]
+    from emodistill.serving.label_bank import LabelBank
+
+    LabelBank.build(shared_classify, LABELS).save(tmp_path / "bank.safetensors")
+    (tmp_path / "labels.json").write_text(json.dumps({"joy": "joy", "anger": ["anger"], "fear": "fear"}))
+    (tmp_path / "labels.txt").write_text("joy\nanger\n\nfear\n")
+    found = set()
+    for name in ("bank.safetensors", "labels.json", "labels.txt"):
+        status, said = score(tmp_path / "in.jsonl", "--labels", tmp_path / name, "--output", tmp_path / "x.jsonl")
+        assert status == 0, said
+        found.add((tmp_path / "x.jsonl").read_bytes())
+        (tmp_path / "x.jsonl").unlink()
+    assert len(found) == 1
+
+
+def test_thresholds_reach_the_pipeline(score, table, tmp_path):
+    for threshold in ("auto", "none", "0.999"):
+        score(
+            table, "--labels", LABELS, "--output", tmp_path / f"{threshold}.jsonl", "--multi-label",
+            "--threshold", threshold,
+        )  # fmt: skip
+    found = {
+        name: json.loads((tmp_path / f"{name}.jsonl").read_text().splitlines()[0])["predicted"]
+        for name in ("auto", "none", "0.999")
+    }
+    assert found["none"] == [] and found["0.999"] == ["neutral"] and found["auto"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "give --labels"),
+        (["--labels", LABELS, "--labels-column", "x"], "not both"),
+        (["--labels", LABELS, "--text-column", "txt"], "no column 'txt'.*the columns are"),
+        (["--labels", LABELS, "--keep", "nothing"], "no column 'nothing'"),
+        (["--labels", "joy,joy"], "more than once"),
+        (["--labels", LABELS, "--threshold", "2"], "between 0 and 1"),
+        (["--labels", LABELS, "--limit", "0"], "--limit must be at least 1"),
+        (["--labels", LABELS, "--group-by", "region"], "add --report"),
+        (["--labels", "joy,region", "--keep", "region"], "--prefix"),
+        (["--labels", LABELS, "--dimensions", "warmth"], "warmth"),
+    ],
+)
+def test_mistakes_get_one_sentence(score, table, tmp_path, arguments, sentence, capsys):
+    import re
+
+    status, said = score(table, "--output", tmp_path / "out", *arguments)
+    said = said.strip().splitlines()[-1]
+    assert status == 2 and re.search(sentence, said) and "Traceback" not in said
+    assert not list(tmp_path.glob("out/part*"))
+
+
+def test_places_that_do_not_fit(score, table, tmp_path):
+    for output, sentence in (
+        (tmp_path, "lies within the input folder"),
+        (tmp_path / "x" / "out", "lies within the input folder"),
+    ):
+        status, said = score(tmp_path, "--labels", LABELS, "--output", output)
+        assert status == 2 and sentence in said
+    assert score(tmp_path / "none.csv", "--labels", LABELS, "--output", tmp_path / "o")[0] == 2
+    status, said = score(table, "--labels", LABELS, "--output", tmp_path / "o.csv", "--format", "parquet")
+    assert status == 2 and "does not fit" in said
+
+
+def test_another_run_is_told_apart(score, table, tmp_path):
+    arguments = ("--labels", LABELS, "--output", tmp_path / "out", "--format", "csv")
+    assert score(table, *arguments)[0] == 0
+    status, said = score(table, *arguments, "--batch-size", 8)
+    assert status == 2 and "--batch-size, 32 and not 8" in said
+    table.write_bytes(table.read_bytes() + b"g,more,2024-01-01,west\n")
+    status, said = score(table, *arguments)
+    assert status == 2 and "another input" in said
+
+
+def test_error_rates_for_the_page(score, table, tmp_path):
+    rates = tmp_path / "rates.csv"
+    rates.write_text(
+        "label,true_positive_rate,false_positive_rate,positives,negatives\nJoy,0.8,0.1,200,800\nshame,0.5,0.1,20,80\n"
+    )
+    arguments = (table, "--labels", LABELS, "--output")
+    assert score(*arguments, tmp_path / "a", "--report", tmp_path / "a.html", "--error-rates", rates)[0] == 0
+    assert "given in rates.csv" in (tmp_path / "a.html").read_text()
+    rates.write_text("label,true_positive_rate,false_positive_rate,positives,negatives\njoy,1.8,0.1,200,800\n")
+    status, said = score(*arguments, tmp_path / "b", "--report", "--error-rates", rates)
+    assert status == 2 and "rates.csv, line 2" in said and "between 0 and 1" in said
+    labelled = tmp_path / "labelled.csv"
+    labelled.write_text('text,mood\ni am happy,"joy, fear"\nmy dog,Joy\nshe cried,sad\n')
+    given = ("--labelled", labelled, "--labelled-column", "mood")
+    assert score(*arguments, tmp_path / "c", "--report", tmp_path / "c.html", *given)[0] == 0
+    assert "3 labelled texts given for this" in (tmp_path / "c.html").read_text()
+
+
+def many(tmp_path, count=120):
+    path = tmp_path / "many.jsonl"
+    texts = [f"my dog number {number % 50} is happy" for number in range(count)]
+    path.write_text("".join(json.dumps({"text": text, "n": n}) + "\n" for n, text in enumerate(texts)))
+    return path
+
+
+def arguments(checkpoint, source, output, *more):
+    chosen = [
+        "score", source, "--labels", LABELS, "--output", output, "--model", checkpoint, "--device", "cpu",
+        "--shard-rows", 6, "--threads", 1, "--keep", "n", *more,
+    ]  # fmt: skip
+    return list(map(str, chosen))
+
+
+def parts(folder):
+    return {path.name: path.read_bytes() for path in folder.glob("part-*")}
+
+
+def until(condition, seconds=300):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_killed_runs_end_as_if_they_had_not_been(checkpoint, tmp_path):
+    """Killed wherever it is, several times over: no row lost, none twice, every byte the same."""
+    source = many(tmp_path)
+    whole = forkserver.command(arguments(checkpoint, source, tmp_path / "whole"))
+    assert whole.wait(300) == 0, whole.stderr
+    kills = 0
+    for more in (1, 4, 9):
+        process = forkserver.command(arguments(checkpoint, source, tmp_path / "killed"))
+
+        def enough(goal=more, process=process):
+            return process.poll() is not None or len(parts(tmp_path / "killed")) >= goal
+
+        until(enough)
+        process.send_signal(signal.SIGKILL)
+        kills += process.wait(30) == -signal.SIGKILL
+    assert kills >= 2
+    process = forkserver.command(arguments(checkpoint, source, tmp_path / "killed"))
+    assert process.wait(300) == 0, process.stderr
+    assert "going on after" in process.stderr
+    assert parts(tmp_path / "killed") == parts(tmp_path / "whole") and len(parts(tmp_path / "whole")) == 20
+    rows = pyarrow.parquet.read_table(tmp_path / "killed").to_pylist()
+    assert [row["n"] for row in rows] == list(range(120)) == [row["row"] for row in rows]
+    with contextlib.suppress(FileNotFoundError):  # what a kill left half written is tidied away, or not read
+        assert not list((tmp_path / "killed").glob("*.tmp"))
+
+
+def test_two_processes_share_a_run(checkpoint, tmp_path):
+    """As `accelerate launch --num_processes 2` starts them."""
+    source = many(tmp_path)
+    one = forkserver.command(arguments(checkpoint, source, tmp_path / "one"))
+    two = forkserver.group(
+        arguments(checkpoint, source, tmp_path / "two", "--report", "--error-rates", "none"), processes=2
+    )
+    assert one.wait(300) == 0, one.stderr
+    for process in two:
+        assert process.wait(300) == 0, process.stderr
+    assert parts(tmp_path / "two") == parts(tmp_path / "one") and len(parts(tmp_path / "two")) == 20
+    assert (tmp_path / "two" / "_report.html").exists()
+    assert sum("120 rows" in process.stderr for process in two) >= 1
+
+
+def test_standard_input(checkpoint, tmp_path, monkeypatch):
+    import io
+    import sys
+
+    class Standard:
+        buffer = io.BytesIO(b"i am happy\nmy dog\n")
+
+    monkeypatch.setattr(sys, "stdin", Standard())
+    output = tmp_path / "out.jsonl"
+    assert cli.main(arguments(checkpoint, "-", output)[:-2]) == 0
+    assert [json.loads(line)["text"] for line in output.read_text().splitlines()] == ["i am happy", "my dog"]
