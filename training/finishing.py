@@ -4,7 +4,7 @@ from collections import Counter
 
 import torch
 
-from ..files import writing_folder
+from ..files import write_json, writing_folder
 from ..modeling_emodistill import DIMENSION_HALF_RANGE, DIMENSION_MIDDLE
 
 __all__ = ["export", "fit_reference", "mix_with_start", "refit_dimensions"]
@@ -132,8 +132,10 @@ def _correlation(first, second):
     return (first * second).sum(dim=0) / (first.norm(dim=0) * second.norm(dim=0)).clamp(min=1e-12)
 
 
-def export(model, tokenizer, folder):
-    """Write a checkpoint: configuration, one safetensors file, tokenizer; complete or not at all."""
+def export(model, tokenizer, folder, record=None):
+    """Write a checkpoint: configuration, one safetensors file, tokenizer, `training.json`; complete or not at all."""
     with writing_folder(folder, replace=True) as temporary:
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
+        if record is not None:
+            write_json(temporary / "training.json", record)

@@ -4,23 +4,23 @@ import json
 import os
 import shutil
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
 
 from ..files import write_json
+from .record import settings
 
 try:
     import fcntl
 except ImportError:  # Windows: two runs in one folder are not noticed there
     fcntl = None
 
-__all__ = ["claim_arguments", "claim_inputs", "locked"]
+__all__ = ["changed_settings", "claim_arguments", "claim_inputs", "locked"]
 
-# Arguments that change neither weights nor decisions
-VOLATILE = ("overwrite", "quiet", "log_with", "save_steps", "output_dir")
 INPUTS = {
     "data": "the texts of data",
     "lexicon": "the lexicon",
     "start": "the checkpoint or encoder to start from",
+    "label_space": "the label space",
     "teachers": "the teachers",
 }
 
@@ -70,19 +70,13 @@ def claim_arguments(groups):
         `ValueError`: if `output_dir` holds a run with other settings, and `overwrite` is not set.
     """
     args = groups[2]
-    # Progress counts batches of each process, so another number of processes cannot go on from it.
-    settings, defaults = {"processes": int(os.environ.get("WORLD_SIZE", "1"))}, {}
-    for group in groups:
-        defaults |= {field.name: field.default for field in fields(group)}  # of a run begun before there was a field
-        settings |= {name: value for name, value in asdict(group).items() if name not in VOLATILE}
+    now = settings(groups)
     before = None if args.overwrite else _read(args.output_dir)
-    if before:
-        changed = sorted(name for name in settings if before.get(name, defaults.get(name)) != settings[name])
-        if changed:
-            raise ValueError(
-                f"output_dir {args.output_dir} holds a run with other settings ({', '.join(changed)}); "
-                "choose another output_dir, or --overwrite to begin again"
-            )
+    if before and (changed := changed_settings(before, groups)):
+        raise ValueError(
+            f"output_dir {args.output_dir} holds a run with other settings ({', '.join(changed)}); "
+            "choose another output_dir, or --overwrite to begin again"
+        )
     if _main_process():
         inputs = {}
         if args.overwrite:
@@ -91,7 +85,14 @@ def claim_arguments(groups):
         elif before and "inputs" in before:  # see `claim_inputs`
             inputs = {"inputs": before["inputs"]}
         os.makedirs(args.output_dir, exist_ok=True)
-        write_json(_path(args.output_dir), settings | inputs, sort_keys=True)
+        write_json(_path(args.output_dir), now | inputs, sort_keys=True)
+
+
+def changed_settings(before, groups):
+    """`list[str]`: names of settings that differ from those of a run begun before, perhaps by an older version."""
+    defaults = {field.name: field.default for group in groups for field in fields(group)}
+    now = settings(groups)
+    return sorted(name for name in now if before.get(name, defaults.get(name)) != now[name])
 
 
 def claim_inputs(output_dir, inputs):
@@ -105,8 +106,8 @@ def claim_inputs(output_dir, inputs):
     Raises:
         `ValueError`: if the run was begun with others, naming them.
     """
-    settings = _read(output_dir) or {}
-    before = settings.get("inputs") or inputs
+    begun = _read(output_dir) or {}
+    before = begun.get("inputs") or inputs
     changed = [INPUTS.get(name, name) for name in inputs if before.get(name) != inputs[name]]
     if changed:
         raise ValueError(
@@ -114,7 +115,7 @@ def claim_inputs(output_dir, inputs):
             "put them back, choose another output_dir, or --overwrite to begin again"
         )
     if _main_process():
-        write_json(_path(output_dir), settings | {"inputs": inputs}, sort_keys=True)
+        write_json(_path(output_dir), begun | {"inputs": inputs}, sort_keys=True)
 
 
 def _path(output_dir):

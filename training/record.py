@@ -1,11 +1,25 @@
 """What a run was made from: digests of its inputs, and the `training.json` that a finished checkpoint carries."""
 
 import hashlib
+import importlib.metadata
 import json
 import os
+import platform
+from collections import Counter
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
-__all__ = ["checkpoint_digest", "input_digests", "rows_digest"]
+from ..version import __version__
+from .arguments import teacher_names
+from .encoders import lexicon_path, located
+
+__all__ = ["Record", "checkpoint_digest", "files_digest", "input_digests", "now", "rows_digest", "settings"]
+
+# Arguments that change neither weights nor decisions
+VOLATILE = ("overwrite", "quiet", "log_with", "save_steps", "output_dir")
+PACKAGES = ("emodistill", "torch", "transformers", "accelerate", "datasets", "tokenizers", "safetensors", "numpy")
+MOST_SOURCES = 100
 
 
 def rows_digest(*parts):
@@ -62,25 +76,147 @@ def checkpoint_digest(name):
     return digest.hexdigest() if files else None
 
 
-def input_digests(model_args, data_args, train, validation, lexicon):
+def files_digest(*paths):
+    """
+    SHA-256 of files as they lie: of a file, or of all visible files of a folder with their names.
+
+    Quicker than reading rows, and stricter: a row that is only written otherwise counts as changed.
+
+    Args:
+        paths (`str`): Files and folders; `None` and what is not there, a Hub id for instance, count by name.
+
+    Returns:
+        `str`: in hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for path in dict.fromkeys(paths):
+        root = Path(path) if path and os.path.exists(path) else None
+        if root is None:
+            digest.update(f"{path}\0".encode())
+            continue
+        files = [root] if root.is_file() else sorted(file for file in root.rglob("*") if file.is_file())
+        for file in files:
+            name = file.relative_to(root) if file != root else Path(file.name)
+            if any(part.startswith(".") for part in name.parts):
+                continue
+            digest.update(f"{name.as_posix()}\0".encode() + _sha256(file))
+    return digest.hexdigest()
+
+
+def _sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def input_digests(groups, train, validation, lexicon):
     """
     A digest of each thing that a run learns from.
 
     Args:
-        model_args ([`ModelArguments`]), data_args ([`DataArguments`]): Name them.
+        groups (`tuple`): Model, data and run arguments, which name them.
         train, validation (`list[dict]`): Rows.
         lexicon ([`Lexicon`]): Its ratings, implied words and held-out descriptors.
 
     Returns:
         `dict[str, str]`: for [`~training.folder.claim_inputs`].
     """
-    inputs = {
-        "data": rows_digest(train, validation),
-        "lexicon": rows_digest(vars(lexicon)),
-        "start": checkpoint_digest(model_args.init or model_args.text_encoder),
-    }
-    if data_args.teachers:
-        from .arguments import teacher_names
+    inputs = {"data": rows_digest(train, validation), "lexicon": rows_digest(vars(lexicon))}
+    return inputs | start_digests(groups)
 
-        inputs["teachers"] = rows_digest([checkpoint_digest(name) for name in teacher_names(data_args.teachers)])
-    return inputs
+
+def start_digests(groups):
+    """The part of [`input_digests`] that other runs made: what training starts from, and its teachers."""
+    model, data_args = located(groups[0]), groups[1]
+    digests = {"start": checkpoint_digest(model.init or model.text_encoder)}
+    if model.label_space:
+        digests["label_space"] = checkpoint_digest(model.label_space)
+    if data_args.teachers:
+        digests["teachers"] = rows_digest([checkpoint_digest(name) for name in teacher_names(data_args.teachers)])
+    return digests
+
+
+class Record:
+    """
+    What a run was made from; with its outcome, the `training.json` of its checkpoint.
+
+    Args:
+        groups (`tuple`): Model, data and run arguments.
+        train, validation (`list[dict]`): Rows.
+        lexicon ([`Lexicon`]): Of the run.
+    """
+
+    def __init__(self, groups, train, validation, lexicon):
+        self.groups = groups
+        self.inputs = input_digests(groups, train, validation, lexicon)
+        _, data_args, _ = groups
+        self.data = {
+            "path": data_args.data,
+            "digest": self.inputs["data"],
+            "rows": {"train": len(train), "validation": len(validation)},
+            "sources": dict(sorted(Counter(row.get("source") or "" for row in train).items())),
+            "files": files_digest(data_args.data, lexicon_path(data_args.lexicon)),
+        }
+        if len(self.data["sources"]) > MOST_SOURCES:  # a column of names or addresses, say
+            self.data["sources"] = {}
+
+    def finished(self, progress, metrics, accelerator):
+        """
+        Args:
+            progress ([`Progress`]): Where the run stands.
+            metrics (`dict[str, float]`): Of the final checkpoint.
+            accelerator (`Accelerator`): Of the run.
+
+        Returns:
+            `dict`: the content of `training.json`.
+        """
+        model_args, _, _ = self.groups
+        parent = {"name": model_args.init, "digest": self.inputs["start"]} if model_args.init else None
+        return {
+            "arguments": settings(self.groups),
+            "data": self.data,
+            "parent": parent,
+            "encoder": model_args.text_encoder,
+            "inputs": self.inputs,
+            "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
+            "hardware": {
+                "device": _device(accelerator.device),
+                "processes": accelerator.num_processes,
+                "mixed_precision": accelerator.mixed_precision,
+            },
+            "started": progress.started,
+            "finished": now(),
+            "seconds": round(progress.seconds),
+            "steps": progress.step,
+            "metrics": metrics,
+        }
+
+
+def settings(groups):
+    """`dict`: all arguments that decide about weights or decisions, with the number of processes."""
+    # Progress counts batches of each process, so another number of processes cannot go on from it.
+    values = {"processes": int(os.environ.get("WORLD_SIZE", "1"))}
+    for group in groups:
+        values |= {name: value for name, value in asdict(group).items() if name not in VOLATILE}
+    return values
+
+
+def now():
+    """The time, UTC, in whole seconds, as ISO 8601 writes it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _device(device):
+    if device.type != "cuda":
+        return device.type
+    import torch
+
+    return torch.cuda.get_device_name(device)
+
+
+def _version(package):
+    if package == "emodistill":
+        return __version__
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -13,6 +13,7 @@ from contextlib import suppress
 import torch
 
 from ..files import write_json, writing_folder
+from .record import now
 
 __all__ = ["Progress", "RunStates", "StopSignal", "last_state"]
 
@@ -35,6 +36,7 @@ class Progress:
         step (`int`): Optimiser steps so far.
         best (`float`): Best validation value so far.
         stale (`int`): Validations since.
+        started (`str`): When the run began.
         seconds (`float`): Time spent training, over all starts.
         history (`list[dict]`): All validations.
     """
@@ -42,14 +44,14 @@ class Progress:
     def __init__(self):
         self.epoch = self.batch = self.step = self.stale = 0
         self.best = None
-        self.seconds = 0.0
+        self.started, self.seconds = now(), 0.0
         self.history = []
 
     def state_dict(self):
         return dict(vars(self))
 
     def load_state_dict(self, state):
-        vars(self).update({name: state[name] for name in vars(self)})
+        vars(self).update({name: state[name] for name in vars(self) if name in state})
 
 
 class StopSignal:

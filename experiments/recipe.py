@@ -1,0 +1,238 @@
+"""Runs a recipe: the stages that make a model, in order, each skipped once it is done.
+
+A recipe is a folder with a file a stage and `recipe.yaml`, which names them in order:
+
+    output_dir: outputs/minilm-l6            # each stage has a folder of its name there
+    stages:
+      - {name: first, config: 1-first.yaml}
+      - {name: broad, config: 2-broad.yaml, set: {seed: 14}}    # `set` stands above the file
+
+In a stage's file `stage:NAME` stands for the final checkpoint of another stage, for init or teachers for instance.
+"""
+
+import argparse
+import fnmatch
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..training.arguments import parse_arguments, read_yaml
+from ..training.encoders import lexicon_path
+from ..training.folder import changed_settings
+from ..training.record import files_digest, start_digests
+
+__all__ = ["Stage", "load_recipe", "main", "run_recipe", "stage_state"]
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+KEYS = {"title", "output_dir", "stages"}
+STAGE_KEYS = {"name", "config", "set"}
+
+
+@dataclass
+class Stage:
+    """
+    One training run of a recipe.
+
+    Args:
+        name (`str`): Its name and the name of its folder.
+        config (`Path`): Its file.
+        output_dir (`str`): Its folder.
+        settings (`dict`): Arguments above those of the file.
+    """
+
+    name: str
+    config: Path
+    output_dir: str
+    settings: dict = field(default_factory=dict)
+
+    def command(self, extra=()):
+        """`list[str]`: the arguments of `emodistill train`."""
+        flags = [f"--{name}={_flag(value)}" for name, value in self.settings.items()]
+        return [str(self.config), *flags, *extra, f"--output_dir={self.output_dir}"]
+
+    @property
+    def final(self):
+        """`Path`: where its checkpoint will be."""
+        return Path(self.output_dir, "final")
+
+
+def _flag(value):
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def find_recipe(name):
+    """`Path`: a recipe's file: that of a folder, one named itself, or one of the package (`minilm-l6/quick`)."""
+    given = Path(name)
+    inside = CONFIGS / (Path(*given.parts[1:]) if given.parts[:1] == ("configs",) else given)
+    for path in (given / "recipe.yaml", given, inside / "recipe.yaml", inside, Path(f"{inside}.yaml")):
+        if path.is_file():
+            return path
+    known = ", ".join(sorted(path.parent.name for path in CONFIGS.glob("*/recipe.yaml")))
+    raise ValueError(
+        f"recipe: {name} is no folder with a recipe.yaml, and no recipe; those of the package are: {known}"
+    )
+
+
+def load_recipe(name, output_dir=None):
+    """
+    Read a recipe.
+
+    Args:
+        name (`str`): A folder with `recipe.yaml`, a file like that, or the name of a recipe of the package.
+        output_dir (`str`, *optional*): In place of the recipe's own.
+
+    Returns:
+        `list[Stage]`: in order.
+
+    Raises:
+        `ValueError`: for a file that is none, an unknown key, two stages of one name, or a stage without its file.
+    """
+    path = find_recipe(name)
+    folder, content = path.parent, read_yaml(path)
+    if unknown := sorted(set(content) - KEYS):
+        raise ValueError(f"{path}: unknown key {', '.join(map(str, unknown))}; known are {', '.join(sorted(KEYS))}")
+    entries = content.get("stages")
+    if not isinstance(entries, list) or not entries:
+        raise ValueError(f"{path}: `stages` must be a list of stages")
+    output = output_dir or content.get("output_dir") or os.path.join("outputs", folder.resolve().name)
+    stages = []
+    for number, entry in enumerate(entries, start=1):
+        if not isinstance(entry, dict) or not {"name", "config"} <= entry.keys() <= STAGE_KEYS:
+            raise ValueError(f"{path}: stage {number} needs `name` and `config`, and may have `set`")
+        settings, stage = entry.get("set") or {}, str(entry["name"])
+        if not isinstance(settings, dict):
+            raise ValueError(f"{path}: `set` of stage {stage} must hold `name: value`")
+        if stage in (known.name for known in stages) or os.path.basename(stage) != stage or stage in ("", ".", ".."):
+            raise ValueError(f"{path}: stage {number} needs a name of its own, without slashes, not {stage!r}")
+        config = folder / str(entry["config"])
+        if not config.is_file():
+            raise ValueError(f"{path}: stage {stage} names {entry['config']}, which is not in {folder}")
+        stages.append(Stage(stage, config, os.path.join(output, stage), settings))
+    return stages
+
+
+def stage_state(stage, extra=()):
+    """
+    Whether a stage has to run.
+
+    Args:
+        stage ([`Stage`])
+        extra (`Sequence[str]`, *optional*): Flags that go to every stage.
+
+    Returns:
+        `str`: `"done"`, `"begun"`, `"to do"`, or, where it is done from something else than it would be now, what
+        has changed since.
+    """
+    try:
+        record = json.loads((stage.final / "training.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "begun" if os.path.isdir(os.path.join(stage.output_dir, "states")) else "to do"
+    try:
+        groups = parse_arguments(stage.command(extra))
+        changed = changed_settings(record["arguments"], groups)
+        files = files_digest(groups[1].data, lexicon_path(groups[1].lexicon))
+        changed += ["the data"] if record["data"]["files"] != files else []
+        now = start_digests(groups)
+        verbs = {"start": "starts from", "label_space": "is aligned with", "teachers": "learns from"}
+        changed += [f"what it {verb}" for key, verb in verbs.items() if record["inputs"].get(key) != now.get(key)]
+    except ValueError as error:
+        return str(error)
+    except (KeyError, TypeError):
+        return "its training.json"
+    return ", ".join(changed) or "done"
+
+
+def run_recipe(stages, extra=(), only=(), again=False, train=None, say=print):
+    """
+    Run the stages that are not done.
+
+    Args:
+        stages (`list[Stage]`): Of [`load_recipe`].
+        extra (`Sequence[str]`, *optional*): Flags for every stage.
+        only (`Sequence[str]`, *optional*): Names, or patterns such as `teacher-*`, of the stages to run.
+        again (`bool`, *optional*, defaults to `False`): Whether a stage made from something else is made again.
+        train (`Callable`, *optional*): Runs one stage's command and returns an exit status; a process of its own by
+            default.
+        say (`Callable`, *optional*): Told of each stage.
+
+    Returns:
+        `int`: 0, or the exit status of the stage that stopped.
+
+    Raises:
+        `ValueError`: for a name in `only` that fits no stage, or a stage made from something else.
+    """
+    for pattern in only:
+        if not any(fnmatch.fnmatchcase(stage.name, pattern) for stage in stages):
+            raise ValueError(f"--only {pattern} fits no stage; they are {', '.join(stage.name for stage in stages)}")
+    chosen = [stage for stage in stages if not only or any(fnmatch.fnmatchcase(stage.name, name) for name in only)]
+    for number, stage in enumerate(chosen, start=1):
+        state, flags = stage_state(stage, extra), list(extra)
+        if state == "done":
+            say(f"stage {number} of {len(chosen)}, {stage.name}: done before")
+            continue
+        if state not in ("begun", "to do"):
+            if not again:
+                raise ValueError(
+                    f"stage {stage.name} in {stage.output_dir} was made from something else: {state} changed since; "
+                    "--again makes it anew, --output-dir elsewhere"
+                )
+            flags.append("--overwrite")
+        say(f"stage {number} of {len(chosen)}, {stage.name}: {stage.config}")
+        if status := (train or _train)(stage.command(flags)):
+            say(f"stage {stage.name} ended with status {status}; the same command goes on from there")
+            return status
+    say(f"finished: {chosen[-1].final}")
+    return 0
+
+
+def _train(command):
+    """Train in a process of its own, to which signals are handed on; 128 plus its number where one ended it."""
+    environment = dict(os.environ)
+    root = str(Path(__file__).resolve().parents[2])
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
+    code = "import sys; from emodistill.cli import main; sys.exit(main())"
+    process = subprocess.Popen([sys.executable, "-c", code, "train", *command], env=environment)
+    handlers = {}
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Ctrl-C reaches both; what is sent to this process alone is handed on.
+        hand_on = signal.SIG_IGN if number == signal.SIGINT else lambda number, _: process.send_signal(number)
+        handlers[number] = signal.signal(number, hand_on)
+    try:
+        status = process.wait()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return status if status >= 0 else 128 - status
+
+
+def main(argv=None):
+    """The command `emodistill recipe`; returns an exit status."""
+    parser = argparse.ArgumentParser(
+        prog="emodistill recipe",
+        description="Run the stages that make a model, in order; what is done is skipped, a stopped stage goes on.",
+    )
+    parser.add_argument("recipe", help="a folder with a recipe.yaml, or the name of one of the package: minilm-l6")
+    parser.add_argument("--output-dir", help="folder of all stages; the recipe's own by default")
+    parser.add_argument("--only", action="append", default=[], metavar="STAGE",
+                        help="run this stage alone, or those that fit a pattern; may be repeated")  # fmt: skip
+    parser.add_argument("--again", action="store_true", help="make stages anew whose data or settings have changed")
+    parser.add_argument("--list", action="store_true", help="say what would run, and how far it is")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
+                        help="a training argument of every stage, data=FOLDER say; may be repeated")  # fmt: skip
+    options = parser.parse_args(argv)
+    stages = load_recipe(options.recipe, options.output_dir)
+    if wrong := [pair for pair in options.settings if "=" not in pair]:
+        raise ValueError(f"--set {wrong[0]} is not NAME=VALUE")
+    extra = [f"--{pair}" for pair in options.settings]
+    if options.list:
+        for stage in stages:
+            details = "".join(f" {name}={_flag(value)}" for name, value in stage.settings.items())
+            state = stage_state(stage, extra)
+            shown = state if state in ("done", "begun", "to do") else f"changed: {state}"
+            print(f"{stage.name:<16} {shown:<8} {stage.config.name}{details}")
+        return 0
+    return run_recipe(stages, extra, options.only, options.again)

