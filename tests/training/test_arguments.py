@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emodistill import cli
@@ -64,6 +64,7 @@ def test_both_spellings_of_a_flag_are_one():
     assert parse("--output-dir", "a")[2].output_dir == parse("--output_dir", "a")[2].output_dir == "a"
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.floats() | st.integers() | st.text() | st.none() | st.lists(st.integers()))
 def test_a_file_gives_numbers_in_their_range_or_an_error(tmp_path_factory, value):
     import yaml
