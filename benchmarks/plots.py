@@ -252,16 +252,29 @@ def emotion_space(labels, embeddings, valence, title="Emotion space", name="emot
     shown = axis.scatter(
         plane[:, 0], plane[:, 1], c=valence, cmap="cividis", s=26, edgecolors="#333333", linewidths=0.4
     )
-    for label, (x, y) in zip(labels, plane, strict=True):
-        axis.annotate(label, (x, y), fontsize=7, xytext=(3, 2), textcoords="offset points")
     figure.colorbar(shown, ax=axis, label="valence", shrink=0.8)
     axis.set(xlabel="first principal component", ylabel="second principal component")
     axis.set_title(f"{title} ({share:.0f} % of the variance)", fontsize=10)
+    place_labels(axis, labels, plane)
     alt = (
         f"{title}: {len(labels)} emotion labels in the plane of their first two principal components, coloured by "
         f"valence. The first component correlates with valence at {number(correlation, 2)}."
     )
     return Picture(name, alt, figure)
+
+
+def place_labels(axis, labels, points):
+    """Write each label beside its point, where it lies on no other label and no point; the texts."""
+    from adjustText import adjust_text
+
+    axis.margins(0.1)
+    axis.figure.draw_without_rendering()  # the layout is settled before room is looked for
+    axis.figure.set_layout_engine("none")
+    texts = [axis.text(x, y, label, fontsize=7) for label, (x, y) in zip(labels, points, strict=True)]
+    lines = {"arrowprops": {"arrowstyle": "-", "color": "#888888", "linewidth": 0.5, "shrinkA": 1, "shrinkB": 3}}
+    room = {"expand": (1.15, 1.45), "force_static": (0.3, 0.5), "force_text": (0.3, 0.6), "iter_lim": 300}
+    adjust_text(texts, *points.T, objects=axis.collections[0], ax=axis, min_arrow_len=8, **room, **lines)
+    return texts
 
 
 def correlation_of(first, second):

@@ -11,7 +11,7 @@ import tiny
 from emodistill.benchmarks import systems
 from emodistill.benchmarks.cache import EmbeddingCache
 from emodistill.benchmarks.cli import evaluate
-from emodistill.benchmarks.plots import suite_pictures, valence_arousal
+from emodistill.benchmarks.plots import emotion_space, suite_pictures, valence_arousal
 from emodistill.benchmarks.result_tables import ResultTable
 from emodistill.cli import main
 
@@ -272,3 +272,18 @@ def valence_arousal_without_arousal(result):
 def test_table_escapes_what_would_break_it():
     table = ResultTable("T", ["a"], [["x|y <b>"]])
     assert "x\\|y" in table.markdown() and "&lt;b&gt;" in table.html()
+
+
+def test_labels_of_the_emotion_space_lie_apart():
+    """Ten labels in two heaps: none on another, and none off the page."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    heaps = np.repeat([[0.0, 0.3, 0.0], [0.4, 0.0, 0.1]], 5, axis=0) + np.arange(10)[:, None] / 500
+    labels = [f"feeling number {number}" for number in range(10)]
+    figure = emotion_space(labels, heaps, np.arange(10)).figure
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    boxes = [text.get_window_extent(canvas.get_renderer()) for text in figure.axes[0].texts if text.get_text()]
+    assert len(boxes) == 10
+    assert not [(a, b) for place, a in enumerate(boxes) for b in boxes[:place] if a.overlaps(b)]
+    assert all(figure.bbox.contains(*corner) for box in boxes for corner in box.corners())
