@@ -109,11 +109,11 @@ def _load(model, device, threads):
     from transformers import pipeline
     from transformers.utils import logging
 
-    from .. import TASK
+    from .. import TASK, checkpoint_path
 
     logging.disable_progress_bar()
     if threads:
         import torch
 
         torch.set_num_threads(threads)
-    return pipeline(TASK, model=model, device=device)
+    return pipeline(TASK, model=checkpoint_path(model), device=device)

@@ -105,8 +105,8 @@ def _load_pipeline(args, share):
     from transformers import pipeline
     from transformers.utils import logging
 
-    from .. import TASK
-    from ..predict import _device, existing_model
+    from .. import TASK, checkpoint_path
+    from ..predict import _device
 
     logging.disable_progress_bar()
     import torch
@@ -117,7 +117,7 @@ def _load_pipeline(args, share):
     if device is None and share.of > 1 and torch.accelerator.is_available():  # one for each process of a machine
         local = int(os.environ.get("LOCAL_RANK", share.rank))
         device = f"{torch.accelerator.current_accelerator().type}:{local % torch.accelerator.device_count()}"
-    return pipeline(TASK, model=existing_model(args.model), device=_device(device))
+    return pipeline(TASK, model=checkpoint_path(args.model), device=_device(device))
 
 
 def _scorer(args, classify, labels):

@@ -1,0 +1,132 @@
+"""An HTTP service around the pipeline: one model, a bounded queue, and batches of whatever waits.
+
+    pip install emodistill fastapi uvicorn
+    EMODISTILL_THREADS=2 uvicorn service:app --app-dir examples --workers 1
+
+    curl -s localhost:8000/score -H 'content-type: application/json' -d '{"texts": ["What a day!"], "labels": ["joy"]}'
+
+One process holds one model: more workers are more copies of it, each with its own threads. On a CPU give each worker
+`cores / workers` threads. What waits together is scored together, so that load makes batches larger, not the queue.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+from functools import partial
+from typing import Annotated
+
+from fastapi import FastAPI, HTTPException
+from pydantic import BaseModel, Field, StringConstraints
+from starlette.concurrency import run_in_threadpool
+
+MODEL = os.environ.get("EMODISTILL_MODEL")  # folder or Hub id; the default checkpoint where it is not set
+THREADS = int(os.environ.get("EMODISTILL_THREADS", "1"))
+BATCH = int(os.environ.get("EMODISTILL_BATCH", "32"))  # texts that are scored together
+WAITING = int(os.environ.get("EMODISTILL_WAITING", "1024"))  # requests; more are told to come back
+PATIENCE = 0.003  # seconds for which a text waits for company; less than one text takes
+LABELS = ["anger", "disgust", "fear", "joy", "sadness", "surprise", "neutral"]
+
+Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
+class Request(BaseModel):
+    """Texts and what to score them against."""
+
+    texts: list[Annotated[str, StringConstraints(max_length=20_000)]] = Field(min_length=1, max_length=BATCH)
+    labels: list[Label] = Field(default=LABELS, min_length=1, max_length=200)
+    multi_label: bool = True
+
+
+class Batcher:
+    """Collects requests for a moment, and scores those that ask for the same in one call of the pipeline."""
+
+    def __init__(self, classify):
+        self.classify = classify
+        self.queue = asyncio.Queue(WAITING)
+
+    async def score(self, request):
+        """Results of one request, in the order of its texts."""
+        answer = asyncio.get_running_loop().create_future()
+        try:
+            self.queue.put_nowait((request, answer))
+        except asyncio.QueueFull:
+            raise HTTPException(503, "too many requests are waiting", {"Retry-After": "1"}) from None
+        return await answer
+
+    async def run(self):
+        """Work until cancelled."""
+        while True:
+            waiting = [await self.queue.get()]
+            deadline = asyncio.get_running_loop().time() + PATIENCE
+            while sum(len(request.texts) for request, _ in waiting) < BATCH:
+                left = deadline - asyncio.get_running_loop().time()
+                try:
+                    waiting.append(await asyncio.wait_for(self.queue.get(), max(left, 0)))
+                except TimeoutError:
+                    break
+            groups = {}
+            for request, answer in waiting:
+                groups.setdefault((tuple(request.labels), request.multi_label), []).append((request, answer))
+            for (labels, multi_label), members in groups.items():
+                await self.score_group(list(labels), multi_label, members)
+
+    async def score_group(self, labels, multi_label, members):
+        """One call of the pipeline, in a thread, so that the service goes on listening."""
+        members = [(request, answer) for request, answer in members if not answer.cancelled()]  # whoever hung up
+        texts = [text for request, _ in members for text in request.texts]
+        call = partial(self.classify, texts, labels=labels, multi_label=multi_label, batch_size=BATCH)
+        try:
+            results = iter(await run_in_threadpool(call))
+        except ValueError as error:  # the labels are wrong, two alike for instance
+            for _, answer in members:
+                if not answer.done():
+                    answer.set_exception(HTTPException(422, str(error)))
+            return
+        except Exception:  # of this batch alone: the service goes on
+            logging.getLogger("uvicorn.error").exception("a batch could not be scored")
+            for _, answer in members:
+                if not answer.done():
+                    answer.set_exception(HTTPException(500, "the texts could not be scored"))
+            return
+        for request, answer in members:
+            found = [next(results) for _ in request.texts]
+            if not answer.done():
+                answer.set_result(found)
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    """Load the model once, before the first request; warm it up, so that the first request is as fast as others."""
+    import torch
+    from transformers import pipeline
+
+    import emodistill
+
+    torch.set_num_threads(THREADS)
+    classify = pipeline(emodistill.TASK, model=MODEL, device="cpu")
+    classify(["warm up"], labels=LABELS, multi_label=True)
+    app.state.batcher = Batcher(classify)
+    worker = asyncio.create_task(app.state.batcher.run())
+    try:
+        yield
+    finally:
+        worker.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await worker
+
+
+app = FastAPI(title="emodistill", lifespan=lifespan)
+
+
+@app.get("/health")
+async def health():
+    """Whether the model is loaded, and how many requests wait."""
+    return {"waiting": app.state.batcher.queue.qsize()}
+
+
+@app.post("/score")
+async def score(request: Request):
+    """Labels with their scores, best first, and those predicted, for each text."""
+    results = await app.state.batcher.score(request)
+    return [{name: result[name] for name in ("labels", "scores", "predicted")} for result in results]
