@@ -6,7 +6,7 @@ A tensor brings its functions along as methods, so torch is imported only where 
 
 import numpy as np
 
-__all__ = ["at_least", "joined", "normalised", "root", "sigmoid", "single", "softmax"]
+__all__ = ["at_least", "highest", "joined", "normalised", "root", "sigmoid", "single", "softmax", "with_column"]
 
 
 def single(values, like=None):
@@ -71,6 +71,19 @@ def softmax(values, axis):
 def normalised(values):
     """Rows of length 1; a row of zeros stays as it is."""
     return values / at_least(root((values * values).sum(-1)), 1e-12)[..., None]
+
+
+def highest(values):
+    """The highest value of each row."""
+    return values.max(-1) if isinstance(values, np.ndarray) else values.amax(-1)
+
+
+def with_column(values, place, column):
+    """Values in which a column is no less than another one, of the same rows."""
+    changed = values.copy() if isinstance(values, np.ndarray) else values.clone()
+    above = column > changed[..., place]
+    changed[..., place] = above * column + ~above * changed[..., place]
+    return changed
 
 
 def joined(parts):

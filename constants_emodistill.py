@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 __all__ = ["DecisionConstants"]
 
-LATEST_VERSION = 1  # of the rules; a checkpoint of any version up to it decides as it was saved
+LATEST_VERSION = 2  # of the rules; a checkpoint of any version up to it decides as it was saved
 
 # What each constant may be: lowest, highest, and whether the lowest itself is allowed.
 RANGES = {
@@ -19,6 +19,9 @@ RANGES = {
     "word_sharpness": (0.0, math.inf, False),
     "word_nearness": (0.0, 1.0, True),
     "largest_share": (0.0, 1.0, False),
+    "label_centering": (0.0, 1.0, True),
+    "prior_weight": (0.0, 10.0, True),
+    "neutral_share": (0.0, 1.0, False),
     "single_label_centering": (0.0, 1.0, True),
     "single_label_scaling": (0.0, 10.0, True),
     "single_label_temperature": (0.0, math.inf, False),
@@ -28,7 +31,7 @@ RANGES = {
 @dataclass(frozen=True)
 class DecisionConstants:
     r"""
-    Constants of the decision rules, chosen on held-out source texts (`choose_decision` in `training/validation.py`).
+    Constants of the decision rules, chosen on held-out source texts (`choose_decision` in `training/deciding.py`).
 
     They are saved in `config.decision`, so that a checkpoint decides tomorrow as it did today. A rule that changes
     gets a new `version`, and checkpoints keep theirs.
@@ -49,11 +52,17 @@ class DecisionConstants:
             that a word which correlates less with each of them goes to none.
         largest_share (`float`): Even a single label is not taken to be true of more than this share of texts. It is
             also the share of `neutral`, for which it was kept with GoEmotions in sight.
-        single_label_centering (`float`): Share of a label's background mean taken off before labels compete; 0 for
-            raw similarities, 1 for centred ones.
-        single_label_scaling (`float`): Power of the background deviation by which similarities are divided; 0 for
-            none, 1 for standardised ones.
-        single_label_temperature (`float`): Temperature of the softmax over the label set.
+        label_centering (`float`): Version 2: share of a label's background mean taken off before labels compete, for
+            one label and for several alike; what stays is how common it is, see `set_rules_emodistill.py`.
+        prior_weight (`float`): Version 2: what a label's prior adds, by the logarithm of how common the words of the
+            reference vocabulary are that it stands for; in the set's mean deviations.
+        neutral_share (`float`): Version 2: share of texts that a label `neutral` is expected to hold for.
+        single_label_centering (`float`): Version 1: share of a label's background mean taken off before labels
+            compete; 0 for raw similarities, 1 for centred ones.
+        single_label_scaling (`float`): Version 1: power of the background deviation by which similarities are divided;
+            0 for none, 1 for standardised ones.
+        single_label_temperature (`float`): Temperature of the softmax over the label set: of similarities in version
+            1, of margins in version 2.
         version (`int`): Of the rules that use these constants; a checkpoint that names none has version 1.
 
     Raises:
@@ -82,6 +91,9 @@ class DecisionConstants:
     word_sharpness: float = 10.0
     word_nearness: float = 0.4
     largest_share: float = 0.3
+    label_centering: float = 0.5
+    prior_weight: float = 0.0
+    neutral_share: float = 0.3
     single_label_centering: float = 0.0
     single_label_scaling: float = 0.0
     single_label_temperature: float = 0.05

@@ -21,6 +21,7 @@ from .rules_emodistill import (
     single_label_scores,
     standardise,
 )
+from .set_rules_emodistill import set_scores, set_threshold
 
 __all__ = [
     "NEUTRAL",
@@ -85,6 +86,7 @@ class EmbeddedLabels:
         self.embeds = embeds
         self.neutral = neutral_place(self.names)
         self._extended = self._moments = (None, None, None)  # replaced as a whole: threads may share a set
+        self._threshold = (None, None)
 
     def __len__(self):
         return len(self.names)
@@ -106,6 +108,15 @@ class EmbeddedLabels:
             labels = extend(self.embeds, statistics.reference, statistics.background, constants)
             self._extended = (statistics, constants, labels)
         return labels
+
+    def threshold(self, statistics, constants, background):
+        """[`SetThreshold`] of the set, see [`set_threshold`]."""
+        labels = self.extended(statistics, constants)
+        key, threshold = self._threshold
+        if key is None or key[0] is not labels or key[1] is not background or key[2] != constants:
+            threshold = set_threshold(self, labels, statistics, constants, background)
+            self._threshold = ((labels, background, constants), threshold)
+        return threshold
 
     def moments(self, labels, background, competition):
         """[`LabelMoments`] of the set's extended labels over a background; `None` without one."""
@@ -177,8 +188,16 @@ def _score_version_1(similarities, label_set, statistics, constants, multi_label
     return sigmoid(similarities * scale + bias)
 
 
+def _score_version_2(similarities, label_set, statistics, constants, multi_label, background):
+    """One threshold for the set; without a background as version 1."""
+    if background is None:
+        return _score_version_1(similarities, label_set, statistics, constants, multi_label, background)
+    threshold = label_set.threshold(statistics, constants, background)
+    return set_scores(similarities, threshold, constants, multi_label, label_set.neutral)
+
+
 # For each version of the constants, how labels are extended and how similarities to them become scores.
-RULES = {1: (extend_labels, _score_version_1)}
+RULES = {1: (extend_labels, _score_version_1), 2: (extend_labels, _score_version_2)}
 
 
 def dimension_scores(text_embeds, high_embeds, low_embeds):

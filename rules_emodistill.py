@@ -83,16 +83,34 @@ def extend_labels(label_embeds, reference, background, constants):
     labels = single(label_embeds)
     if reference is None or background is None or len(labels) < 2:
         return labels
-    words, directions = (single(part, like=labels) for part in reference)
+    directions = single(reference[1], like=labels)
+    shares = word_shares(labels, reference, background, constants)
+    own = at_least(shares.sum(1), constants.label_own_words)[:, None]
+    return normalised(own * labels + shares @ directions)
+
+
+def word_shares(label_embeds, reference, background, constants):
+    """
+    How the words of a reference vocabulary are shared out among the labels of a set, see [`extend_labels`].
+
+    Args:
+        label_embeds (`torch.Tensor` of shape `(labels, d)`): Label embeddings, L2-normalised.
+        reference (`tuple(torch.Tensor, torch.Tensor)`): Label embeddings and directions of the words.
+        background (`tuple(torch.Tensor, torch.Tensor)`): Mean `(d,)` and covariance `(d, d)`.
+        constants ([`DecisionConstants`]): Sharpness and nearness.
+
+    Returns:
+        `torch.Tensor` of shape `(labels, words)`: shares times correlations.
+    """
+    labels = single(label_embeds)
+    words = single(reference[0], like=labels)
     _, label_deviation = background_of_labels(labels, background)
     _, word_deviation = background_of_labels(words, background)
     covariance = single(background[1], like=labels)
     correlation = labels @ (covariance @ words.T) / (label_deviation[:, None] * word_deviation)
     correlation = at_least(correlation, 0.0)
     none = 0.0 * correlation[:1] + constants.word_nearness
-    shares = softmax(constants.word_sharpness * joined([correlation, none]), 0)[:-1] * correlation
-    own = at_least(shares.sum(1), constants.label_own_words)[:, None]
-    return normalised(own * labels + shares @ directions)
+    return softmax(constants.word_sharpness * joined([correlation, none]), 0)[:-1] * correlation
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,12 +13,11 @@ import math
 import os
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import torch
 
 if __package__:
-    from .decision_emodistill import DecisionConstants
     from .encoding_emodistill import encode_labels
     from .files import write_json
     from .loss_emodistill import logit_of_rate
@@ -35,6 +34,7 @@ if __package__:
         reference_words,
         with_copies,
     )
+    from .training.deciding import choose_decision
     from .training.distilling import load_teachers
     from .training.encoders import lexicon_path, located
     from .training.finishing import export, fit_reference, mix_with_start, refit_dimensions
@@ -44,7 +44,7 @@ if __package__:
     from .training.record import Record
     from .training.states import Progress, RunStates, StopSignal, last_state
     from .training.targets import Lexicon, felt_rating
-    from .training.validation import Validator, choose_decision
+    from .training.validation import Validator
 else:  # run as a script: the folder is the package, installed or not
     import emodistill.train_accelerate
 
@@ -449,8 +449,7 @@ class Trainer:
             model.set_background(background)
             self._fit_reference(model, background)
             embeds = self.validator.embed(model, self.validator.texts)
-            model.config.decision = asdict(DecisionConstants())
-            model.config.decision |= choose_decision(model, self.validator, embeds, background)
+            model.config.decision = choose_decision(model, self.validator, embeds, background)
             metrics = self.validator.measure(model, embeds)
             dtype = getattr(torch, self.args.export_dtype)
             self.progress.seconds += time.monotonic() - self.clock

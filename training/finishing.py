@@ -12,6 +12,7 @@ __all__ = ["export", "fit_reference", "mix_with_start", "refit_dimensions"]
 # Share of a word's direction that its texts give; its own label embedding gives the rest. From 0.3 to 1 the gain is
 # much the same: docs/experiments.md.
 PROTOTYPE_SHARE = 0.6
+COMPOSED = ("written", "contrast")  # the teacher's own texts say nothing of how common an emotion is
 MIN_SOURCE = 50  # texts of a source from which its correlation says something
 # Ridge penalties for each text, from which the one that carries over best from source to source is taken:
 # embeddings have length 1, so these are about shares of a direction's variance.
@@ -59,7 +60,8 @@ def fit_reference(model, embeds, weights, sources, words, word_embeds):
     normalize = torch.nn.functional.normalize
     prototypes = normalize(targets.T @ centred, dim=-1)
     directions = normalize(PROTOTYPE_SHARE * prototypes + (1.0 - PROTOTYPE_SHARE) * word_embeds, dim=-1)
-    model.set_reference(words, word_embeds, directions)
+    own = [place for place, source in enumerate(sources) if source not in COMPOSED] or list(range(len(sources)))
+    model.set_reference(words, word_embeds, directions, priors=targets[own].mean(dim=0).clamp(max=1.0))
 
 
 @torch.no_grad()

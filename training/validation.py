@@ -1,7 +1,6 @@
 """Validation without human labels: retrieval of held-out descriptors and the plain words the lexicon implies."""
 
 from collections import Counter
-from dataclasses import replace
 
 import torch
 
@@ -11,18 +10,12 @@ from ..decision_emodistill import (
     EmbeddedLabels,
     LabelStatistics,
     score_labels,
-    standardise,
 )
 from ..encoding_emodistill import encode_labels, encode_texts, evaluating
 
-__all__ = ["Validator", "choose_decision", "macro_f1", "mean_average_precision"]
+__all__ = ["Validator", "macro_f1", "mean_average_precision"]
 
 PLAIN_WORDS = 60  # plain words to validate on: the most frequent in the validation texts
-# Share of the set's mean standardised score that a label must beat. On plain words of held-out texts, where the
-# teacher names all that fits, up to 0.5 costs 0.006 of macro-F1; people who annotate name what stands out, and there
-# it gains: docs/experiments.md.
-COMPETITION = 0.4
-LABEL_SET_SIZES = (5, 7, 11, 28)  # sizes of the label sets on which decision constants are chosen
 
 
 def mean_average_precision(scores, relevant):
@@ -89,6 +82,7 @@ class Validator:
     def __init__(self, rows, lexicon, tokenizer, background, batch_size=64, autocast=False):
         self.tokenizer, self.background = tokenizer, background
         self.batch_size, self.autocast = batch_size, autocast
+        self.rows, self.lexicon = rows, lexicon
         self.texts = [row["text"] for row in rows]
         labels = [set(row["labels"]) for row in rows]
         # Without held-out descriptors (one's own data without a lexicon), all descriptors of the held-out texts.
@@ -150,94 +144,3 @@ class Validator:
 
 def _matrix(rows, labels):
     return torch.tensor([[label in row for label in labels] for row in rows], dtype=torch.bool)
-
-
-@torch.no_grad()
-def choose_decision(model, validator, embeds, background_embeds, seed=0, sets=40):
-    """
-    Decision constants from held-out source texts: the ones that do best on random sets of plain words.
-
-    Args:
-        model ([`EmoDistillModel`]): With its background set.
-        validator ([`Validator`]): Texts and the plain words they imply.
-        embeds (`torch.Tensor` of shape `(texts, d)`): Their embeddings.
-        background_embeds (`torch.Tensor` of shape `(texts, d)`): Embeddings of the background texts.
-        seed (`int`, *optional*, defaults to 0): Seed of the label sets.
-        sets (`int`, *optional*, defaults to 40): Label sets, of 5 to 28 plain words.
-
-    Returns:
-        `dict[str, float]`: fields of [`DecisionConstants`].
-    """
-    labels = encode_labels(model, validator.tokenizer, validator.plain_words).cpu()
-    statistics, constants = model.statistics, DecisionConstants.from_config(model.config)
-    embeds, plain = embeds.cpu(), EmbeddedLabels(validator.plain_words, labels)
-    generator = torch.Generator().manual_seed(seed)
-    sets = [
-        torch.randperm(len(labels), generator=generator)[: LABEL_SET_SIZES[number % len(LABEL_SET_SIZES)]].tolist()
-        for number in range(sets)
-    ]
-    chosen = {
-        "multi_label_competition": COMPETITION,
-        "multi_label_skewness": _skewness(background_embeds.cpu(), plain.extended(statistics, constants), statistics),
-    }
-    expected = replace(constants, expected_labels=validator.plain_constants().expected_labels, **chosen)
-    chosen["multi_label_slope"] = _choose_slope(embeds, plain, statistics, validator.plain_targets, expected)
-    if validator.closed:  # how many labels the teacher takes from a closed list; else the default stays
-        chosen["expected_labels"] = round(sum(map(len, validator.closed)) / len(validator.closed), 2)
-    sets = [
-        (EmbeddedLabels([plain.names[column] for column in columns], labels[columns]), columns)
-        for columns in sets
-        if len(columns) > 1
-    ]
-    return chosen | _choose_single(embeds, sets, statistics, validator.plain_targets, constants)
-
-
-def _skewness(background_embeds, plain, statistics):
-    """Mean skewness of the standardised scores of plain words over the background."""
-    scores = standardise(background_embeds @ plain.T, plain, statistics.background, COMPETITION)
-    return round(((scores - scores.mean(dim=0)) / scores.std(dim=0)).pow(3).mean().item(), 2)
-
-
-def _choose_slope(embeds, plain, statistics, targets, constants):
-    """The slope with the least cross-entropy over plain words: the cut stays, so decisions do not change with it."""
-    best = (float("inf"), None)
-    for step in range(1, 41):
-        constants = replace(constants, multi_label_slope=0.1 * step)
-        scores = score_labels(embeds, plain, statistics, constants, multi_label=True)
-        value = torch.nn.functional.binary_cross_entropy(scores, targets.float()).item()
-        best = min(best, (value, constants.multi_label_slope))
-    return round(best[1], 2)
-
-
-def _choose_single(embeds, sets, statistics, targets, constants):
-    """Centering and scaling by macro-F1, then the temperature by cross-entropy, on texts with one label of the set."""
-    cases = []
-    for label_set, columns in sets:
-        rows = targets[:, columns].sum(dim=1) == 1
-        if rows.any():
-            cases.append((label_set, embeds[rows], targets[rows][:, columns]))
-    best, chosen = -1.0, (0.0, 0.0)
-    for centering in (0.0, 0.25, 0.5, 0.75, 1.0):
-        for scaling in (0.0, 0.5, 1.0):
-            tried = replace(constants, single_label_centering=centering, single_label_scaling=scaling)
-            value = 0.0
-            for label_set, texts, truth in cases:
-                probabilities = score_labels(texts, label_set, statistics, tried)
-                predicted = torch.nn.functional.one_hot(probabilities.argmax(dim=1), len(label_set)).bool()
-                value += macro_f1(predicted, truth)
-            if value > best:
-                best, chosen = value, (centering, scaling)
-    best, temperature = float("inf"), None
-    constants = replace(constants, single_label_centering=chosen[0], single_label_scaling=chosen[1])
-    for candidate in (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3):
-        tried, value = replace(constants, single_label_temperature=candidate), 0.0
-        for label_set, texts, truth in cases:
-            probabilities = score_labels(texts, label_set, statistics, tried)
-            value -= probabilities[truth].clamp(min=1e-9).log().mean().item()
-        if value < best:
-            best, temperature = value, candidate
-    return {
-        "single_label_centering": chosen[0],
-        "single_label_scaling": chosen[1],
-        "single_label_temperature": temperature,
-    }

@@ -1,0 +1,114 @@
+"""Version 2 of the rules: one threshold for a set, one order of its labels."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emodistill.decision_emodistill import DecisionConstants, EmbeddedLabels, LabelStatistics, score_labels
+from emodistill.training.deciding import label_sets, plain_readings
+from emodistill.training.targets import Lexicon
+
+CONSTANTS = DecisionConstants(version=2, multi_label_competition=0.4, label_centering=0.4, single_label_temperature=0.5)
+
+
+def draws(seed, labels, texts=40, d=12, words=9):
+    generator = torch.Generator().manual_seed(seed)
+
+    def unit(*shape):
+        return torch.nn.functional.normalize(torch.randn(*shape, generator=generator), dim=-1)
+
+    embeds = unit(400, d) + 0.4 * unit(1, d)
+    background = embeds.mean(dim=0), torch.cov(embeds.T)
+    reference = unit(words, d), unit(words, d)
+    priors = torch.rand(words, generator=generator)
+    statistics = LabelStatistics(background, reference, priors)
+    return unit(texts, d), unit(labels, d), statistics
+
+
+SETS = st.tuples(st.integers(0, 10**6), st.integers(1, 30), st.booleans(), st.floats(0, 1), st.floats(0, 1))
+
+
+@settings(deadline=None, max_examples=60)
+@given(SETS, st.floats(0.2, 4))
+def test_the_best_label_is_the_same_for_one_and_for_several(case, per_text):
+    seed, number, has_neutral, centring, prior = case
+    texts, embeds, statistics = draws(seed, number)
+    names = [f"label {place}" for place in range(number)]
+    names[-1] = "neutral" if has_neutral else names[-1]
+    constants = replace(CONSTANTS, label_centering=centring, prior_weight=prior)
+    labels = EmbeddedLabels(names, embeds)
+    several = score_labels(texts, labels, statistics, constants, multi_label=True, labels_per_text=per_text)
+    one = score_labels(texts, labels, statistics, constants, labels_per_text=per_text)
+    assert torch.allclose(one.sum(dim=1), torch.ones(len(texts)), atol=1e-5)
+    assert ((several >= 0) & (several <= 1)).all()
+    at_best = several.gather(1, one.argmax(dim=1, keepdim=True)).squeeze(1)
+    assert torch.allclose(at_best, several.max(dim=1).values, atol=1e-5)
+    if has_neutral and number > 1:
+        assert (several.max(dim=1).values >= 0.5 - 1e-6).all()  # neutral where nothing else is
+
+
+@settings(deadline=None, max_examples=40)
+@given(SETS)
+def test_arrays_and_tensors_are_scored_alike(case):
+    seed, number, has_neutral, centring, prior = case
+    texts, embeds, statistics = draws(seed, number)
+    names = [f"label {place}" for place in range(number)]
+    names[0] = "neutral" if has_neutral else names[0]
+    constants = replace(CONSTANTS, label_centering=centring, prior_weight=prior)
+    arrays = LabelStatistics(
+        *(tuple(part.numpy() for part in parts) for parts in (statistics.background, statistics.reference)),
+        statistics.reference_priors.numpy(),
+    )
+    for multi_label in (True, False):
+        expected = score_labels(texts, EmbeddedLabels(names, embeds), statistics, constants, multi_label)
+        found = score_labels(texts.numpy(), EmbeddedLabels(names, embeds.numpy()), arrays, constants, multi_label)
+        assert isinstance(found, np.ndarray) and np.allclose(found, expected.numpy(), atol=2e-4)
+
+
+@pytest.mark.parametrize("per_text", [0.5, 1.0, 2.0])
+def test_a_normal_background_is_given_as_many_labels_as_expected(per_text):
+    generator = torch.Generator().manual_seed(3)
+    texts = torch.randn(60_000, 16, generator=generator) / 4
+    labels = torch.nn.functional.normalize(torch.randn(9, 16, generator=generator), dim=-1)
+    statistics = LabelStatistics((texts.mean(dim=0), torch.cov(texts.T)))
+    label_set = EmbeddedLabels([str(place) for place in range(9)], labels)
+    scores = score_labels(texts, label_set, statistics, CONSTANTS, multi_label=True, labels_per_text=per_text)
+    assert (scores >= 0.5).sum(dim=1).float().mean().item() == pytest.approx(per_text, rel=0.05)
+
+
+def test_more_labels_a_text_take_none_away():
+    texts, embeds, statistics = draws(5, 8)
+    labels = EmbeddedLabels([str(place) for place in range(8)], embeds)
+    few, many = (
+        score_labels(texts, labels, statistics, CONSTANTS, multi_label=True, labels_per_text=number) >= 0.5
+        for number in (0.8, 2.0)
+    )
+    assert (many | ~few).all() and many.sum() > few.sum()
+
+
+def test_a_label_of_commoner_words_is_given_more_often_where_priors_count():
+    texts, embeds, statistics = draws(7, 6, texts=300)
+    labels = EmbeddedLabels([str(place) for place in range(6)], embeds)
+    constants, priors = replace(CONSTANTS, prior_weight=0.3), torch.full((6,), 0.01)
+    for place in range(6):  # each label is a word of the vocabulary itself
+        plain, raised = (
+            score_labels(
+                texts, labels, replace(statistics, reference=(embeds, embeds), reference_priors=values), constants, True
+            )
+            for values in (priors, priors.index_fill(0, torch.tensor(place), 0.5))
+        )
+        assert (raised[:, place] >= 0.5).sum() >= (plain[:, place] >= 0.5).sum()
+
+
+def test_plain_words_of_texts_that_people_wrote():
+    lexicon = Lexicon({}, {"glee": ["joy", "delight"], "dread": ["fear"]}, {"delight"})
+    rows = [{"labels": ["glee"], "source": "reddit"}, {"labels": ["fear", "neutral"], "source": "tweets"},
+            {"labels": ["dread"], "source": "written"}]  # fmt: skip
+    places, words, targets = plain_readings(rows, lexicon)
+    assert places == [0, 1] and sorted(words) == ["fear", "joy"]
+    assert targets[:, words.index("joy")].tolist() == [True, False]
+    assert all(len(set(columns)) == len(columns) == 2 for columns in label_sets(targets, 5))
