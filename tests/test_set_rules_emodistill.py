@@ -12,7 +12,9 @@ from emodistill.decision_emodistill import DecisionConstants, EmbeddedLabels, La
 from emodistill.training.deciding import label_sets, plain_readings
 from emodistill.training.targets import Lexicon
 
-CONSTANTS = DecisionConstants(version=2, multi_label_competition=0.4, label_centering=0.4, single_label_temperature=0.5)
+CONSTANTS = DecisionConstants(
+    version=2, multi_label_competition=0.4, label_centering=0.4, single_label_temperature=0.5
+)
 
 
 def draws(seed, labels, texts=40, d=12, words=9):
@@ -94,11 +96,10 @@ def test_a_label_of_commoner_words_is_given_more_often_where_priors_count():
     texts, embeds, statistics = draws(7, 6, texts=300)
     labels = EmbeddedLabels([str(place) for place in range(6)], embeds)
     constants, priors = replace(CONSTANTS, prior_weight=0.3), torch.full((6,), 0.01)
+    known = replace(statistics, reference=(embeds, embeds))
     for place in range(6):  # each label is a word of the vocabulary itself
         plain, raised = (
-            score_labels(
-                texts, labels, replace(statistics, reference=(embeds, embeds), reference_priors=values), constants, True
-            )
+            score_labels(texts, labels, replace(known, reference_priors=values), constants, multi_label=True)
             for values in (priors, priors.index_fill(0, torch.tensor(place), 0.5))
         )
         assert (raised[:, place] >= 0.5).sum() >= (plain[:, place] >= 0.5).sum()
