@@ -10,7 +10,7 @@ from ..modeling_emodistill import DIMENSION_HALF_RANGE, DIMENSION_MIDDLE
 __all__ = ["export", "fit_reference", "mix_with_start", "refit_dimensions"]
 
 # Share of a word's direction that its texts give; its own label embedding gives the rest. From 0.3 to 1 the gain is
-# much the same: docs/experiments.md.
+# much the same: docs/decisions.md.
 PROTOTYPE_SHARE = 0.6
 COMPOSED = ("written", "contrast")  # the teacher's own texts say nothing of how common an emotion is
 MIN_SOURCE = 50  # texts of a source from which its correlation says something
