@@ -4,13 +4,13 @@ import argparse
 import json
 import math
 import re
-import struct
 import sys
 import tomllib
 from pathlib import Path
 
+from .. import files
 from .errors import quiet_client
-from .folder import read_config, weight_files
+from .folder import read_config, safetensors_header, weight_files
 
 __all__ = ["card_for", "initial_card", "main", "model_card", "tensor_sizes"]
 
@@ -51,13 +51,17 @@ def tensor_sizes(folder):
 
     Returns:
         `dict`: `tower` and `whole` (numbers), `bytes`, and `dtype`, that of most numbers.
+
+    Raises:
+        `ValueError`: where a weight file is missing or damaged.
     """
     folder, counts, tower = Path(folder), {}, 0
     names = [name for name in weight_files(folder) if name.endswith(".safetensors")]
     for name in names:
-        with open(folder / name, "rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(length))
+        try:
+            header = safetensors_header(folder / name)
+        except ValueError as error:
+            raise ValueError(f"{folder / name}: {error}") from None
         for tensor, entry in header.items():
             if tensor == "__metadata__":
                 continue
@@ -68,7 +72,7 @@ def tensor_sizes(folder):
         "tower": tower,
         "whole": sum(counts.values()),
         "bytes": sum((folder / name).stat().st_size for name in names),
-        "dtype": max(counts, key=counts.get),
+        "dtype": max(counts, key=counts.get, default="F32"),
     }
 
 
@@ -294,7 +298,6 @@ def main(argv=None):
     add_arguments(parser)
     args = parser.parse_args(argv)
     from .. import DEFAULT_CHECKPOINT
-    from ..annotate.output import atomic_writer
 
     quiet_client()
     checkpoint = Path(args.checkpoint or DEFAULT_CHECKPOINT)
@@ -306,7 +309,6 @@ def main(argv=None):
     path = Path(args.output) if args.output else checkpoint / "README.md"
     if path.is_file() and not MARK.search(path.read_text(encoding="utf-8", errors="replace")):
         raise ValueError(f"{path} was not written by this command: move it away, or name another file by --output")
-    with atomic_writer(path) as file:
-        file.write(text)
+    files.write_text(path, text)
     print(f"wrote {path}")
     return 0

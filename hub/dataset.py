@@ -5,10 +5,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from .check import check_content
 from .errors import quiet_client, repository_id
-from .folder import tree
+from .folder import foreign_links, tree
 from .push import add_push_arguments, send
-from .verify import check_content
 
 __all__ = ["build_dataset", "check_dataset", "main"]
 
@@ -37,6 +37,8 @@ def build_dataset(source, folder, name=None, licence=None, language="en", store=
     if source.is_dir():
         if not (source / "README.md").is_file():
             raise ValueError(f"{source} has no README.md, the data set's card")
+        if links := foreign_links(source):
+            raise ValueError(f"{source / links[0]} is a link out of the data set: put the file itself there")
         files = tree(source)
         if not any(path.suffix in DATA_SUFFIXES for path in files.values()):
             raise ValueError(f"{source} has no data file ({', '.join(DATA_SUFFIXES)})")

@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
+from .. import files
 from . import reference
+from .leaks import as_json
 
 __all__ = ["REFERENCE", "build_folder", "code_files", "is_published", "tree"]
 
@@ -43,19 +46,82 @@ def code_files():
     return sorted(found, key=lambda path: path.name)
 
 
+def is_plain_name(name):
+    """Whether a name is that of a file in the folder itself: no path, no way out, nothing hidden."""
+    return isinstance(name, str) and re.fullmatch(r"[\w-][\w.-]*", name) is not None
+
+
 def weight_files(folder):
     """Names of a folder's weight files: one, or an index and its parts.
 
     Raises:
-        `ValueError`: where there are none in the safetensors format.
+        `ValueError`: where there are none in the safetensors format, or the index is damaged or names what is no file
+            of the folder.
     """
     folder = Path(folder)
     if (folder / WEIGHTS).is_file():
         return [WEIGHTS]
-    if (folder / WEIGHTS_INDEX).is_file():
-        index = json.loads((folder / WEIGHTS_INDEX).read_text(encoding="utf-8"))
-        return [WEIGHTS_INDEX, *sorted(set(index["weight_map"].values()))]
-    raise ValueError(f"{folder} has no {WEIGHTS}: give the folder of a trained checkpoint in the safetensors format")
+    if not (folder / WEIGHTS_INDEX).is_file():
+        raise ValueError(
+            f"{folder} has no {WEIGHTS}: give the folder of a trained checkpoint in the safetensors format"
+        )
+    try:
+        index = as_json(read_text(folder / WEIGHTS_INDEX))
+    except ValueError as error:
+        raise ValueError(f"{WEIGHTS_INDEX} is not JSON ({error})") from None
+    parts = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(parts, dict) or not parts:
+        raise ValueError(f"{WEIGHTS_INDEX} has no weight_map from tensors to files")
+    for name in parts.values():
+        if not is_plain_name(name) or not name.endswith(".safetensors"):
+            raise ValueError(f"{WEIGHTS_INDEX} names {str(name)[:200]!r}, which is no safetensors file of this folder")
+    return [WEIGHTS_INDEX, *sorted(set(parts.values()))]
+
+
+def safetensors_header(path):
+    """What a weight file says of its tensors, checked against its size; no tensor is read.
+
+    Args:
+        path (`str` or `Path`)
+
+    Returns:
+        `dict[str, dict]`: `shape` and `dtype` of each tensor, and the notes under `__metadata__`, if any.
+
+    Raises:
+        `ValueError`: where the file is damaged, or none of this format.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            found = {name: {"shape": part.get_shape(), "dtype": part.get_dtype()} for name, part in header.items()}
+            notes = file.metadata()
+    except (SafetensorError, OSError, ValueError, OverflowError) as error:
+        raise ValueError(f"it is no whole safetensors file ({str(error).splitlines()[0]})") from None
+    return found | ({"__metadata__": notes} if notes else {})
+
+
+def foreign_links(folder):
+    """Names of links in a folder that lead out of it, to a folder or to nothing.
+
+    A copy that the Hub's client keeps is made of links into its own store of files, which are in order.
+
+    Args:
+        folder (`str` or `Path`)
+
+    Returns:
+        `list[str]`: sorted.
+    """
+    folder = Path(folder).resolve()
+    homes = [folder, folder.parent.parent / "blobs"] if folder.parent.name == "snapshots" else [folder]
+    found = []
+    for path in folder.rglob("*"):
+        if path.is_symlink():
+            target = path.resolve()
+            if not target.is_file() or not any(target.is_relative_to(home) for home in homes):
+                found.append(path.relative_to(folder).as_posix())
+    return sorted(found)
 
 
 def is_published(folder):
@@ -73,7 +139,7 @@ def read_config(folder):
     if not path.is_file():
         raise ValueError(f"{folder} has no config.json: give the folder of a trained checkpoint")
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = as_json(read_text(path))
     except ValueError as error:
         raise ValueError(f"{path} is not JSON ({error})") from None
     if not isinstance(config, dict) or config.get("model_type") != "emodistill":
@@ -81,10 +147,22 @@ def read_config(folder):
     return config
 
 
+def read_text(path):
+    """The text of a UTF-8 file.
+
+    Raises:
+        `ValueError`: where it is none.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8 text") from None
+
+
 def tree(folder):
-    """The files below a folder, `dict[str, Path]` by their path in the repository, sorted."""
+    """What lies below a folder and is no folder, `dict[str, Path]` by its path in the repository, sorted."""
     folder = Path(folder)
-    paths = [path for path in folder.rglob("*") if path.is_file()]
+    paths = [path for path in folder.rglob("*") if not path.is_dir()]
     names = {path.relative_to(folder).as_posix(): path for path in paths}
     return {name: names[name] for name in sorted(names) if not name.startswith((".cache/", ".git/"))}
 
@@ -113,15 +191,17 @@ def build_folder(checkpoint, folder, card):
 
     checkpoint, folder = Path(checkpoint), Path(folder)
     read_config(checkpoint)
+    links = set(foreign_links(checkpoint))
     folder.mkdir(parents=True, exist_ok=True)
-    for name in weight_files(checkpoint):
-        if not (checkpoint / name).is_file():
-            raise ValueError(f"{checkpoint} has no {name}, which its {WEIGHTS_INDEX} names")
-        shutil.copyfile(checkpoint / name, folder / name)
+    weights = weight_files(checkpoint)
     present = [name for name in TOKENIZER if (checkpoint / name).is_file()]
     if "tokenizer_config.json" not in present:
         raise ValueError(f"{checkpoint} has no tokenizer_config.json: a checkpoint without its tokenizer is of no use")
-    for name in present:
+    for name in [*weights, *present]:
+        if name in links:
+            raise ValueError(f"{checkpoint / name} is a link out of the checkpoint: put the file itself there")
+        if not (checkpoint / name).is_file():
+            raise ValueError(f"{checkpoint} has no {name}, which its {WEIGHTS_INDEX} names")
         shutil.copyfile(checkpoint / name, folder / name)
     _without_paths(folder / "tokenizer_config.json")
     config = EmoDistillConfig.from_pretrained(checkpoint)
@@ -132,22 +212,22 @@ def build_folder(checkpoint, folder, card):
     config.save_pretrained(folder)
     for path in code_files():
         shutil.copyfile(path, folder / path.name)
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    files.write_text(folder / "README.md", card)
     _write_reference(folder)
     return folder
 
 
-def own_outputs(folder):
-    """What the package here gives for a checkpoint's weights on the fixed texts, in fp32; see `reference.outputs`."""
+def own_outputs(folder, texts=reference.TEXTS, labels=reference.LABELS):
+    """What the package here gives for a checkpoint's weights, in fp32; see `reference.outputs`."""
     import torch
     from transformers import AutoTokenizer
 
     from .. import EmoDistillModel, ZeroShotEmotionPipeline
 
     model = EmoDistillModel.from_pretrained(folder, dtype=torch.float32)
-    return reference.outputs(
-        ZeroShotEmotionPipeline(model=model, tokenizer=AutoTokenizer.from_pretrained(folder), device="cpu")
-    )
+    # Not AutoModel, and no code of the folder's: its weights and its tokenizer's data alone.
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    return reference.outputs(ZeroShotEmotionPipeline(model=model, tokenizer=tokenizer, device="cpu"), texts, labels)
 
 
 def _write_reference(folder):
@@ -165,12 +245,17 @@ def _write_reference(folder):
         "sha256": {name: sha256(path) for name, path in tree(folder).items() if name not in ("README.md", REFERENCE)},
         "outputs": own_outputs(folder),
     }
-    (folder / REFERENCE).write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
+    files.write_text(folder / REFERENCE, json.dumps(content, ensure_ascii=False) + "\n")
 
 
 def _without_paths(path):
     """Take out where the tokenizer lay on the machine that saved it."""
-    content = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        content = as_json(read_text(path))
+    except ValueError as error:
+        raise ValueError(f"{path.name} is not JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} is no JSON object")
     kept = {key: value for key, value in content.items() if not (isinstance(value, str) and Path(value).is_absolute())}
     if kept != content:
-        path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        files.write_text(path, json.dumps(kept, indent=2, ensure_ascii=False) + "\n")

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from . import leaks
 from .card import add_arguments, card_for, initial_card
 from .errors import SENTENCES, HubError, hub_errors, is_transport, quiet_client, repository_id, status_of
 from .folder import build_folder, sha256, tree
@@ -232,6 +233,12 @@ def send(folder, problems, args, repo_type="model"):
         print(f"emodistill {command}: {problem}", file=sys.stderr)
     if problems:
         return 1
+    if not leaks.has_scanner():
+        print(
+            f"emodistill {command}: looked for secrets by our own rules alone; for those of detect-secrets: "
+            "pip install 'emodistill[hub]'",
+            file=sys.stderr,
+        )
     print("\n".join(listing(folder)))
     if args.dry_run:
         print(f"checked; nothing was sent to {args.repo_id}")

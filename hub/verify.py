@@ -1,239 +1,149 @@
 """`emodistill verify`: does a folder, or a repository on the Hub, work for whoever has only transformers?"""
 
 import argparse
-import ast
 import json
 import math
-import os
-import re
-import subprocess
+import random
+import secrets
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-from . import reference
+from . import reference, sandbox
 from .card import initial_card
+from .check import check_content, check_files, stored_outputs
 from .errors import hub_errors, quiet_client, repository_id
-from .folder import (
-    REFERENCE,
-    TOKENIZER,
-    build_folder,
-    is_published,
-    own_outputs,
-    read_config,
-    sha256,
-    tree,
-    weight_files,
-)
+from .folder import REFERENCE, build_folder, code_files, is_published, own_outputs, sha256, tree
 
 __all__ = ["TOLERANCE", "check_content", "check_files", "check_outputs", "main", "verify_folder"]
 
 TOLERANCE = 1e-5
-TEXT_SUFFIXES = (".json", ".py", ".md", ".txt", ".yaml", ".yml", ".toml", ".jinja", ".cfg", ".csv", ".jsonl")
-PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill")
-WITHHELD = re.compile(r"TOKEN|KEY|SECRET|PASSW|CREDENTIAL|^PYTHON|^HF_|^TRANSFORMERS_", re.IGNORECASE)
-TOKENS = re.compile(
-    r"\b(?:hf_[A-Za-z0-9]{30,}|sk-[A-Za-z0-9_-]{32,}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{40,}|AKIA[0-9A-Z]{16})\b"
-)
-# Places of one machine in running text; in JSON any absolute path is found.
-PATHS = re.compile(
-    r"(?<![\w.:/~-])(?:/(?:home|root|Users|tmp|mnt|media|workspace|scratch|private|content|data|srv|var|opt)/[\w.~-][\w./~-]*"
-    r"|[A-Za-z]:\\{1,2}[\w .-]+\\[\w\\ .-]*|~/[\w.-]+/[\w./-]*)"
-)
-ABSOLUTE = re.compile(r"(?:/[\w.~ -]+){2,}/?|[A-Za-z]:[\\/][^<>|]+|file://\S+|~/\S+")
+SECONDS = 300.0  # for loading a folder and computing its outputs
+# Texts and labels that nobody can know before: parts are drawn anew each time.
+BEGINNINGS = ("I felt", "She was", "Nobody knew that we were", "After all these years they are", "Suddenly he seemed")
+MIDDLES = ("so happy about", "quite afraid of", "sick and tired of", "proud of", "left alone with", "indifferent to")
+ENDINGS = ("the letter", "my old dog", "Monday's exam", "the broken window", "our neighbours", "a song", "the news")
+WORDS = ("joy", "pride", "fear", "envy", "grief", "hope", "rage", "boredom", "relief", "tenderness", "shame", "awe")
 
 
-def check_files(folder):
-    """Look at every file of a publishable folder, running nothing.
-
-    Args:
-        folder (`str` or `Path`)
+def fresh_inputs():
+    """Texts and labels that no repository can have been made for.
 
     Returns:
-        `list[str]`: a sentence for each thing that is wrong: a file that the configuration or a code file names and
-        that is missing, a pickle, a token, an absolute path, a file changed since the reference outputs were made.
+        `dict[str, list[str]]`: `texts` and `labels`.
     """
-    folder = Path(folder)
-    config = read_config(folder)
-    problems = _named_code(folder, config)
-    try:
-        problems += [f"{name} is missing" for name in weight_files(folder) if not (folder / name).is_file()]
-    except ValueError as error:
-        problems.append(str(error))
-    if not any((folder / name).is_file() for name in TOKENIZER if name != "tokenizer_config.json"):
-        problems.append("the tokenizer's files are missing")
-    if (folder / REFERENCE).is_file() and not (folder / "README.md").is_file():
-        problems.append("README.md, the model card, is missing")
+    draw = random.SystemRandom()
+    parts = [[draw.choice(part) for part in (BEGINNINGS, MIDDLES, ENDINGS)] for _ in range(3)]
+    texts = [f"{' '.join(part)}, {draw.randrange(10**6)} times {secrets.token_hex(4)}." for part in parts]
+    return {"texts": texts, "labels": draw.sample(WORDS, 4)}
+
+
+def _room_for(folder, apart):
+    """A copy of the folder's files in `apart`, without the stored outputs and links."""
+    copy = Path(apart) / "folder"
     for name, path in tree(folder).items():
-        problems += check_content(name, path)
-    return problems + _digests(folder)
+        if name != REFERENCE:
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy / name)
+    return copy
 
 
-def _named_code(folder, config):
-    """Missing modules and classes among those that `auto_map` and `custom_pipelines` name."""
-    problems, seen = [], set()
-    auto_map, pipelines = config.get("auto_map") or {}, config.get("custom_pipelines") or {}
-    named = {f"auto_map {key}": auto_map.get(key) for key in ("AutoConfig", "AutoModel")}
-    named |= {f"pipeline {task}": (pipelines.get(task) or {}).get("impl") for task in reference.TASKS}
-    for origin, target in named.items():
-        if not isinstance(target, str) or target.count(".") != 1:
-            problems.append(f"config.json names no code for {origin}")
-        elif "--" in target:
-            problems.append(f"config.json names code of another repository for {origin}: {target}")
-        else:
-            module, class_name = target.split(".")
-            name, wanted_by = f"{module}.py", f"config.json ({origin})"
-            problems += _imported(folder, name, wanted_by, seen)
-            if (folder / name).is_file() and class_name not in _classes(folder / name):
-                problems.append(f"{name} has no class {class_name}, which {wanted_by} names")
-    return problems
+def load_apart(folder, sets=None, seconds=SECONDS):
+    """Outputs of a folder's own code in a process apart: no emodistill, and behind walls where the machine has some.
 
-
-def _imported(folder, name, wanted_by, seen):
-    """Missing files among a code file and all that it imports relatively, each told once."""
-    if name in seen:
-        return []
-    seen.add(name)
-    if not (folder / name).is_file():
-        return [f"{name} is missing, which {wanted_by} names"]
-    try:
-        nodes = list(ast.walk(ast.parse((folder / name).read_text(encoding="utf-8"))))
-    except (SyntaxError, UnicodeDecodeError) as error:
-        return [f"{name} is not Python ({error})"]
-    problems = []
-    for node in nodes:
-        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
-            problems += _imported(folder, f"{node.module}.py", name, seen)
-    return problems
-
-
-def _classes(path):
-    """Names of the classes that a file defines."""
-    return set(re.findall(r"^class (\w+)", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE))
-
-
-def check_content(name, path, data=False):
-    """A pickle by name or content, a token, an absolute path.
-
-    Args:
-        name (`str`): of the file in the repository.
-        path (`Path`): where it is.
-        data (`bool`): whether it holds people's texts, in which a path or a token-like string is no matter.
-
-    Returns:
-        `list[str]`: a sentence for each.
-    """
-    with open(path, "rb") as file:
-        head = file.read(1024)
-    if path.suffix.lower() in PICKLES or re.match(rb"\x80[\x02-\x05]", head) or b"/data.pkl" in head:
-        return [f"{name} is a pickle, or named like one: loading it can run any code; publish safetensors"]
-    if data or path.suffix.lower() not in TEXT_SUFFIXES:
-        return []
-    text = path.read_text(encoding="utf-8", errors="replace")
-    problems = []
-    if TOKENS.search(text):
-        problems.append(f"{name} holds what looks like an access token: revoke it and take it out")
-    found = None
-    if name != "tokenizer.json" and path.suffix == ".json":
-        try:
-            found = next((value for value in _strings(json.loads(text)) if ABSOLUTE.fullmatch(value)), None)
-        except ValueError:
-            problems.append(f"{name} is not JSON")
-    elif name != "tokenizer.json":  # a vocabulary holds any string
-        match = PATHS.search(text)
-        found = match and match.group()
-    if found:
-        problems.append(f"{name} holds an absolute path: {found}")
-    return problems
-
-
-def _strings(value):
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _strings(item)
-
-
-def _stored(folder):
-    """What `reference.json` holds: nothing if it is damaged, `None` if it is absent."""
-    path = Path(folder) / REFERENCE
-    if not path.is_file():
-        return None
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        return stored if stored["outputs"] and isinstance(stored["sha256"], dict) else {}
-    except (ValueError, KeyError, TypeError):
-        return {}
-
-
-def _digests(folder):
-    stored = _stored(folder)
-    if stored is None:  # saved by `save_pretrained` or `push_to_hub`, which store no outputs
-        return []
-    if not stored:
-        return [f"{REFERENCE} is damaged"]
-    files = tree(folder)
-    return [
-        f"{name} has changed since {REFERENCE} was made"
-        for name, digest in stored["sha256"].items()
-        if name in files and sha256(files[name]) != digest
-    ]
-
-
-def load_apart(folder):
-    """Outputs of a folder's own code in a new process: fresh caches, an empty working folder, no emodistill.
+    That process gets a copy of the folder that lacks the stored outputs, an environment and a home folder of its own,
+    and writes its answer into a file with a name drawn for the occasion. Behind walls it finds neither network nor any
+    file beyond Python's; see [`sandbox.without_walls`] for what is not held off where there are none.
 
     Args:
         folder (`str` or `Path`)
+        sets (`list[dict]`, *optional*): `texts` and `labels` of each set of outputs; the fixed ones by default.
+        seconds (`float`): after which the process is ended.
 
     Returns:
-        `dict`: see `reference.outputs`.
+        `list[dict]`: for each set, see `reference.outputs`.
 
     Raises:
         `ValueError`: with the last line of what went wrong there.
     """
+    sets = sets or [{"texts": list(reference.TEXTS), "labels": list(reference.LABELS)}]
     with tempfile.TemporaryDirectory(prefix="emodistill-verify-") as apart:
-        (Path(apart) / "empty").mkdir()
-        # Somebody else's code runs there: nothing of this process that it could find, or find use for.
-        environment = {name: value for name, value in os.environ.items() if not WITHHELD.search(name)}
-        environment |= {
-            "HF_HOME": f"{apart}/home",
-            "HF_MODULES_CACHE": f"{apart}/modules",
-            "HF_HUB_OFFLINE": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONIOENCODING": "utf-8",
-            "TOKENIZERS_PARALLELISM": "false",
-        }
-        done = subprocess.run(
-            [sys.executable, "-P", reference.__file__, str(Path(folder).resolve())],
-            cwd=f"{apart}/empty", env=environment, capture_output=True, text=True, encoding="utf-8",
-        )  # fmt: skip
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise ValueError(lines[-1])
-    return json.loads(done.stdout.strip().splitlines()[-1])
+        apart = str(Path(apart).resolve())
+        copy = _room_for(folder, apart)
+        (Path(apart) / "scratch").mkdir()
+        program = shutil.copyfile(reference.__file__, f"{apart}/program.py")
+        result = Path(apart) / f"{secrets.token_hex(16)}.json"
+        result.touch()
+        request = {"folder": str(copy), "sets": sets, "result": str(result), "path": sandbox.import_path()}
+        memory = 8_000_000_000 + 10 * sum(path.stat().st_size for path in copy.rglob("*.safetensors"))
+        done = sandbox.run_apart(
+            [program], apart, writable=[str(result)], stdin=json.dumps(request), seconds=seconds, memory=memory
+        )
+        if done.timed_out:
+            raise ValueError(f"its code did not come to an end within {seconds:g} seconds")
+        if done.status:
+            raise ValueError(_last_line(done))
+        return _answer(result, len(sets))
 
 
-def check_outputs(folder):
-    """Load a folder where the package is absent and compare its outputs with the stored ones.
+def _last_line(done):
+    """The last line that a process said, without what would play with a terminal."""
+    lines = [line.strip() for line in done.said.splitlines() if line.strip()]
+    said = lines[-1] if lines else f"exit status {done.status}"
+    return "".join(character for character in said if character.isprintable())[:500]
 
-    A folder without stored outputs is compared with what the package here gives for its weights.
+
+def _answer(path, sets):
+    """What the process wrote, if it has the form of outputs: nothing else of it is believed."""
+    try:
+        found = json.loads(path.read_bytes())
+        tables = [table for outputs in found for table in outputs.values()]
+        whole = len(found) == sets and all(
+            isinstance(value, int | float) for table in tables for row in table for value in row
+        )
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        whole = False
+    if not whole:
+        raise ValueError("its code ended without writing the outputs that were asked for")
+    return found
+
+
+def check_outputs(folder, seconds=SECONDS):
+    """Load a folder where the package is absent and compare its outputs with the stored ones and with the package's.
+
+    The package's are computed here from the folder's weights, for the fixed texts where none are stored, and for texts
+    drawn anew, so that code which only repeats the stored outputs is found out.
 
     Args:
         folder (`str` or `Path`): without problems by `check_files`, because its code is run.
+        seconds (`float`): after which that code is ended.
 
     Returns:
         `tuple[list[str], float]`: a sentence for each thing that is wrong, and the largest difference.
     """
+    fixed = {"texts": list(reference.TEXTS), "labels": list(reference.LABELS)}
+    fresh = fresh_inputs()
     try:
-        found = load_apart(folder)
+        found_fresh, found = load_apart(folder, [fresh, fixed], seconds)
     except ValueError as error:
         return [f"loading it without emodistill fails: {error}"], float("nan")
+    stored = stored_outputs(folder)
+    here = "the outputs of the emodistill here"
+    try:
+        expected, whose = (own_outputs(folder), here) if stored is None else (stored["outputs"], REFERENCE)
+        expected_fresh = own_outputs(folder, **fresh)
+    except Exception as error:  # whatever transformers and torch raise for weights and settings that do not fit
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return [f"the emodistill here does not load its weights: {said}"], float("nan")
+    problems, largest = _compare(expected, found, whose)
+    new, difference = _compare(expected_fresh, found_fresh, f"{here} for texts drawn anew")
+    return problems + new, max((largest, difference), key=lambda value: (math.isnan(value), value))
+
+
+def _compare(expected, found, whose):
+    """Sentences on what differs, and the largest difference."""
     problems, largest = [], 0.0
-    stored = _stored(folder)
-    expected = own_outputs(folder) if stored is None else stored["outputs"]
-    whose = "the outputs of the emodistill here" if stored is None else REFERENCE
     for name, rows in expected.items():
         values = [[value for row in table for value in row] for table in (rows, found.get(name, []))]
         if len(values[0]) != len(values[1]):
@@ -247,17 +157,78 @@ def check_outputs(folder):
     return problems, largest
 
 
-def verify_folder(folder):
+def verify_folder(folder, seconds=SECONDS):
     """Everything that `emodistill verify` checks; nothing is run from a folder whose files are not in order.
 
     Args:
         folder (`str` or `Path`): a publishable folder.
+        seconds (`float`): after which its code is ended.
 
     Returns:
         `tuple[list[str], float]`: a sentence for each problem, and the largest difference from the stored outputs.
     """
     problems = check_files(folder)
-    return (problems, float("nan")) if problems else check_outputs(folder)
+    return (problems, float("nan")) if problems else check_outputs(folder, seconds)
+
+
+def changed_code(folder):
+    """Code files of a folder that are not, byte for byte, those of the package that is installed here.
+
+    Args:
+        folder (`str` or `Path`)
+
+    Returns:
+        `list[str]`: their names, sorted.
+    """
+    own = {path.name: sha256(path) for path in code_files()}
+    files = {name: path for name, path in tree(folder).items() if name.endswith(".py")}
+    return sorted(name for name, path in files.items() if own.get(name) != sha256(path))
+
+
+def _may_run(repo_id, folder, trusted):
+    """Whether the code of a repository may be run: somebody said so, or says so now.
+
+    Raises:
+        `ValueError`: where nobody is there to ask.
+    """
+    if trusted:
+        return True
+    changed = changed_code(folder)
+    what = f"differs from this emodistill's in {', '.join(changed)}" if changed else "is that of this emodistill"
+    walls = sandbox.available_walls()
+    where = f"behind walls ({walls}), without network and your files" if walls else sandbox.without_walls()
+    if not sys.stdin.isatty():
+        raise ValueError(
+            f"verifying {repo_id} runs code from the Hub, which {what}; look at it, then say --trust-remote-code"
+        )
+    print(f"Verifying {repo_id} runs code from the Hub, which {what}. It would run {where}.", file=sys.stderr)
+    print("Run it? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="emodistill verify",
+        description="Check that a folder or Hub repository is whole and works where emodistill is not installed.",
+    )
+    parser.add_argument("checkpoint", help="folder or Hub id; of a checkpoint without code, what push would publish")
+    parser.add_argument("--revision", help="branch, tag or commit on the Hub")
+    parser.add_argument(
+        "--trust-remote-code", action="store_true", help="run the code of a Hub repository without asking"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=SECONDS, metavar="SECONDS",
+        help="after which its code is ended (default: %(default)g)",
+    )  # fmt: skip
+    return parser
+
+
+def _downloaded(repo_id, revision):
+    from huggingface_hub import HfApi
+
+    repository_id(repo_id)
+    with hub_errors(f"{repo_id} was not downloaded"):
+        return Path(HfApi().snapshot_download(repo_id, revision=revision))
 
 
 def main(argv=None):
@@ -267,40 +238,49 @@ def main(argv=None):
         argv (`list[str]`, *optional*): the arguments after `verify`.
 
     Returns:
-        `int`: 0 if all is well, 1 if something is wrong.
+        `int`: 0 if all is well, 1 if something is wrong or the code of a Hub repository was not to be run.
 
     Raises:
-        `ValueError`: where there is nothing to verify.
+        `ValueError`: where there is nothing to verify, or nobody to ask whether code from the Hub may run.
     """
-    parser = argparse.ArgumentParser(
-        prog="emodistill verify",
-        description="Check that a folder or Hub repository is whole and works where emodistill is not installed.",
-    )
-    parser.add_argument("checkpoint", help="folder or Hub id; of a checkpoint without code, what push would publish")
-    parser.add_argument("--revision", help="branch, tag or commit on the Hub")
-    args = parser.parse_args(argv)
+    args = _parser().parse_args(argv)
+    if not 0 < args.timeout < math.inf:
+        raise ValueError(f"--timeout must be a number of seconds above 0, not {args.timeout:g}")
     quiet_client()
     with tempfile.TemporaryDirectory(prefix="emodistill-hub-") as temporary:
-        folder = Path(args.checkpoint)
+        folder, remote = Path(args.checkpoint), False
         if not folder.is_dir():
-            repo_id = repository_id(args.checkpoint)
-            from huggingface_hub import HfApi
-
-            with hub_errors(f"{args.checkpoint} was not downloaded"):
-                folder = Path(HfApi().snapshot_download(repo_id, revision=args.revision))
+            folder, remote = _downloaded(args.checkpoint, args.revision), True
         elif args.revision:
             raise ValueError("--revision is for a repository on the Hub, and this is a folder")
         elif not is_published(folder):
             folder = build_folder(folder, Path(temporary) / "folder", initial_card(folder))
-        problems, largest = verify_folder(folder)
+        problems, largest = check_files(folder), float("nan")
+        if not problems:
+            if remote and not _may_run(args.checkpoint, folder, args.trust_remote_code):
+                said = "its files are in order; its code was not run"
+                print(f"emodistill verify: {args.checkpoint}: {said}", file=sys.stderr)
+                return 1
+            if not sandbox.available_walls():
+                print(f"emodistill verify: {sandbox.without_walls()}", file=sys.stderr)
+            problems, largest = check_outputs(folder, args.timeout)
         for problem in problems:
             print(f"emodistill verify: {args.checkpoint}: {problem}", file=sys.stderr)
         if problems:
             return 1
-        files = tree(folder)
-        size = sum(path.stat().st_size for path in files.values())
-        print(f"{args.checkpoint}: {len(files)} files, {size / 1e6:.1f} MB, all that the configuration names")
-        print("loads without emodistill as zero-shot-emotion and as zero-shot-classification")
-        stored = f"the outputs in {REFERENCE}" if REFERENCE in files else "the outputs of the emodistill here"
-        print(f"gives {stored} to {largest:.1g} (at most {TOLERANCE:g})")
+        _tell(args.checkpoint, folder, largest)
     return 0
+
+
+def _tell(name, folder, largest):
+    """What was found to be in order."""
+    files = tree(folder)
+    size = sum(path.stat().st_size for path in files.values())
+    walls = sandbox.available_walls()
+    print(f"{name}: {len(files)} files, {size / 1e6:.1f} MB, all that the configuration names")
+    print("loads without emodistill as zero-shot-emotion and as zero-shot-classification")
+    stored = f"the outputs in {REFERENCE}" if REFERENCE in files else "the outputs of the emodistill here"
+    print(f"gives {stored}, and this emodistill's for texts drawn anew, to {largest:.1g} (at most {TOLERANCE:g})")
+    changed = ", ".join(changed_code(folder))
+    print(f"its code differs from this emodistill's in {changed}" if changed else "its code is this emodistill's")
+    print(f"its code ran behind walls ({walls})" if walls else "its code ran without walls")

@@ -290,10 +290,13 @@ def test_a_mistake_is_one_sentence(arguments, message, checkpoint, tmp_path, cap
 
 
 SNIPPET = re.compile(r"```python\n(.*?)```", re.DOTALL)
-AGAIN = """
+# As they stand: the first two snippets, one after the other, where the package is absent; then saved and pushed again.
+WITHOUT = """
 import json
+repo, folder, *snippets = sys.argv[1:]
+for snippet in snippets:
+    exec(snippet, {})
 from transformers import AutoModel, AutoTokenizer, pipeline
-repo, folder = sys.argv[1:]
 model = AutoModel.from_pretrained(repo, trust_remote_code=True)
 assert type(model).__module__.startswith("transformers_modules.")
 model.save_pretrained(folder + "/model")
@@ -307,43 +310,33 @@ print(json.dumps(again("I am so happy", labels=["joy", "anger"])))
 """
 WITH_PACKAGE = """
 import sys
+from emodistill import cli
+folder, repo, snippet = sys.argv[1:]
+assert cli.main(["verify", repo, "--trust-remote-code"]) == 0
+exec(snippet, {})
 import emodistill
 from transformers import pipeline
-folder, repo = sys.argv[1:]
-emodistill.EmoDistillModel.from_pretrained(folder).push_to_hub(repo + "-model")
-pipeline("zero-shot-emotion", model=folder).push_to_hub(repo + "-pipeline")
+emodistill.EmoDistillModel.from_pretrained(folder).push_to_hub(repo + "-own-model")
+pipeline("zero-shot-emotion", model=folder).push_to_hub(repo + "-own-pipeline")
 """
 
 
 @pytest.mark.slow
-def test_push_verify_and_use_as_users_do(checkpoint, hub, run):
-    done = run("-m", "emodistill.cli", "push", checkpoint, "--repo-id", REPO)
-    assert done.returncode == 0 and "read back" in done.stdout and done.stderr == "", done.stderr
-    done = run("-m", "emodistill.cli", "verify", REPO)
-    assert done.returncode == 0 and "zero-shot-classification" in done.stdout and done.stderr == "", done.stderr
+def test_push_verify_and_use_as_users_do(checkpoint, ready_folder, hub, api, unverified, run, tmp_path):
+    assert cli.main(["push", str(checkpoint), "--repo-id", REPO]) == 0
     snippets = SNIPPET.findall(hub.files(REPO)["README.md"].decode())
     assert ["import emodistill" in snippet for snippet in snippets] == [False, False, True]
-    # As they stand: the first two, one after the other, where the package is absent.
-    done = run("\n".join(f"exec({snippet!r}, {{}})" for snippet in snippets[:2]), package=False)
+    done = run(WITHOUT, REPO, tmp_path, *snippets[:2], package=False)
     assert done.returncode == 0 and "schadenfreude" in done.stdout and "[" in done.stdout.splitlines()[0], done.stderr
-    done = run("-c", snippets[2])
-    assert done.returncode == 0 and "neutral" in done.stdout and "'warmth': " in done.stdout, done.stderr
-
-
-@pytest.mark.slow
-def test_saving_and_pushing_again_lose_no_file(checkpoint, ready_folder, hub, api, run, tmp_path):
-    publish(ready_folder, REPO, api=api)
-    done = run(AGAIN, REPO, tmp_path, package=False)
-    assert done.returncode == 0, done.stderr
     assert set(json.loads(done.stdout.splitlines()[-1])["labels"]) == {"joy", "anger"}
-    done = run("-c", WITH_PACKAGE, checkpoint, f"{fake_hub.OWNER}/own")
-    assert done.returncode == 0, done.stderr
+    done = run("-c", WITH_PACKAGE, checkpoint, REPO, snippets[2])
+    assert done.returncode == 0 and "neutral" in done.stdout and "'warmth': " in done.stdout, done.stderr
+    assert "zero-shot-classification" in done.stdout and "its code is this emodistill's" in done.stdout, done.stdout
     code = {name for name in hub.files(REPO) if name.endswith(".py")}
     original = json.loads((ready_folder / "config.json").read_text())
-    repos = [f"{owner}-{name}" for owner in (REPO, f"{fake_hub.OWNER}/own") for name in ("model", "pipeline")]
-    places = [hub.files(repo) for repo in repos]
+    places = [hub.files(f"{REPO}-{name}") for name in ("model", "pipeline", "own-model", "own-pipeline")]
     places += [contents(tmp_path / name) for name in ("model", "pipeline")]
-    for files in places:
+    for files in places:  # saving and pushing again lose no file
         assert code <= set(files) and "model.safetensors" in files
         config = json.loads(files["config.json"])
         assert all(config[key] == original[key] for key in ("auto_map", "custom_pipelines"))

@@ -1,19 +1,16 @@
-"""Every kind of breakage is found and named; a sound folder passes."""
+"""A sound folder passes; outputs that differ, code that only repeats them, and code that nobody allowed are told."""
 
+import functools
+import io
 import json
-import pickle
-import re
 import shutil
 
 import pytest
-import torch
 from safetensors.torch import load_file, save_file
 
 from emodistill import cli
-from emodistill.hub import verify
-from emodistill.hub.folder import REFERENCE, build_folder, code_files, sha256
-
-TOKEN = "hf_" + "Ab3" * 12
+from emodistill.hub import check, sandbox, verify
+from emodistill.hub.folder import REFERENCE, build_folder, code_files, own_outputs, sha256
 
 
 def edit(path, change):
@@ -52,82 +49,19 @@ def test_a_checkpoint_without_code_is_built_first(checkpoint, tmp_path, capsys, 
     bare = tmp_path / "bare"
     shutil.copytree(checkpoint, bare, ignore=shutil.ignore_patterns("*.py"))
     edit(bare / "config.json", lambda config: [config.pop(name) for name in ("auto_map", "custom_pipelines")])
-    monkeypatch.setattr(verify, "check_outputs", lambda folder: ([], 0.0))  # the real one is tested above
+    monkeypatch.setattr(verify, "check_outputs", lambda *_: ([], 0.0))  # the real one is tested above
     assert cli.main(["verify", str(bare)]) == 0
     assert "zero-shot-classification" in capsys.readouterr().out
     assert not list(bare.glob("*.py")) and not (bare / REFERENCE).exists()
 
 
-BREAKAGES = {
-    "a missing module": (lambda f: (f / "pipeline_emodistill.py").unlink(), r"pipeline_emodistill\.py is missing"),
-    "a missing helper": (
-        lambda f: (f / "decision_emodistill.py").unlink(),
-        r"decision_emodistill\.py is missing, which pipeline_emodistill\.py names",
-    ),
-    "no weights": (lambda f: (f / "model.safetensors").unlink(), r"has no model\.safetensors"),
-    "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "tokenizer's files are missing"),
-    "no card": (lambda f: (f / "README.md").unlink(), r"README\.md, the model card, is missing"),
-    "a class that is not there": (
-        lambda f: edit(f / "config.json", lambda c: c["auto_map"].update(AutoModel="modeling_emodistill.Other")),
-        r"modeling_emodistill\.py has no class Other",
-    ),
-    "a task unnamed": (
-        lambda f: edit(f / "config.json", lambda c: c["custom_pipelines"].pop("zero-shot-classification")),
-        "names no code for pipeline zero-shot-classification",
-    ),
-    "code of another repository": (
-        lambda f: edit(f / "config.json", lambda c: c["auto_map"].update(AutoConfig="a/b--configuration.C")),
-        "code of another repository",
-    ),
-    "changed code": (
-        lambda f: (f / "loss_emodistill.py").write_text((f / "loss_emodistill.py").read_text() + "\n# changed\n"),
-        r"loss_emodistill\.py has changed since reference\.json",
-    ),
-    "a pickle by name": (lambda f: (f / "pytorch_model.bin").write_bytes(b"x"), r"pytorch_model\.bin is a pickle"),
-    "a pickle by content": (lambda f: (f / "notes.dat").write_bytes(pickle.dumps([1])), r"notes\.dat is a pickle"),
-    "a zip that torch wrote": (lambda f: torch.save([1], f / "extra.dat"), r"extra\.dat is a pickle"),
-    "a token in the card": (
-        lambda f: (f / "README.md").write_text((f / "README.md").read_text() + TOKEN),
-        r"README\.md holds what looks like an access token",
-    ),
-    "a token in JSON": (
-        lambda f: edit(f / "tokenizer_config.json", lambda c: c.update(token=TOKEN)),
-        r"tokenizer_config\.json holds what looks like an access token",
-    ),
-    "a path in JSON": (
-        lambda f: edit(f / "config.json", lambda c: c["text_config"].update(_name_or_path="/home/me/encoder")),
-        r"config\.json holds an absolute path: /home/me/encoder",
-    ),
-    "a Windows path in JSON": (
-        lambda f: edit(f / "config.json", lambda c: c.update(data="C:\\Users\\me\\x")),
-        r"config\.json holds an absolute path: C:",
-    ),
-    "a path in the card": (
-        lambda f: (f / "README.md").write_text((f / "README.md").read_text() + "\nrun /home/me/train.sh\n"),
-        r"README\.md holds an absolute path: /home/me/train\.sh",
-    ),
-    "damaged reference": (lambda f: (f / REFERENCE).write_text("{}"), r"reference\.json is damaged"),
-}
+@pytest.fixture
+def in_process(monkeypatch):
+    """Outputs without the process apart, which costs seconds: the package's, on the same weights."""
+    monkeypatch.setattr(verify, "load_apart", lambda folder, sets, _: [own_outputs(folder, **each) for each in sets])
 
 
-@pytest.mark.parametrize("name", BREAKAGES)
-def test_each_breakage_exits_1_and_is_named(name, folder, capsys, monkeypatch):
-    def run_nothing(folder):
-        raise AssertionError("code of a folder that is not in order must not be run")
-
-    monkeypatch.setattr(verify, "load_apart", run_nothing)
-    breaks, message = BREAKAGES[name]
-    breaks(folder)
-    assert cli.main(["verify", str(folder)]) == 1
-    captured = capsys.readouterr()
-    assert captured.out == "" and "Traceback" not in captured.err
-    assert re.search(message, captured.err), captured.err
-    # What was broken is told once; that the file changed since the outputs were stored may be a second line.
-    told = captured.err.splitlines()
-    assert len([line for line in told if "has changed since" not in line] or told) == 1, captured.err
-
-
-def test_a_changed_weight_is_found_by_its_digest_and_by_its_outputs(folder, capsys):
+def test_a_changed_weight_is_found_by_its_digest_and_by_its_outputs(folder, capsys, in_process):
     weights = load_file(folder / "model.safetensors")
     weights["text_projection.weight"][0, 0] += 0.01
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
@@ -139,31 +73,22 @@ def test_a_changed_weight_is_found_by_its_digest_and_by_its_outputs(folder, caps
     assert "text_embeddings differ from reference.json by" in err and "label_embeddings" not in err
 
 
-def test_code_that_needs_the_package_fails_where_it_is_absent(folder, capsys):
-    path = folder / "loss_emodistill.py"
-    path.write_text(path.read_text() + "\nfrom emodistill import version\n")
-    accept_digests(folder)
-    assert cli.main(["verify", str(folder)]) == 1
-    err = capsys.readouterr().err
-    assert "loading it without emodistill fails" in err and "emodistill" in err.split("fails")[1]
-    assert err.count("\n") == 1
-
-
 def test_outputs_may_differ_by_the_tolerance_and_no_more(folder, monkeypatch):
     stored = json.loads((folder / REFERENCE).read_text())["outputs"]
 
-    def shifted(by):
-        moved = json.loads(json.dumps(stored))
-        moved["multi_label"][1][2] += by
-        return moved
+    def answer(folder, sets, seconds, by, which):
+        found = [own_outputs(folder, **sets[0]), json.loads(json.dumps(stored))]
+        found[which]["multi_label"][1][2] += by
+        return found
 
     for by, right in ((0.9e-5, True), (1.2e-5, False), (float("nan"), False)):
-        monkeypatch.setattr(verify, "load_apart", lambda folder, by=by: shifted(by))
-        problems, _ = verify.check_outputs(folder)
-        assert (problems == []) == right, by
+        for which in (0, 1):  # texts drawn anew, and the fixed ones
+            monkeypatch.setattr(verify, "load_apart", functools.partial(answer, by=by, which=which))
+            problems, _ = verify.check_outputs(folder)
+            assert (problems == []) == right, by
 
 
-def test_a_model_without_background_and_dimensions_passes(tiny_model, tokenizer, tmp_path):
+def test_a_model_without_background_and_dimensions_passes(tiny_model, tokenizer, tmp_path, in_process):
     tiny_model(background=False, dimension_names=[], pooling="mean").save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
     folder = build_folder(tmp_path / "model", tmp_path / "folder", "# a card\n")
@@ -176,9 +101,9 @@ def test_sharded_weights_are_taken_whole(tiny_model, tokenizer, tmp_path):
     tokenizer.save_pretrained(tmp_path / "model")
     folder = build_folder(tmp_path / "model", tmp_path / "folder", "# a card\n")
     parts = sorted(folder.glob("model-*.safetensors"))
-    assert len(parts) > 1 and verify.check_files(folder) == []
+    assert len(parts) > 1 and check.check_files(folder) == []
     parts[0].unlink()
-    assert verify.check_files(folder) == [f"{parts[0].name} is missing"]
+    assert check.check_files(folder) == [f"{parts[0].name} is missing"]
 
 
 @pytest.mark.parametrize(
@@ -201,3 +126,137 @@ def test_another_kind_of_model_is_refused(tmp_path, capsys):
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     assert cli.main(["verify", str(tmp_path)]) == 2
     assert "not the configuration of an emodistill model" in capsys.readouterr().err
+
+
+# Code that means harm
+
+
+HARM = """
+import importlib, json, os, socket, sys
+done = []
+def attempt(name, action):
+    try:
+        action()
+    except Exception:
+        return
+    done.append(name)
+outside = {outside!r}
+attempt("read a file", lambda: open(outside + "/secret").read())
+attempt("listed the home folder", lambda: os.listdir(outside))
+attempt("wrote beside it", lambda: open(outside + "/planted", "w").write("x"))
+attempt("found the environment", lambda: os.environ["DATABASE_URL"])
+attempt("connected", lambda: socket.create_connection(("127.0.0.1", {port}), 2))
+attempt("wrote into its own folder", lambda: open(__file__, "a").write("x"))
+attempt("found the stored outputs", lambda: open(sys.argv[0].replace("program.py", "folder/reference.json")))
+attempt("imported the package", lambda: importlib.import_module("emodistill"))
+raise RuntimeError("done: " + (", ".join(done) or "nothing"))
+"""
+
+
+def test_code_that_is_run_reaches_nothing_behind_walls(folder, tmp_path, hub, monkeypatch):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret").write_text("s3cret")
+    monkeypatch.setenv("DATABASE_URL", "postgres://me@host/db")
+    port = int(hub.url.rpartition(":")[2])
+    path = folder / "loss_emodistill.py"
+    path.write_text(path.read_text() + HARM.format(outside=str(tmp_path / "outside"), port=port))
+    accept_digests(folder)
+    (told,), _ = verify.verify_folder(folder)
+    assert told.startswith("loading it without emodistill fails: RuntimeError: done: "), told
+    done = set(told.split("done: ")[1].split(", "))
+    # what runs is a copy of its own making, in its own scratch folder
+    allowed = {"nothing", "wrote into its own folder"}
+    if not sandbox.available_walls():  # these are the ones that are said
+        allowed |= {"read a file", "listed the home folder", "wrote beside it", "connected"}
+    assert done <= allowed
+    if sandbox.available_walls():
+        assert not (tmp_path / "outside" / "planted").exists() and hub.requests == []
+
+
+def test_repeating_the_stored_outputs_does_not_pass(folder, monkeypatch):
+    """Code that knows them writes them for whatever it is asked: for texts drawn anew they are wrong."""
+    stored = json.loads((folder / REFERENCE).read_text())["outputs"]
+    monkeypatch.setattr(verify, "load_apart", lambda folder, sets, seconds: [stored for _ in sets])
+    problems, _ = verify.check_outputs(folder)
+    assert problems and all("for texts drawn anew" in problem for problem in problems)
+
+
+def test_texts_are_drawn_anew():
+    drawn = [verify.fresh_inputs() for _ in range(3)]
+    assert len({text for one in drawn for text in one["texts"]}) == 9
+    assert all(len(set(one["labels"])) == 4 for one in drawn)
+
+
+@pytest.mark.parametrize(
+    "answer", ["", "null", "[[]]", "[{}, {}, {}]", '[{"a": [["x"]]}, {}]', "[" * 5000, '[{"a": 1}, {}]']
+)
+def test_an_answer_of_another_form_is_not_believed(answer, folder, monkeypatch):
+    def run_apart(program, apart, *, writable, **_):
+        with open(writable[0], "w") as file:
+            file.write(answer)
+        return sandbox.Finished(0, "")
+
+    monkeypatch.setattr(sandbox, "run_apart", run_apart)
+    with pytest.raises(ValueError, match="ended without writing the outputs"):
+        verify.load_apart(folder, [verify.fresh_inputs(), verify.fresh_inputs()])
+
+
+def test_what_the_code_says_does_not_play_with_the_terminal(folder, monkeypatch):
+    said = "one\nRuntimeError: \x1b]0;gotcha\x07\x1b[2Jall is well " + "x" * 5000
+    monkeypatch.setattr(sandbox, "run_apart", lambda *_, **__: sandbox.Finished(1, said))
+    (problem,), _ = verify.check_outputs(folder)
+    assert problem.isprintable() and "all is well" in problem and len(problem) < 600
+
+
+def test_code_without_end_is_told(folder, monkeypatch):
+    monkeypatch.setattr(sandbox, "run_apart", lambda *_, **__: sandbox.Finished(-9, "", timed_out=True))
+    assert verify.check_outputs(folder, 7)[0] == [
+        "loading it without emodistill fails: its code did not come to an end within 7 seconds"
+    ]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def remote(folder, monkeypatch):
+    """The folder as if it came from the Hub, with code that must not be run unasked."""
+    runs = []
+    monkeypatch.setattr(verify, "_downloaded", lambda repo_id, revision: folder)
+    monkeypatch.setattr(verify, "check_outputs", lambda *_: runs.append(True) or ([], 0.0))
+    return runs
+
+
+def test_code_from_the_hub_is_not_run_unasked(remote, folder, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))  # no terminal: nobody was asked
+    assert cli.main(["verify", "a/b"]) == 2 and remote == []
+    err = capsys.readouterr().err
+    assert "say --trust-remote-code" in err and "is that of this emodistill" in err and err.count("\n") == 1
+    path = folder / "loss_emodistill.py"
+    path.write_text(path.read_text() + "\n# mine\n")
+    accept_digests(folder)
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    assert cli.main(["verify", "a/b"]) == 1 and remote == []
+    err = capsys.readouterr().err
+    assert "differs from this emodistill's in loss_emodistill.py" in err and "was not run" in err
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    assert cli.main(["verify", "a/b"]) == 0 and remote == [True]
+    assert cli.main(["verify", "a/b", "--trust-remote-code"]) == 0 and remote == [True, True]
+    assert "its code differs from this emodistill's in loss_emodistill.py" in capsys.readouterr().out
+
+
+def test_without_walls_it_is_said(folder, capsys, monkeypatch):
+    monkeypatch.setattr(sandbox, "available_walls", lambda: "")
+    monkeypatch.setattr(verify, "check_outputs", lambda *_: ([], 0.0))
+    assert cli.main(["verify", str(folder)]) == 0
+    captured = capsys.readouterr()
+    assert "can read your files, use the network" in captured.err and captured.err.count("\n") == 1
+    assert "ran without walls" in captured.out
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf"])
+def test_a_timeout_is_a_number_of_seconds(seconds, folder, capsys):
+    assert cli.main(["verify", str(folder), "--timeout", seconds]) == 2
+    assert "--timeout must be a number of seconds above 0" in capsys.readouterr().err

@@ -1,0 +1,266 @@
+"""What a publishable folder must hold and must not: every file is looked at, and nothing is run."""
+
+import ast
+import re
+import stat
+from pathlib import Path
+
+from . import leaks, reference
+from .folder import (
+    REFERENCE,
+    TOKENIZER,
+    foreign_links,
+    read_config,
+    read_text,
+    safetensors_header,
+    sha256,
+    tree,
+    weight_files,
+)
+from .pickles import is_pickle
+
+__all__ = ["check_content", "check_files", "named_code", "stored_outputs"]
+
+TEXT_BYTES = 20_000_000  # of a file that is searched
+VOCABULARY = ("tokenizer.json", "vocab.json", "vocab.txt", "merges.txt")  # any string may be a word
+COMPILED = (".so", ".pyd", ".dll", ".dylib", ".exe", ".pyc", ".pyo", ".jar", ".class")
+PRIVATE = re.compile(
+    r"(?:^|/)(?:\.env(?:\..*)?|\.netrc|_netrc|\.pypirc|\.npmrc|\.git-credentials|\.htpasswd|\.pgpass|\.aws/.*|\.ssh/.*|"
+    r"\.docker/config\.json|\.kube/config|\.git/.*|id_(?:rsa|dsa|ecdsa|ed25519)|.*\.(?:pem|p12|pfx|jks|keystore|ppk|kdbx))$",
+    re.IGNORECASE,
+)
+# transformers would load what these name, from wherever they say
+ELSEWHERE = ("adapter_config.json",)
+
+
+def check_files(folder):
+    """Look at every file of a publishable folder, running nothing.
+
+    Args:
+        folder (`str` or `Path`)
+
+    Returns:
+        `list[str]`: a sentence for each thing that is wrong: a file that the configuration or a code file names and
+        that is missing, code of another repository, a link out of the folder, a pickle, a secret, an absolute path,
+        a file changed since the reference outputs were made.
+    """
+    folder = Path(folder)
+    problems = [f"{name} is a link out of the folder: publish the file itself" for name in foreign_links(folder)]
+    if problems:  # nothing behind them is read
+        return problems
+    config = read_config(folder)
+    problems += named_code(folder, config)
+    try:
+        names = weight_files(folder)
+        problems += [f"{name} is missing" for name in names if not (folder / name).is_file()]
+    except ValueError as error:
+        problems.append(str(error))
+    if not any((folder / name).is_file() for name in TOKENIZER if name != "tokenizer_config.json"):
+        problems.append("the tokenizer's files are missing")
+    if (folder / REFERENCE).is_file() and not (folder / "README.md").is_file():
+        problems.append("README.md, the model card, is missing")
+    problems += [
+        f"{name} makes transformers load what lies elsewhere" for name in ELSEWHERE if (folder / name).exists()
+    ]
+    for name, path in tree(folder).items():
+        problems += check_content(name, path)
+    return problems + _digests(folder)
+
+
+def named_code(folder, config):
+    """Missing modules and classes among those that `auto_map` and `custom_pipelines` name, in whichever file.
+
+    Args:
+        folder (`Path`)
+        config (`dict`): its `config.json`.
+
+    Returns:
+        `list[str]`: a sentence for each.
+    """
+    auto_map, pipelines = config.get("auto_map"), config.get("custom_pipelines")
+    auto_map = auto_map if isinstance(auto_map, dict) else {}
+    pipelines = pipelines if isinstance(pipelines, dict) else {}
+    named = {("config.json", f"auto_map {key}"): auto_map.get(key) for key in ("AutoConfig", "AutoModel")}
+    for task in reference.TASKS:
+        entry = pipelines.get(task)
+        named["config.json", f"pipeline {task}"] = entry.get("impl") if isinstance(entry, dict) else None
+    for path in sorted(folder.glob("*.json")):
+        if path.name not in (*VOCABULARY, REFERENCE):
+            named |= _named_in(path)
+    problems, seen = [], set()
+    for (file, origin), target in named.items():
+        if not isinstance(target, str) or target.count(".") != 1:
+            problems.append(f"{file} names no code for {origin}")
+        elif "--" in target or not re.fullmatch(r"\w+\.\w+", target):
+            problems.append(f"{file} names code of another repository for {origin}: {_shown(target)}")
+        else:
+            module, class_name = target.split(".")
+            name, wanted_by = f"{module}.py", f"{file} ({origin})"
+            problems += _imported(folder, name, wanted_by, seen)
+            if (folder / name).is_file() and class_name not in _classes(folder / name):
+                problems.append(f"{name} has no class {class_name}, which {wanted_by} names")
+    return problems
+
+
+def _named_in(path):
+    """All code that a JSON file names, wherever in it: `{(file, origin): target}`."""
+    try:
+        content = leaks.as_json(read_text(path))
+    except ValueError:
+        return {}  # told where every file is looked at
+    named, waiting = {}, [content]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += value
+        if not isinstance(value, dict):
+            continue
+        waiting += value.values()
+        for key, target in _targets(value.get("auto_map")):  # a tokenizer names a slow and a fast class, or none
+            named[path.name, f"auto_map {key}"] = target
+        pipelines = value.get("custom_pipelines")
+        for task, entry in pipelines.items() if isinstance(pipelines, dict) else ():
+            named[path.name, f"pipeline {task}"] = entry.get("impl") if isinstance(entry, dict) else None
+    return named
+
+
+def _targets(auto_map):
+    for key, target in auto_map.items() if isinstance(auto_map, dict) else ():
+        several = target if isinstance(target, list) else [target]
+        for number, one in enumerate(several):
+            if one is not None or len(several) == 1:
+                yield key if len(several) == 1 else f"{key} {number + 1}", one
+
+
+def _shown(value):
+    return "".join(character if character.isprintable() else "?" for character in str(value))[:200]
+
+
+def _imported(folder, name, wanted_by, seen):
+    """Missing files among a code file and all that it imports relatively, each told once."""
+    waiting, problems = [(name, wanted_by)], []
+    while waiting:
+        name, wanted_by = waiting.pop(0)
+        if name in seen:
+            continue
+        seen.add(name)
+        if not (folder / name).is_file():
+            problems.append(f"{name} is missing, which {wanted_by} names")
+            continue
+        try:
+            nodes = list(ast.walk(ast.parse((folder / name).read_bytes())))
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            problems.append(f"{name} is not Python ({_shown(error) or type(error).__name__})")
+            continue
+        for node in nodes:
+            if isinstance(node, ast.ImportFrom) and node.level == 1:
+                modules = [node.module] if node.module else [alias.name for alias in node.names]
+                waiting += [(f"{module.split('.')[0]}.py", name) for module in modules]
+    return problems
+
+
+def _classes(path):
+    """Names of the classes that a file defines."""
+    return set(re.findall(r"^class (\w+)", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE))
+
+
+def check_content(name, path, data=False):
+    """A pickle, compiled code, a private file, a secret, an absolute path; what is no regular file is not opened.
+
+    Args:
+        name (`str`): of the file in the repository.
+        path (`Path`): where it is.
+        data (`bool`): whether it holds people's texts, in which a path or a password-like string is no matter.
+
+    Returns:
+        `list[str]`: a sentence for each.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        return [f"{name} is neither a file nor a folder"]
+    if is_pickle(path):
+        return [f"{name} is a pickle, or named like one: loading it can run any code; publish safetensors"]
+    if path.suffix.lower() in COMPILED:
+        return [f"{name} is compiled code, which nobody can read: publish its source"]
+    if PRIVATE.search(name):
+        return [f"{name} is a file for keys and passwords by its name: take it out"]
+    if path.name.endswith(".safetensors"):
+        return _check_header(name, path)
+    text = _text_of(path)
+    if text is None:
+        return []
+    problems = [
+        f"{name} holds what looks like an access token or another secret, {found}: revoke it and take it out"
+        for found in leaks.secrets_in(text, sure=data or path.name in VOCABULARY)[:3]
+    ]
+    if data or path.name in VOCABULARY:
+        return problems
+    content = None
+    if path.suffix == ".json":
+        try:
+            content = leaks.as_json(text)
+        except ValueError as error:
+            return [*problems, f"{name} is not JSON ({error})"]
+    if found := leaks.absolute_path(text, content):
+        problems.append(f"{name} holds an absolute path: {_shown(found)}")
+    return problems
+
+
+def _check_header(name, path):
+    """The head of a weight file: its entries and the notes beside them."""
+    try:
+        header = safetensors_header(path)
+    except ValueError as error:
+        return [f"{name}: {error}"]
+    notes = header.get("__metadata__") or {}
+    text = "\n".join(f"{key}: {value}" for key, value in notes.items())
+    problems = [f"{name} holds what looks like a secret, {found}" for found in leaks.secrets_in(text)[:3]]
+    if found := leaks.absolute_path(text):
+        problems.append(f"{name} holds an absolute path: {_shown(found)}")
+    return problems
+
+
+def _text_of(path):
+    """The text that a file holds, or `None` where it is none."""
+    with open(path, "rb") as file:
+        content = file.read(TEXT_BYTES)
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", "replace")
+    return None if b"\0" in content[:8192] else content.decode("utf-8", "replace")
+
+
+def stored_outputs(folder):
+    """What `reference.json` holds: nothing if it is damaged, `None` if it is absent.
+
+    Args:
+        folder (`str` or `Path`)
+
+    Returns:
+        `dict` or `None`
+    """
+    path = Path(folder) / REFERENCE
+    if not path.is_file():
+        return None
+    try:
+        stored = leaks.as_json(read_text(path))
+        outputs, digests = stored["outputs"], stored["sha256"]
+        rows = [row for table in outputs.values() for row in table]
+        whole = (
+            rows and isinstance(digests, dict) and all(isinstance(value, int | float) for row in rows for value in row)
+        )
+        return stored if whole else {}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _digests(folder):
+    stored = stored_outputs(folder)
+    if stored is None:  # saved by `save_pretrained` or `push_to_hub`, which store no outputs
+        return []
+    if not stored:
+        return [f"{REFERENCE} is damaged"]
+    files = tree(folder)
+    return [
+        f"{name} has changed since {REFERENCE} was made"
+        for name, digest in stored["sha256"].items()
+        if name in files and sha256(files[name]) != digest
+    ]
