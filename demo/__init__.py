@@ -1,5 +1,5 @@
-"""The page: `emodistill demo` on one's own machine, and the same files as a Hub Space.
+"""The page: `emodistill demo` on one's own machine, and a Hub Space that `emodistill demo --space FOLDER` writes.
 
-A Space runs `app.py` by itself, perhaps without this package, so `app.py`, `scoring.py`, `tables.py` and
-`drawing.py` also import one another as plain modules. `serve.py` is the command and needs the package.
+A Space runs without this package, so `app.py`, `scoring.py`, `tables.py` and `drawing.py` import of it only what
+`space.py` copies beside them. `serve.py`, `space.py` and `proxies.py` belong to the command.
 """

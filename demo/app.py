@@ -1,7 +1,7 @@
-"""The page itself, and what a Hub Space runs: `python app.py`.
+"""The page itself, and what a Hub Space runs.
 
-`EMODISTILL_MODEL` names another checkpoint, a folder or a Hub id. Nothing is fetched from elsewhere by the page:
-no web font, no remote script, no analytics, no version check.
+`EMODISTILL_MODEL` names another checkpoint, a folder or a Hub id; several, separated by commas, are offered to choose
+from. Nothing is fetched from elsewhere by the page: no web font, no remote script, no analytics, no version check.
 """
 
 import os
@@ -11,16 +11,20 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
 
 import gradio as gr
 
-if __package__:
-    from .drawing import STYLE, draw_notice, draw_result, draw_table
-    from .scoring import DEFAULT_THRESHOLDS, PRESETS, Mistake, load_classifier, score_text
-    from .tables import MOST_BYTES, MOST_ROWS, guess_text_column, read_table, score_table, write_table
-else:  # a Space runs these files by themselves
-    from drawing import STYLE, draw_notice, draw_result, draw_table
-    from scoring import DEFAULT_THRESHOLDS, PRESETS, Mistake, load_classifier, score_text
-    from tables import MOST_BYTES, MOST_ROWS, guess_text_column, read_table, score_table, write_table
+from .drawing import STYLE, draw_notice, draw_result, draw_table, draw_words
+from .scoring import DEFAULT_THRESHOLDS, PRESETS, Mistake, Models, explain_text, published_models, score_text
+from .tables import (
+    MOST_BYTES,
+    MOST_COLUMNS,
+    MOST_ROWS,
+    SUFFIXES,
+    guess_text_column,
+    read_table,
+    score_table,
+    write_table,
+)
 
-__all__ = ["build_page", "launch_options"]
+__all__ = ["build_page", "launch_options", "run_space"]
 
 OWN = "Your own"
 ONE, ANY = "One label", "Any number of labels"
@@ -40,12 +44,12 @@ detection, or to watch what individuals feel. Use it for research and for aggreg
 English only."""
 
 
-def build_page(classify):
+def build_page(models):
     """
     Put the page together.
 
     Args:
-        classify (`transformers.Pipeline`): The `zero-shot-emotion` pipeline.
+        models ([`Models`]): The checkpoints that it offers.
 
     Returns:
         `gradio.Blocks`: the page, to be launched with [`launch_options`].
@@ -54,22 +58,35 @@ def build_page(classify):
         gr.Markdown(INTRODUCTION)
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
-                settings = _settings()
+                settings = _settings(models.names)
             with gr.Column(scale=3, min_width=300):
-                first = (EXAMPLES[0], FIRST_LABELS, ONE, DEFAULT_THRESHOLDS[False])
-                result = gr.HTML(_score(classify, *first), elem_id="result", container=True, padding=True)
+                first = (EXAMPLES[0], FIRST_LABELS, ONE, DEFAULT_THRESHOLDS[False], models.names[0], False)
+                result = gr.HTML(_score(models, *first), elem_id="result", container=True, padding=True)
                 gr.Examples([[text] for text in EXAMPLES], settings[0], label="Examples", elem_id="examples")
-        with gr.Accordion("Score a CSV file", open=False, elem_id="file-section"):
-            _file_section(page, classify, settings[1:])
+        with gr.Accordion("Score a file of texts", open=False, elem_id="file-section"):
+            _file_section(models, settings[1:5])
         gr.Markdown(LIMITS, elem_id="limits")
-        _connect(classify, settings, result)
+        _connect(models, settings, result)
     return page
 
 
-def launch_options():
-    """Arguments of `launch`: system fonts, nothing shared, and no link or endpoint beyond the page's own."""
+def launch_options(names=None):
+    """
+    Arguments of `launch`: system fonts, nothing shared, and no link or endpoint beyond the page's own.
+
+    Args:
+        names (`Iterable[str]`, *optional*): Host names under which alone the page answers, see [`Guard`].
+
+    Returns:
+        `dict`
+    """
+    from starlette.middleware import Middleware
+
+    from .guard import Guard
+
     fonts = [gr.themes.Font(name) for name in ("Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")]
     mono = [gr.themes.Font(name) for name in ("Consolas", "Menlo", "monospace")]
+    guard = [Middleware(Guard, names=names)] if names is not None else []
     return {
         # gradio's own hints are too pale to read
         "theme": gr.themes.Default(primary_hue="blue", font=fonts, font_mono=mono).set(
@@ -83,11 +100,12 @@ def launch_options():
         "ssr_mode": False,
         "mcp_server": False,
         "pwa": False,
+        "app_kwargs": {"middleware": guard},
         "max_file_size": 4 * MOST_BYTES,  # the reader names the limit; this ends an upload that is far beyond it
     }
 
 
-def _settings():
+def _settings(names):
     """The fields that say what to score, in the order in which `score_text` takes them."""
     text = gr.Textbox(EXAMPLES[0], label="Text", lines=3, max_lines=8, elem_id="text")
     preset = gr.Dropdown([OWN, *PRESETS], value=OWN, label="Label set", elem_id="preset", filterable=False)
@@ -112,14 +130,19 @@ def _settings():
         lambda mode: DEFAULT_THRESHOLDS[mode == ANY], mode, threshold,
         show_progress="hidden", api_visibility="private", queue=False,
     )  # fmt: skip
-    return text, labels, mode, threshold
+    model = gr.Radio(
+        names, value=names[0], label="Model", elem_id="model", visible=len(names) > 1,
+        info="The larger one reads better and takes longer",
+    )  # fmt: skip
+    words = gr.Checkbox(False, label="Mark the words that tell for the best label", elem_id="words")
+    return text, labels, mode, threshold, model, words
 
 
-def _connect(classify, settings, result):
-    text, labels, mode, threshold = settings
+def _connect(models, settings, result):
+    text, labels, mode, threshold, model, words = settings
     gr.on(
-        [text.change, labels.change, mode.change, threshold.change],
-        lambda *values: _score(classify, *values),
+        [text.change, labels.change, mode.change, threshold.change, model.change, words.change],
+        lambda *values: _score(models, *values),
         list(settings),
         result,
         trigger_mode="always_last",
@@ -128,40 +151,51 @@ def _connect(classify, settings, result):
     )
 
 
-def _score(classify, text, labels, mode, threshold):
+def _score(models, text, labels, mode, threshold, model, words):
     """HTML of a result, or of what is to be put right."""
     try:
+        classify = models.get(model)
         scored = score_text(classify, text, labels, mode == ANY, threshold)
+        marked = _marked(classify, text, labels, mode == ANY, scored) if words else ""
     except Mistake as mistake:
         return draw_notice(str(mistake))
-    return draw_result(scored, mode == ANY, float(threshold))
+    return draw_result(scored, mode == ANY, float(threshold)) + marked
 
 
-def _file_section(page, classify, settings):
-    """A CSV file in, a scored one out, with the labels, mode and threshold above."""
+def _marked(classify, text, labels, multi_label, scored):
+    explanation = explain_text(classify, text, labels, multi_label, scored["labels"][0])
+    if explanation is None:
+        return draw_notice("The text is too long to mark its words.", fine=True)
+    return draw_words(explanation)
+
+
+def _file_section(models, settings):
+    """A file of texts in, a scored one out, with the labels, mode, threshold and model above."""
+    kinds = ", ".join(suffix.removeprefix(".").upper() for suffix in SUFFIXES.values())
     gr.Markdown(
-        f"A CSV file (UTF-8, a header line, at most {MOST_ROWS:,} rows and {MOST_BYTES / 1e6:.0f} MB) is scored with "
-        "the labels, the mode and the threshold above. Files are deleted after about an hour."
+        f"A file ({kinds}; at most {MOST_ROWS:,} rows, {MOST_COLUMNS:,} columns and {MOST_BYTES / 1e6:.0f} MB) is "
+        "scored with the settings above and comes back as CSV. Files are deleted after about an hour."
     )
     with gr.Row():
         with gr.Column(scale=2, min_width=280):
-            upload = gr.File(label="CSV file", file_types=[".csv", ".tsv", ".txt"], height=140, elem_id="csv-in")
+            upload = gr.File(
+                label="File of texts", file_types=[*SUFFIXES.values(), ".tab", ".ndjson"], height=140, elem_id="csv-in"
+            )
             column = gr.Dropdown([], label="Column with the texts", elem_id="column", filterable=False)
+            formulas = gr.Checkbox(
+                False, label="Keep cells that begin like a formula", elem_id="formulas",
+                info="Otherwise they get an apostrophe in front, so that no spreadsheet runs them",
+            )  # fmt: skip
             button = gr.Button("Score the file", variant="primary", elem_id="score-file")
         with gr.Column(scale=3, min_width=280):
             message = gr.HTML(elem_id="csv-message")
             scored = gr.File(label="Scored CSV file", visible=False, interactive=False, elem_id="csv-out")
     upload.change(_look_at, upload, [column, message, scored], show_progress="hidden", api_visibility="private")
 
-    def run(path, column, labels, mode, threshold, progress=gr.Progress()):  # noqa: B008 (gradio looks for it there)
-        def report(done, rows):
-            if not page.is_running:  # the server ends, and would wait for this thread
-                raise Mistake("The server was stopped.")
-            progress((done, rows))
+    def run(path, column, formulas, *settings, progress=gr.Progress()):  # noqa: B008 (gradio looks for it there)
+        return _score_file(models, path, column, formulas, *settings, lambda done, rows: progress((done, rows)))
 
-        return _score_file(classify, path, column, labels, mode, threshold, report)
-
-    button.click(run, [upload, column, *settings], [message, scored], api_visibility="private")
+    button.click(run, [upload, column, formulas, *settings], [message, scored], api_visibility="private")
 
 
 def _look_at(path):
@@ -174,28 +208,45 @@ def _look_at(path):
         column = guess_text_column(table)
     except Mistake as mistake:
         return nothing[0], draw_notice(str(mistake)), nothing[2]
-    found = draw_notice(f"{len(table.rows):,} rows; the texts seem to be in the column {column!r}.", fine=True)
+    said = f"{len(table.rows):,} rows; the texts seem to be in the column {column!r}.{_problems(table)}"
+    found = draw_notice(said, fine=True)
     return gr.Dropdown(choices=table.header, value=column), found + draw_table(table), nothing[2]
 
 
-def _score_file(classify, path, column, labels, mode, threshold, progress):
+def _problems(table):
+    """A sentence on rows that could not be read."""
+    if not table.problems:
+        return ""
+    number, first = len(table.problems), next(iter(table.problems.values()))
+    return f" {number:,} {'row' if number == 1 else 'rows'} cannot be read whole and will not be scored ({first})."
+
+
+def _score_file(models, path, column, formulas, labels, mode, threshold, model, progress):
     nothing = gr.File(value=None, visible=False)
     if path is None:
-        return draw_notice("Choose a CSV file first."), nothing
+        return draw_notice("Choose a file first."), nothing
     try:
         table = read_table(path)
+        classify = models.get(model)
         scored, without = score_table(classify, table, column, labels, mode == ANY, threshold, progress)
     except Mistake as mistake:
         return draw_notice(str(mistake)), nothing
     # Beside the upload, in the folder that gradio clears.
     stem = os.path.splitext(os.path.basename(path))[0]
     output = os.path.join(tempfile.mkdtemp(dir=os.path.dirname(path)), f"{stem}-scored.csv")
-    write_table(scored, output)
+    note = write_table(scored, output, formulas)
     said = f"{len(table.rows) - without:,} rows scored."
-    if without:
-        said += f" {without:,} without text are left blank."
+    if blank := without - len(table.problems):
+        said += f" {blank:,} without text are left blank."
+    said += _problems(table).replace("will not be", "were not")
+    said += f" {note}." if note else ""
     return draw_notice(said, fine=True) + draw_table(scored), gr.File(value=output, visible=True)
 
 
+def run_space():
+    """Run the page as a Hub Space does, with the checkpoints that `EMODISTILL_MODEL` names."""
+    build_page(Models(published_models())).launch(**launch_options())
+
+
 if __name__ == "__main__":
-    build_page(load_classifier()).launch(**launch_options())
+    run_space()

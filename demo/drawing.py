@@ -2,8 +2,9 @@
 
 from html import escape
 
-__all__ = ["STYLE", "draw_notice", "draw_result", "draw_table"]
+__all__ = ["STYLE", "draw_notice", "draw_result", "draw_table", "draw_words"]
 
+SHOWN_COLUMNS = 40
 SHOWN_LABELS = 28  # the rest folds away
 LOWEST, HIGHEST = 1.0, 9.0  # the scale of the dimensions
 POLES = {
@@ -38,6 +39,12 @@ STYLE = """
 .ed-side table, .ed-side tr, .ed-side th, .ed-side td { border: 0 !important; }
 .ed-side th, .ed-side td { padding: .1rem .2rem !important; text-align: left; font-weight: 400; }
 .ed-side td.ed-number { font-weight: 700; font-variant-numeric: tabular-nums; text-align: right; }
+.ed-words { margin-top: 1rem; border-top: 1px solid var(--border-color-primary); }
+.ed-words p { line-height: 1.7; overflow-wrap: anywhere; margin: .4rem 0 0; white-space: pre-wrap; }
+.ed-words mark { color: inherit; border-radius: 3px; padding: 0 .15em;
+  background: rgba(var(--hue), var(--share)); }
+.ed-words .ed-for { --hue: 37, 99, 235; }
+.ed-words .ed-against { --hue: 234, 128, 12; text-decoration: underline dotted; }
 .ed-notice { padding: .7rem 1rem; border-left: 4px solid #dc2626; border-radius: 4px;
   background: color-mix(in srgb, #dc2626 10%, transparent); }
 .ed-notice.ed-fine { border-color: #2563eb; background: color-mix(in srgb, #2563eb 10%, transparent); }
@@ -170,6 +177,37 @@ def _plane(valence, arousal):
     )
 
 
+def draw_words(explanation):
+    """
+    A text with the words marked that tell for a label, or against it.
+
+    Args:
+        explanation (`serving.explain.Explanation`): The explanation.
+
+    Returns:
+        `str`: HTML; marks are colours and, for those who do not see them, a sign and a title.
+    """
+    telling = sorted(explanation.telling(), key=lambda word: word.start)
+    strongest = max((abs(word.contribution) for word in telling), default=1.0) or 1.0
+    pieces, place = [], 0
+    for word in telling:
+        sign = "for" if word.contribution > 0 else "against"
+        share = 0.25 + 0.4 * abs(word.contribution) / strongest
+        title = f"{sign} {explanation.target}: without this word {word.without:.2f}"
+        pieces += [
+            escape(explanation.text[place : word.start]),
+            f'<mark class="ed-{sign}" style="--share:{share:.2f}" title="{escape(title)}">{escape(word.text)}</mark>',
+        ]
+        place = word.end
+    text = "".join([*pieces, escape(explanation.text[place:])])
+    said = "blue for it, orange against it" if telling else "no single word tells"
+    return (
+        f'<div class="ed-words"><p class="ed-note">Words for <strong>{escape(explanation.target)}</strong> '
+        f"({explanation.score:.2f}): {said}. Each word is left out by itself; hold the pointer over one.</p>"
+        f"<p>{text}</p></div>"
+    )
+
+
 def draw_table(table, rows=5):
     """
     The first rows of a file.
@@ -181,9 +219,12 @@ def draw_table(table, rows=5):
     Returns:
         `str`: HTML; wide tables scroll by themselves.
     """
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.header)
+    shown = list(range(len(table.header)))
+    if len(shown) > SHOWN_COLUMNS:  # the first, and the last, which are the new ones
+        shown = shown[: SHOWN_COLUMNS // 2] + shown[-(SHOWN_COLUMNS // 2) :]
+    head = "".join(f'<th scope="col">{escape(table.header[index][:200])}</th>' for index in shown)
     body = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell[:200])}</td>' for cell in row)}</tr>" for row in table.rows[:rows]
+        f"<tr>{''.join(f'<td>{escape(row[index][:200])}</td>' for index in shown)}</tr>" for row in table.rows[:rows]
     )
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f'<div class="ed-scroll" tabindex="0">{table}</div>'

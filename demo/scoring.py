@@ -2,9 +2,19 @@
 
 import os
 import re
+import threading
 from collections import Counter
 
-__all__ = ["DEFAULT_THRESHOLDS", "PRESETS", "Mistake", "load_classifier", "parse_labels", "score_text"]
+__all__ = [
+    "DEFAULT_THRESHOLDS",
+    "PRESETS",
+    "Mistake",
+    "Models",
+    "explain_text",
+    "load_classifier",
+    "parse_labels",
+    "score_text",
+]
 
 PUBLISHED = "emodistill/emodistill-minilm-l6"  # where a Space without the package finds the default checkpoint
 TASK = "zero-shot-emotion"
@@ -28,10 +38,68 @@ DEFAULT_THRESHOLDS = {False: 0.0, True: 0.5}
 MOST_LABELS = 200
 LONGEST_LABEL = 200  # characters
 LONGEST_TEXT = 10_000  # characters
+MOST_WORDS = 120  # of a text whose words are marked: each is left out once
 
 
 class Mistake(ValueError):
     """What a visitor can put right; the page shows the message."""
+
+
+class Models:
+    """
+    The checkpoints that the page offers; the first is loaded at once, another when somebody chooses it.
+
+    Args:
+        places (`dict[str, str]`): Folders or Hub ids by the name that the page shows.
+
+    Example:
+
+    ```python
+    >>> from emodistill.demo.scoring import Models
+
+    >>> models = Models({"small": "small"})
+    >>> models.names, models.get("small")("What a lovely day!", labels="joy, anger")["predicted"]
+    (['small'], ['joy'])
+
+    ```
+    """
+
+    def __init__(self, places):
+        self._places, self._loaded, self._lock = dict(places), {}, threading.Lock()
+        self.get(self.names[0])
+
+    @property
+    def names(self):
+        """`list[str]`: what there is to choose from."""
+        return list(self._places)
+
+    def get(self, name=None):
+        """
+        The pipeline of a checkpoint.
+
+        Args:
+            name (`str`, *optional*): One of the names; the first by default.
+
+        Returns:
+            `transformers.Pipeline`
+
+        Raises:
+            [`Mistake`]: there is none of this name.
+        """
+        name = self.names[0] if name is None else name
+        if name not in self._places:
+            raise Mistake("Choose one of the models.")
+        with self._lock:
+            if name not in self._loaded:
+                self._loaded[name] = load_classifier(self._places[name])
+            return self._loaded[name]
+
+
+def published_models():
+    """What a Space offers: the checkpoints that `EMODISTILL_MODEL` names, separated by commas, or the default one."""
+    names = [name.strip() for name in os.environ.get("EMODISTILL_MODEL", "").split(",")]
+    names = [name for name in names if name] or [None]
+    return {(name or PUBLISHED).rstrip("/").rpartition("/")[2]: name for name in names}
 
 
 def load_classifier(model=None):
@@ -165,3 +233,41 @@ def score_text(classify, text, labels, multi_label, threshold):
         threshold=check_threshold(threshold),
         dimensions=dimension_names(classify) or None,
     )
+
+
+def explain_text(classify, text, labels, multi_label, label=None):
+    """
+    Which words of a text tell for a label.
+
+    Args:
+        classify (`transformers.Pipeline`): The pipeline.
+        text (`str`): The text.
+        labels (`str`): The labels, as typed.
+        multi_label (`bool`): Whether any number of labels may hold.
+        label (`str`, *optional*): Which of them; the best by default.
+
+    Returns:
+        `serving.explain.Explanation` or `None`: nothing for a text too long to leave out each of its words.
+
+    Raises:
+        [`Mistake`]: an empty text, or labels that do not fit.
+
+    Example:
+
+    ```python
+    >>> from emodistill.demo.scoring import explain_text, load_classifier
+
+    >>> why = explain_text(load_classifier(), "I am furious about the train.", "joy, anger", False)
+    >>> why.target, why.telling()[0].text
+    ('anger', 'furious')
+
+    ```
+    """
+    from ..serving.explain import explain
+
+    names = parse_labels(labels)
+    if not (text or "").strip():
+        raise Mistake("There is no text. Type a sentence or two in English.")
+    if len(text.split()) > MOST_WORDS:
+        return None
+    return explain(classify, text, label, labels=names, multi_label=bool(multi_label), levels=("word",))

@@ -1,19 +1,31 @@
 """`emodistill demo`: the page on one's own machine."""
 
 import argparse
+import contextlib
 import errno
+import importlib.util
+import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
-import time
+import threading
 
 from ..loading import checkpoint_path
+from . import proxies
 
 __all__ = ["main"]
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# What runs in the process that serves; it ends when nobody holds the other end of its standard input any more.
+SERVER = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from emodistill import cli
+sys.exit(cli.main(sys.argv[2:]))
+"""
+SECONDS_TO_END = 1.0
 
 
 def _parser():
@@ -23,7 +35,16 @@ def _parser():
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 lets the network in")
     parser.add_argument("--port", type=int, default=7860, help="port to listen on; 0 for any free one")
-    parser.add_argument("--model", help="small (the default), base, or the folder or Hub id of a checkpoint")
+    parser.add_argument(
+        "--model",
+        help="small, base, folder or Hub id of a checkpoint; by default those of the package, to choose from",
+    )
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME",
+        help="also answer under this host name, that of a proxy before the page for instance; may be given again",
+    )  # fmt: skip
+    parser.add_argument("--space", metavar="FOLDER", help="write a Hub Space with this page into a folder, and end")
+    parser.add_argument("--serve-from", metavar="FOLDER", help=argparse.SUPPRESS)  # this is the process that serves
     return parser
 
 
@@ -45,7 +66,7 @@ def free_port(host, port):
         raise ValueError(f"--port must lie between 0 and 65535, not {port}")
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except OSError:
+    except (OSError, UnicodeError):
         raise ValueError(f"--host {host} is no address of this machine; 127.0.0.1 always is") from None
     with socket.socket(family, kind) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server itself does
@@ -62,46 +83,126 @@ def free_port(host, port):
         return probe.getsockname()[1]
 
 
-def _stop(*_):
-    raise KeyboardInterrupt
+def own_models(model=None):
+    """
+    The checkpoints that the page offers.
+
+    Args:
+        model (`str`, *optional*): The one that was asked for; by default those of the package that are there.
+
+    Returns:
+        `dict[str, str]`: folders or Hub ids by the name that the page shows, the one to begin with first.
+
+    Raises:
+        `FileNotFoundError`: where there is none.
+    """
+    if model is not None:
+        return {model: checkpoint_path(model)}
+    found = {"small": checkpoint_path("small")}
+    with contextlib.suppress(FileNotFoundError):
+        found["base"] = checkpoint_path("base")
+    return found
 
 
 def main(argv=None):
     """
-    Serve the page until Ctrl-C.
+    Serve the page until Ctrl-C or SIGTERM, which end it at once whatever it is at.
+
+    The page runs in a process of its own. This one waits for it, ends it when it is told to, and takes the uploaded
+    files and the results away.
 
     Args:
         argv (`list[str]`, *optional*): The arguments after `demo`.
 
     Returns:
-        `int`: 0.
+        `int`: 0; the exit status of the page's process where it failed.
 
     Raises:
-        `ValueError`: for arguments that do not fit, a port that is taken among them.
+        `ValueError`: for arguments that do not fit, a port that is taken among them, and a proxy that is none.
         `ModuleNotFoundError`: gradio is not installed.
     """
+    argv = list(sys.argv[2:] if argv is None else argv)
     args = _parser().parse_args(argv)
-    port, model = free_port(args.host, args.port), args.model and checkpoint_path(args.model)
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job would ignore the first
-        signal.signal(number, _stop)
-    # The server asks itself whether it is up; a proxy for the outside has no part in that.
-    for name in ("no_proxy", "NO_PROXY"):
-        os.environ[name] = ",".join(filter(None, [os.environ.get(name), *LOOPBACK]))
-    with tempfile.TemporaryDirectory(prefix="emodistill-demo-") as folder:  # uploads and results go with the server
-        os.environ["GRADIO_TEMP_DIR"] = folder
-        from .app import build_page, launch_options
-        from .scoring import load_classifier
+    if args.space:
+        from .space import write_space
 
-        page = build_page(load_classifier(model))
+        print(f"wrote {write_space(args.space)}: publish the folder as a Space of kind Gradio")
+        return 0
+    if args.serve_from:
+        return _serve(args)
+    port, models = free_port(args.host, args.port), own_models(args.model)
+    if importlib.util.find_spec("gradio") is None:
+        raise ModuleNotFoundError("No module named 'gradio'", name="gradio")
+    local = all(os.path.isdir(path) for path in models.values())
+    environment = proxies.without_proxies(os.environ) if local else proxies.usable_proxies(os.environ)
+    with tempfile.TemporaryDirectory(prefix="emodistill-demo-", ignore_cleanup_errors=True) as folder:
+        environment["GRADIO_TEMP_DIR"] = folder  # uploads and results go with the server
+        command = [sys.executable, "-c", SERVER, json.dumps(sys.path), "demo", *argv]
+        return _watch([*command, "--port", str(port), "--serve-from", folder], environment)
+
+
+def _stop(*_):
+    raise KeyboardInterrupt
+
+
+def _watch(command, environment):
+    """Wait for the process that serves, and end it when this one is told to end."""
+    process, before = None, {}
+    try:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job would ignore the first
+                before[number] = signal.signal(number, _stop)
+        # Its own session: Ctrl-C in a terminal reaches this process alone.
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, start_new_session=True)
+        return process.wait()
+    except KeyboardInterrupt:
+        print("\nemodistill demo: stopped", file=sys.stderr, flush=True)
+        return 0
+    finally:
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)  # it is ending
+        if process is not None:
+            _end(process)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(process):
+    """End a process whatever it is at: it has no handler of its own, and nothing to put in order."""
+    if process.poll() is None:
+        process.terminate()
         try:
-            _, address, _ = page.launch(
-                server_name=args.host, server_port=port, prevent_thread_lock=True, quiet=True, **launch_options()
-            )
-            print(f"emodistill demo: {address} (Ctrl-C ends it)", flush=True)
-            while page.is_running:
-                time.sleep(0.2)
-        except KeyboardInterrupt:
-            print("\nemodistill demo: stopped", file=sys.stderr)
-        finally:
-            page.close(verbose=False)
-    return 0
+            process.wait(SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    process.stdin.close()
+
+
+def _end_with(pipe):
+    """Wait until nobody holds the other end, as after the death of the process that waits for this one."""
+    with contextlib.suppress(OSError, ValueError):
+        pipe.read()
+    os._exit(1)
+
+
+def _serve(args):
+    """In the process that serves: load, launch, wait."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with, args=(sys.stdin.buffer,), daemon=True).start()
+    from .scoring import Models
+
+    models = Models(own_models(args.model))
+    for name in [name for name in os.environ if name.lower() in proxies.PROXIES]:
+        del os.environ[name]  # the checkpoint is here: from now on the page asks nobody but itself
+    from .app import build_page, launch_options
+    from .guard import own_names
+
+    page = build_page(models)
+    _, address, _ = page.launch(
+        server_name=args.host, server_port=args.port, prevent_thread_lock=True, quiet=True,
+        **launch_options(own_names(args.host, args.allow_host)),
+    )  # fmt: skip
+    print(f"emodistill demo: {address} (Ctrl-C ends it)", flush=True)
+    page.server.thread.join()
+    return 1

@@ -1,20 +1,22 @@
-"""A CSV file in, a scored CSV file out."""
+"""A table of texts in, a scored CSV file out."""
 
-import csv
-import io
+import json
 import os
 
-if __package__:
-    from .scoring import Mistake, check_threshold, dimension_names, parse_labels
-else:  # a Space runs these files by themselves
-    from scoring import Mistake, check_threshold, dimension_names, parse_labels
+from ..descriptors.formats import format_of, read_file
+from ..descriptors.spreadsheet import writing_csv
+from ..descriptors.tables import is_blank
+from .scoring import Mistake, check_threshold, dimension_names, parse_labels
 
-__all__ = ["Table", "guess_text_column", "read_table", "score_table"]
+__all__ = ["Table", "guess_text_column", "read_table", "score_table", "write_table"]
 
 MOST_ROWS = 5_000
+MOST_COLUMNS = 1_000
 MOST_BYTES = 5_000_000
+MOST_RESULTS = 500_000  # scores of a file: rows times labels
 ROWS_AT_ONCE = 128
 DELIMITERS = ",;\t|"
+SUFFIXES = {"csv": ".csv", "tsv": ".tsv", "lines": ".txt", "jsonl": ".jsonl", "json": ".json"}
 # What a column of texts is called, likeliest first.
 TEXT_NAMES = (
     "text", "sentence", "texts", "sentences", "comment", "tweet", "post", "utterance", "message", "review",
@@ -24,30 +26,32 @@ TEXT_NAMES = (
 
 class Table:
     """
-    A CSV file that was read: its header, its rows and what separates its fields.
+    A file that was read: its header, its rows and what separates its fields.
 
     Args:
         header (`list[str]`): Names of the columns.
         rows (`list[list[str]]`): The rows, each as long as the header.
-        delimiter (`str`, *optional*, defaults to `","`): What separates the fields.
+        delimiter (`str`, *optional*, defaults to `","`): What separates the fields of a CSV file.
+        problems (`dict[int, str]`, *optional*): What is wrong with rows that could not be read whole, by their index.
     """
 
-    def __init__(self, header, rows, delimiter=","):
-        self.header, self.rows, self.delimiter = header, rows, delimiter
+    def __init__(self, header, rows, delimiter=",", problems=None):
+        self.header, self.rows, self.delimiter, self.problems = header, rows, delimiter, problems or {}
 
 
 def read_table(path):
     """
-    Read a CSV file with a header line.
+    Read a file of texts.
 
     Args:
-        path (`str`): The file: UTF-8, fields separated by commas, semicolons, tabs or bars.
+        path (`str`): CSV (commas, semicolons, tabs or bars) or TSV with a header line, JSON or JSON lines, or one
+            text a line; by its suffix.
 
     Returns:
-        [`Table`]: header and rows.
+        [`Table`]: header and rows; a row that does not fit is kept as far as it can be read, with its problem.
 
     Raises:
-        [`Mistake`]: too large, empty, not UTF-8, no row, a row that does not fit the header (naming its line).
+        [`Mistake`]: too large, empty, of another kind or encoding, without rows, with too many rows or columns.
 
     Example:
 
@@ -62,64 +66,70 @@ def read_table(path):
 
     ```
     """
-    if os.path.getsize(path) > MOST_BYTES:
+    size, kind = os.path.getsize(path), format_of(path)
+    if size > MOST_BYTES:
         raise Mistake(
-            f"The file has {os.path.getsize(path) / 1e6:.1f} MB; the page takes {MOST_BYTES / 1e6:.0f} MB. "
-            "In Python the pipeline takes any number of texts."
+            f"The file has {size / 1e6:.1f} MB; the page takes {MOST_BYTES / 1e6:.0f} MB. "
+            "The command emodistill score takes any number of texts."
         )
-    content = _decode(path)
-    if not content.strip():
-        raise Mistake("The file is empty.")
-    first = next(line for line in content.splitlines() if line.strip())
-    delimiter = max(DELIMITERS, key=first.count)  # of equals the first, a comma
-    header, rows = _rows(content, delimiter)
+    if kind not in SUFFIXES or not path.lower().endswith((SUFFIXES[kind], ".tab", ".ndjson")):
+        raise Mistake(f"The page reads {', '.join(SUFFIXES.values())}; this is none of them by its name.")
+    delimiter = {"csv": _delimiter(path), "tsv": "\t"}.get(kind)
+    if delimiter and (width := _first_line(path).count(delimiter) + 1) > 2 * MOST_COLUMNS:
+        raise Mistake(f"The file has {width:,} columns; the page takes {MOST_COLUMNS:,}.")  # before they are read
+    try:
+        rows, columns = _limited(read_file(path, kind))
+    except (ValueError, OSError) as error:
+        said = str(error).replace(path, "The file").replace("The file: it is", "The file is")
+        raise Mistake(f"{said}.".replace("..", ".")) from None
     if not rows:
-        raise Mistake("The file has a header line, but no row under it.")
-    if len(rows) > MOST_ROWS:
-        raise Mistake(
-            f"The file has {len(rows):,} rows; the page takes {MOST_ROWS:,}. "
-            "In Python the pipeline takes any number of texts."
-        )
-    return Table(header, rows, delimiter)
+        raise Mistake("The file has a header line, but no row under it." if kind == "csv" else "The file is empty.")
+    if all(row.error for row in rows):
+        raise Mistake(f"No row of the file can be read; {_told(rows[0])}.")
+    header = list(columns)
+    problems = {index: _told(row) for index, row in enumerate(rows) if row.error}
+    cells = [[_cell(row.values.get(name)) for name in header] for row in rows]
+    return Table(header, cells, delimiter if kind == "csv" else ",", problems)
 
 
-def _decode(path):
-    with open(path, "rb") as file:
-        content = file.read()
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content:
-        raise Mistake("The file is not UTF-8 text (it may be UTF-16, or no CSV file at all). Save it as CSV, UTF-8.")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise Mistake(f"The file is not UTF-8: line {line} holds another encoding. Save it as CSV, UTF-8.") from None
+def _limited(rows):
+    """All rows and the names of their columns, as long as there are not too many of either."""
+    found, columns = [], {}
+    for row in rows:
+        if len(found) == MOST_ROWS:
+            raise Mistake(
+                f"The file has more than {MOST_ROWS:,} rows, which is what the page takes. "
+                "The command emodistill score takes any number of texts."
+            )
+        columns |= dict.fromkeys(map(str, row.values))
+        if len(columns) > MOST_COLUMNS:
+            raise Mistake(f"The file has {len(columns):,} columns; the page takes {MOST_COLUMNS:,}.")
+        found.append(row)
+    return found, columns
 
 
-def _rows(content, delimiter):
-    """Header and rows; the reader counts lines, so that an error names one."""
-    csv.field_size_limit(MOST_BYTES)
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter)
-    header, rows, start = None, [], 1
-    try:
-        for row in reader:
-            if not any(field.strip() for field in row):  # a blank line
-                start = reader.line_num + 1
-                continue
-            if header is None:
-                header = [name.strip() for name in row]
-            elif len(row) == len(header):
-                rows.append(row)
-            else:
-                raise Mistake(
-                    f"Line {start} has {len(row)} fields, but the header has {len(header)}. "
-                    'A text that holds the separator must stand in "quotation marks".'
-                )
-            start = reader.line_num + 1
-    except csv.Error as error:
-        raise Mistake(f"Line {reader.line_num} is no CSV: {error}.") from None
-    if twice := sorted({name for name in header if header.count(name) > 1}):
-        raise Mistake(f"The header names a column twice: {', '.join(map(repr, twice))}.")
-    return header, rows
+def _told(row):
+    return f"{row.unit} {row.number}: {row.error}"
+
+
+def _cell(value):
+    """A value as a cell of text."""
+    if value is None or (isinstance(value, float) and value != value):
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _first_line(path):
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        return next((line.strip() for line in file if line.strip()), "")
+
+
+def _delimiter(path):
+    """What separates the fields of a CSV file, so that the scored one opens as it did."""
+    first = _first_line(path).strip('"')
+    if first[:4] == "sep=" and len(first) == 5:
+        return first[4]
+    return max(DELIMITERS, key=first.count)  # of equals the first, a comma
 
 
 def guess_text_column(table):
@@ -172,7 +182,8 @@ def score_table(classify, table, column, labels, multi_label, threshold, progres
 
     Returns:
         `(Table, int)`: the columns of the file, then `predicted` (several labels joined by `|`), a `score` for each
-        label and the dimensions; and the number of rows without text, whose new fields stay empty.
+        label and the dimensions, and `error` where rows could not be read; and the number of rows that have no text or
+        could not be read, whose scores stay empty.
 
     Raises:
         [`Mistake`]: no such column, a column without any text, labels or a threshold that do not fit.
@@ -195,12 +206,21 @@ def score_table(classify, table, column, labels, multi_label, threshold, progres
     names, threshold, dimensions = parse_labels(labels), check_threshold(threshold), dimension_names(classify)
     if column not in table.header:
         raise Mistake("Choose the column that holds the texts.")
+    if len(table.rows) * len(names) > MOST_RESULTS:
+        raise Mistake(
+            f"{len(table.rows):,} rows and {len(names)} labels are too much for the page at once: take fewer labels, "
+            "or the command emodistill score."
+        )
     index = table.header.index(column)
-    numbers = [number for number, row in enumerate(table.rows) if row[index].strip()]
+    numbers = [
+        number for number, row in enumerate(table.rows) if number not in table.problems and not is_blank(row[index])
+    ]
     if not numbers:
         raise Mistake(f"The column {column!r} is empty in every row.")
-    added = ["predicted", *(f"score: {name}" for name in names), *dimensions]
+    added = ["predicted", *(f"score: {name}" for name in names), *dimensions, *(["error"] if table.problems else [])]
     scored = [[*row, *[""] * len(added)] for row in table.rows]
+    for number, problem in table.problems.items():
+        scored[number][-1] = problem
     for start in range(0, len(numbers), ROWS_AT_ONCE):
         chunk = numbers[start : start + ROWS_AT_ONCE]
         results = classify(
@@ -211,7 +231,8 @@ def score_table(classify, table, column, labels, multi_label, threshold, progres
             dimensions=dimensions or None,
         )
         for number, result in zip(chunk, results, strict=True):
-            scored[number] = [*table.rows[number], *_fields(result, names)]
+            fields = _fields(result, names)
+            scored[number] = [*table.rows[number], *fields, *[""] * (len(added) - len(fields))]
         if progress is not None:
             progress(start + len(chunk), len(numbers))
     header = [*table.header, *_new_names(added, table.header)]
@@ -235,10 +256,19 @@ def _new_names(added, header):
     return names
 
 
-def write_table(table, path):
-    """Write a [`Table`] as UTF-8 CSV, in one step."""
-    with open(path + ".tmp", "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter=table.delimiter)
-        writer.writerow(table.header)
-        writer.writerows(table.rows)
-    os.replace(path + ".tmp", path)
+def write_table(table, path, formulas=False):
+    """
+    Write a [`Table`] as CSV that opens well in Excel, whole or not at all.
+
+    Args:
+        table ([`Table`]): The table.
+        path (`str`): The file.
+        formulas (`bool`, *optional*, defaults to `False`): Whether cells that begin like a formula stay as they are.
+
+    Returns:
+        `str` or `None`: a sentence on the cells that were changed so that no spreadsheet runs them.
+    """
+    with writing_csv(path, table.header, delimiter=table.delimiter, formulas=formulas) as file:
+        for row in table.rows:
+            file.write(row)
+    return file.note

@@ -177,14 +177,14 @@ def check_content(name, path, data=False):
     """
     if not stat.S_ISREG(path.stat().st_mode):
         return [f"{name} is neither a file nor a folder"]
+    if path.name.endswith(".safetensors"):  # numbers may begin like anything
+        return _check_header(name, path)
     if is_pickle(path):
         return [f"{name} is a pickle, or named like one: loading it can run any code; publish safetensors"]
     if path.suffix.lower() in COMPILED:
         return [f"{name} is compiled code, which nobody can read: publish its source"]
     if PRIVATE.search(name):
         return [f"{name} is a file for keys and passwords by its name: take it out"]
-    if path.name.endswith(".safetensors"):
-        return _check_header(name, path)
     text = _text_of(path)
     if text is None:
         return []

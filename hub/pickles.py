@@ -7,6 +7,7 @@ import lzma
 import pickletools
 import re
 import tarfile
+import warnings
 import zipfile
 import zlib
 
@@ -54,8 +55,10 @@ def _holds_pickle(file, depth):
     file.seek(0)
     if head[:6] == b"\x93NUMPY":
         return _of_objects(head)
-    if re.match(rb"\x80[\x01-\x0f]", head) or _parses(file):
-        return True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on how strings are spelled in what is no pickle
+        if re.match(rb"\x80[\x01-\x0f]", head) or _parses(file):
+            return True
     if depth == 2:
         return False
     try:
@@ -72,11 +75,15 @@ def _of_objects(head):
 
 
 def _parses(file):
-    """Whether the content reads as a pickle up to its end, as those of protocol 0 do, which are plain text."""
+    """Whether the content reads as a pickle without a head, as those of protocol 0 do, which are plain text.
+
+    Any bytes may happen to begin like a short one, so that it must be all there is, or call something by its name.
+    """
     file.seek(0)
-    stack, mark = [], pickletools.markobject
+    stack, mark, calls = [], pickletools.markobject, False
     try:
-        for operation, _, _ in pickletools.genops(file):
+        for operation, argument, _ in pickletools.genops(file):
+            calls |= operation.name in ("GLOBAL", "INST") and re.fullmatch(r"[\w.]+ [\w.]+", argument) is not None
             taken = list(operation.stack_before)
             if mark in taken or (operation.name == "POP" and stack[-1] is mark):
                 while stack.pop() is not mark:
@@ -86,7 +93,7 @@ def _parses(file):
                 stack.pop()  # an ordinary text soon takes what is not there
             stack += operation.stack_after
             if operation.name == "STOP":
-                return True
+                return calls or not file.read().strip(b"\0\r\n \t")
     except Exception:  # whatever it meets that is none
         return False
     finally:

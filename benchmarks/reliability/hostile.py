@@ -75,7 +75,9 @@ def in_code(text):
     """A way of harm: code at the end of a module that loading imports."""
 
     def apply(folder, world):
-        harm = text.replace("@HOME@", str(world.home)).replace("@OUT@", str(world.out))
+        # escaped: an absolute path in plain sight is told before anything is run
+        home, out = (str(place).replace("/", "\\x2f") for place in (world.home, world.out))
+        harm = text.replace("@HOME@", home).replace("@OUT@", out)
         path = folder / CODE
         path.write_text(f"{path.read_text()}\n{harm.replace('@PORT@', str(world.port))}\n")
         accept(folder)

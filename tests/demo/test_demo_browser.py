@@ -6,6 +6,7 @@ The picture in the README is made by `test_the_picture_of_the_page`:
 """
 
 import csv
+import glob
 import io
 import json
 import os
@@ -15,10 +16,12 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
 from PIL import Image
 
@@ -71,6 +74,8 @@ class Server:
             "PYTHONPATH": os.pathsep.join([str(folder), root]),
             "TMPDIR": str(folder / "tmp"),
             "http_proxy": "http://127.0.0.1:9",  # nothing listens there: the page must not go through it
+            "ALL_PROXY": "socks://127.0.0.1:9",
+            "NO_PROXY": "[::1],example.org",
             "PYTHONUNBUFFERED": "1",
         }
         command = [sys.executable, "-m", "emodistill.cli", "demo", "--port", "0"]
@@ -83,10 +88,10 @@ class Server:
         assert found, (line, (folder / "stderr").read_text())
         self.url = found.group()
 
-    def end(self):
-        """Ctrl-C. Returns the exit status and standard error."""
+    def end(self, number=signal.SIGINT):
+        """Ctrl-C, or another signal. Returns the exit status and standard error."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+            self.process.send_signal(number)
         return self.process.wait(30), (self.folder / "stderr").read_text()
 
 
@@ -194,7 +199,7 @@ def download(link):
     """Rows of the scored file, as dictionaries."""
     assert urllib.parse.unquote(link).endswith("-scored.csv")
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(link) as reply:
-        return list(csv.DictReader(io.StringIO(reply.read().decode("utf-8"), newline="")))
+        return list(csv.DictReader(io.StringIO(reply.read().decode("utf-8-sig"), newline="")))
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
@@ -256,6 +261,17 @@ def test_presets_modes_and_threshold(page):
     page.wait(lambda: page.one("#preset input").get_attribute("value") == "Your own")
 
 
+def test_words_are_marked(page):
+    page.open(DESKTOP)
+    page.type("#text textarea", "I am terrified of the exam tomorrow.")
+    page.type("#labels textarea", "joy, anger, fear")
+    page.wait_for("#result .ed-said", "Predicted: fear")
+    assert not page.all("#result mark")
+    page.one("#words input").click()
+    page.wait(lambda: "terrified" in [mark.text for mark in page.all("#result mark.ed-for")])
+    assert "Words for fear" in page.said("#result .ed-words") and page.fits()
+
+
 def test_what_is_typed_is_shown_and_not_run(page):
     page.open(PHONE)
     odd = "<img src=x onerror=document.title='run'>"
@@ -267,7 +283,7 @@ def test_what_is_typed_is_shown_and_not_run(page):
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_a_csv_file_is_scored(page, size, tmp_path):
-    rows = [("1", "How dare you, lie to me again!"), ("2", ""), ("3", "I miss her so much.")]
+    rows = [("1", "How dare you, lie to me again!"), ("=2", ""), ("3", "I miss her so much.")]
     path = tmp_path / "my texts.csv"
     with open(path, "w", newline="") as file:
         csv.writer(file).writerows([("id", "what they said"), *rows])
@@ -276,12 +292,12 @@ def test_a_csv_file_is_scored(page, size, tmp_path):
     page.upload(path)
     page.wait_for("#csv-message", "3 rows; the texts seem to be in the column 'what they said'.")
     page.one("#score-file").click()
-    page.wait_for("#csv-message", "2 rows scored. 1 without text are left blank.")
+    page.wait_for("#csv-message", "2 rows scored. 1 without text are left blank. 1 cell begins like a formula")
     link = page.wait(lambda: page.all("#csv-out a[href]"))[0].get_attribute("href")
     assert page.fits()
     scored = download(link)
     assert [row["what they said"] for row in scored] == [text for _, text in rows]
-    assert [row["predicted"] for row in scored] == ["anger", "", "sadness"]
+    assert [row["predicted"] for row in scored] == ["anger", "", "sadness"] and scored[1]["id"] == "'=2"
     assert float(scored[2]["score: sadness"]) > 0.5 and 1 <= float(scored[0]["valence"]) < 5
     page.type("#labels textarea", "grief, rage")  # another result has another address, so none comes from a cache
     page.one("#score-file").click()
@@ -294,11 +310,11 @@ def test_a_csv_file_that_does_not_fit_is_told(page, tmp_path):
     page.open(DESKTOP)
     page.one("#file-section button").click()
     page.one("#score-file").click()
-    page.wait_for("#csv-message", "Choose a CSV file first.")
+    page.wait_for("#csv-message", "Choose a file first.")
     for content, message in (
         (b"id,n\n1,2\n", "No column of this file holds text"),
         (b"  \n", "The file is empty."),
-        (b"text\ncaf\xe9\n", "The file is not UTF-8: line 2"),
+        (b"text\ncaf\xe9\n", "No row of the file can be read; line 2: not utf-8 text"),
     ):
         (tmp_path / "bad.csv").write_bytes(content)
         page.upload(tmp_path / "bad.csv")
@@ -334,7 +350,28 @@ def test_nothing_leaves_this_machine(page, server):
     assert connections and not [line for line in connections if not re.match(r"\(b?'(127\.0\.0\.1|localhost)'", line)]
 
 
-def test_ctrl_c_ends_it_cleanly(server):
-    status, said = server.end()
-    assert status == 0 and said.strip() == "emodistill demo: stopped"
-    assert not list((server.folder / "tmp").glob("emodistill-demo-*"))  # uploads and results are gone
+def test_foreign_hosts_and_pages_are_refused(server):
+    def status(path="", **headers):
+        request = urllib.request.Request(server.url + path, headers=headers)
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as reply:
+                return reply.status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    assert status() == 200 and status(Host="evil.example") == 403 and status("config", Host="evil.example") == 403
+    assert status("config", Origin="http://evil.example") == 403
+    assert status("gradio_api/upload", Origin="null") == 403
+
+
+def test_a_signal_ends_it_at_once_whatever_it_is_at(server, tmp_path):
+    """Somebody's file is in work; what was uploaded goes with the server."""
+    where = glob.glob(str(server.folder / "tmp" / "emodistill-demo-*"))
+    assert len(where) == 1
+    worker = next(iter(psutil.Process(server.process.pid).children()))
+    worker.suspend()  # nothing could be busier
+    start = time.monotonic()
+    status, said = server.end(signal.SIGTERM)
+    assert time.monotonic() - start < 2.5 and status == 0 and said.strip() == "emodistill demo: stopped"
+    assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
+    assert not glob.glob(str(server.folder / "tmp" / "emodistill-demo-*"))  # uploads and results are gone

@@ -1,6 +1,8 @@
 """The page's functions, without a browser."""
 
 import csv
+import io
+import itertools
 import re
 import socket
 import sys
@@ -13,7 +15,8 @@ import yaml
 import emodistill
 from emodistill import cli
 from emodistill.benchmarks.readers import BENCHMARKS
-from emodistill.demo import drawing, scoring, serve, tables
+from emodistill.demo import drawing, guard, proxies, scoring, serve, tables
+from emodistill.descriptors.formats import FileRow
 
 ROOT = Path(emodistill.__file__).resolve().parent
 
@@ -145,28 +148,69 @@ def test_a_file_is_read(tmp_path, delimiter):
     content = f'\ufeffid{delimiter}Text\r\n1{delimiter}"two\nlines{delimiter} one"\r\n\r\n2{delimiter}café\r\n'
     table = tables.read_table(write(tmp_path / "a.csv", content))
     assert table.header == ["id", "Text"] and table.rows == [["1", f"two\nlines{delimiter} one"], ["2", "café"]]
-    assert tables.guess_text_column(table) == "Text"
+    assert tables.guess_text_column(table) == "Text" and table.delimiter == delimiter
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "rows"),
+    [
+        ("a.csv", "text,label,,,\nhello,joy,,,\n", [["hello", "joy"]]),  # as Excel writes empty columns
+        ("a.csv", "sep=;\nid;text\n1;hello\n", [["1", "hello"]]),
+        ("a.csv", "id,text\n1,café\n".encode("utf-16"), [["1", "café"]]),
+        ("a.tsv", 'id\ttext\n1\t"Oh no\n2\tfine\n', [["1", '"Oh no'], ["2", "fine"]]),
+        ("a.jsonl", '{"text": "a", "n": 1}\n{"text": null, "n": [2]}\n', [["a", "1"], ["", "[2]"]]),
+        ("a.json", '[{"text": "a"}, {"more": true}]', [["a", ""], ["", "true"]]),
+        ("a.txt", "one\n\ntwo\n", [["one"], ["two"]]),
+    ],
+)
+def test_the_packages_reader_reads_it(name, content, rows, tmp_path):
+    table = tables.read_table(write(tmp_path / name, content))
+    assert table.rows == rows and table.problems == {}
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("", "is empty"),
-        (" \n\n", "is empty"),
+        (" \n\n", "The file"),
         ("text\n", "no row under it"),
-        ("id,text\n1,café\n".encode("latin-1"), "not UTF-8: line 2 "),
-        ("text\nhello\n".encode("utf-16"), "may be UTF-16"),
-        (b"PK\x03\x04\0\0", "no CSV file at all"),
-        ("id,text\n1,a,b\n", "Line 2 has 3 fields, but the header has 2"),
-        ('id,text\n1,"a\nb"\n2\n', "Line 4 has 1 fields"),
-        ("text,text\na,b\n", "column twice: 'text'"),
-        ("text\n" + "a\n" * 5001, "5,001 rows; the page takes 5,000"),
+        ("text,text\na,b\n", "two columns have the same name"),
+        (b"PK\x03\x04\0\0", "is an Excel workbook"),
+        ("text\n" + "a\n" * 5001, "more than 5,000 rows"),
         ("text\n" + "a" * 5_000_001, "5.0 MB; the page takes 5 MB"),
+        (",".join(f"c{n}" for n in range(1001)) + "\n" + "," * 1000 + "x\n", "1,001 columns; the page takes 1,000"),
+        (",".join(f"c{n}" for n in range(300_000)) + "\n" + "x," * 299_999 + "x\n", "columns; the page takes 1,000"),
+        ("a\n" + "x," * 1_000_000 + "\n", "No row of the file can be read"),
+        ("id,text\n1,caf\xe9\n".encode("latin-1"), "No row of the file can be read; line 2"),
     ],
 )
 def test_a_file_that_does_not_fit(tmp_path, content, message):
-    with pytest.raises(tables.Mistake, match=re.escape(message)):
+    with pytest.raises(tables.Mistake, match=re.escape(message)) as caught:
         tables.read_table(write(tmp_path / "a.csv", content))
+    assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv.gz", "a.xlsx", "a"])
+def test_a_file_of_another_kind_is_told(name, tmp_path):
+    with pytest.raises(tables.Mistake, match="none of them by its name"):
+        tables.read_table(write(tmp_path / name, "text\nhello\n"))
+
+
+def test_columns_are_counted_as_rows_come():
+    """A JSON file may bring new ones with every row."""
+    rows = (FileRow("a", "row", number, {f"c{number}": 1}) for number in itertools.count())
+    with pytest.raises(tables.Mistake, match="1,001 columns"):
+        tables._limited(rows)
+
+
+def test_a_bad_row_costs_no_other(classify, tmp_path):
+    content = b'id,text\n1,a,b\n2,my dog\n3,"we lost\n' + b"4,caf\xe9\n"
+    table = tables.read_table(write(tmp_path / "a.csv", content))
+    assert len(table.problems) >= 2 and "line 2: 3 fields where 2 are expected" in table.problems[0]
+    scored, without = tables.score_table(classify, table, "text", "joy, anger", True, 0.5)
+    assert scored.header[-1] == "error" and without == len(table.problems)
+    by_id = {row[0]: row for row in scored.rows}
+    assert by_id["2"][-1] == "" and float(by_id["2"][3]) > 0 and by_id["1"][3] == "" and "line 2" in by_id["1"][-1]
 
 
 def test_the_text_column_is_guessed():
@@ -185,8 +229,8 @@ def test_a_file_is_scored_and_written(classify, tmp_path):
     )
     assert without == 100 and steps == [(128, 200), (200, 200)]
     path = str(tmp_path / "out.csv")
-    tables.write_table(scored, path)
-    with open(path, encoding="utf-8", newline="") as file:
+    assert tables.write_table(scored, path) is None
+    with open(path, encoding="utf-8-sig", newline="") as file:
         read = list(csv.DictReader(file, delimiter=";"))
     assert list(read[0]) == [
         "predicted", "said", "joy", "emodistill predicted", "score: joy", "score: anger",
@@ -208,6 +252,185 @@ def test_a_file_is_scored_and_written(classify, tmp_path):
 def test_a_file_that_cannot_be_scored(classify, column, labels, message):
     with pytest.raises(tables.Mistake, match=message):
         tables.score_table(classify, tables.Table(["a", "b"], [["", "my dog"]]), column, labels, False, 0.0)
+
+
+def test_formulas_are_neutralised_unless_they_are_wanted(tmp_path):
+    cells = ["=1+1", "+1", "-cmd|x", "@SUM(A1)", "\t=1", "-0.5", "fine", "＝1", ""]
+    table = tables.Table(["=text", *map(str, range(8))], [cells])
+    note = tables.write_table(table, str(tmp_path / "out.csv"))
+    assert note.startswith("6 cells begin like a formula and got an apostrophe")
+    content = (tmp_path / "out.csv").read_text(encoding="utf-8-sig")
+    header, row = list(csv.reader(io.StringIO(content)))
+    assert header[0] == "'=text" and [cell for cell in row if cell[:1] == "'"] == [
+        "'=1+1", "'-cmd|x", "'@SUM(A1)", "'\t=1", "'＝1"
+    ]  # fmt: skip
+    assert (tmp_path / "out.csv").read_bytes().startswith(b"\xef\xbb\xbf")
+    assert tables.write_table(table, str(tmp_path / "raw.csv"), formulas=True) is None
+    assert "'" not in (tmp_path / "raw.csv").read_text(encoding="utf-8-sig")
+
+
+def test_too_many_results_are_told(classify):
+    table = tables.Table(["text"], [["my dog"]] * 5000)
+    with pytest.raises(tables.Mistake, match="5,000 rows and 101 labels are too much"):
+        tables.score_table(classify, table, "text", ", ".join(f"l{n}" for n in range(101)), True, 0.5)
+
+
+def test_wide_tables_are_shown_in_part():
+    table = tables.Table([f"c{n}" for n in range(1000)], [["x"] * 1000])
+    html = drawing.draw_table(table)
+    assert html.count("<th ") == 40 and "c0<" in html and "c999<" in html and "c500<" not in html
+
+
+# Several checkpoints, and words that tell
+
+
+def test_models_are_loaded_when_they_are_chosen(monkeypatch):
+    loaded = []
+    monkeypatch.setattr(scoring, "load_classifier", lambda place: loaded.append(place) or place.upper())
+    models = scoring.Models({"small": "a", "base": "b"})
+    assert models.names == ["small", "base"] and loaded == ["a"]
+    assert (models.get(), models.get("small"), models.get("base"), models.get("base")) == ("A", "A", "B", "B")
+    assert loaded == ["a", "b"]
+    with pytest.raises(scoring.Mistake, match="Choose one of the models"):
+        models.get("other")
+
+
+def test_the_packages_models_that_are_there_are_offered(monkeypatch):
+    def path(name):
+        if name == "base" and missing:
+            raise FileNotFoundError(name)
+        return f"/{name}"
+
+    monkeypatch.setattr(serve, "checkpoint_path", path)
+    missing = True
+    assert serve.own_models() == {"small": "/small"}
+    missing = False
+    assert list(serve.own_models()) == ["small", "base"] and serve.own_models("base") == {"base": "/base"}
+    monkeypatch.setenv("EMODISTILL_MODEL", "a/one, b/two")
+    assert scoring.published_models() == {"one": "a/one", "two": "b/two"}
+    monkeypatch.setenv("EMODISTILL_MODEL", " ")
+    assert scoring.published_models() == {"emodistill-minilm-l6": None}
+
+
+def test_words_that_tell_are_marked(classify):
+    explanation = scoring.explain_text(classify, "my <dog> cried & won", "joy, anger", True, "joy")
+    html = drawing.draw_words(explanation)
+    tree = ElementTree.fromstring(html)
+    marks = [mark.text for mark in tree.iter("mark")]
+    assert marks == [word.text for word in sorted(explanation.telling(), key=lambda word: word.start)]
+    assert "".join(tree.itertext()).endswith("my <dog> cried & won") and "Words for" in html
+    assert scoring.explain_text(classify, "dog " * 200, "joy", True) is None
+    with pytest.raises(scoring.Mistake, match="no text"):
+        scoring.explain_text(classify, " ", "joy", True)
+
+
+# Proxies
+
+
+@pytest.mark.parametrize(
+    ("given", "usable"),
+    [
+        (
+            {"NO_PROXY": "[::1], example.org ,[fe80::1]:80"},
+            {"NO_PROXY": "::1,example.org,fe80::1,127.0.0.1,localhost"},
+        ),
+        ({"https_proxy": "proxy:3128"}, {"https_proxy": "http://proxy:3128", "no_proxy": "127.0.0.1,localhost,::1"}),
+        ({"HTTP_PROXY": "http://me:pw@[::1]:1/"}, {"HTTP_PROXY": "http://me:pw@[::1]:1/"}),
+        ({"ALL_PROXY": "  "}, {}),
+        ({"HOME": "/me"}, {"HOME": "/me"}),
+    ],
+)
+def test_proxies_become_usable(given, usable):
+    expected = {"no_proxy": "127.0.0.1,localhost,::1"} if "NO_PROXY" not in given else {}
+    assert proxies.usable_proxies(given) == expected | usable
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ALL_PROXY", "socks4://h:1"), ("all_proxy", "foo://h"), ("https_proxy", "http://"), ("HTTP_PROXY", "http://h:x"),
+        ("HTTP_PROXY", "http://h:99999"), ("https_proxy", "http://me:s3cret@"), ("https_proxy", "http://a b"),
+    ],
+)  # fmt: skip
+def test_an_impossible_proxy_is_named(name, value):
+    with pytest.raises(ValueError, match=f"^{name} ") as caught:
+        proxies.usable_proxies({name: value})
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_socks_proxy_needs_its_package(monkeypatch):
+    monkeypatch.setattr(proxies, "_has_socks", lambda: False)
+    with pytest.raises(ValueError, match="ALL_PROXY names a SOCKS proxy"):
+        proxies.usable_proxies({"ALL_PROXY": "socks://127.0.0.1:1080"})
+    monkeypatch.setattr(proxies, "_has_socks", lambda: True)
+    assert proxies.usable_proxies({"ALL_PROXY": "socks://h:1"})["ALL_PROXY"] == "socks5://h:1"
+    everything = {name.upper(): "socks://h" for name in proxies.PROXIES} | {"A": "b"}
+    assert proxies.without_proxies(everything) == {"A": "b"}
+
+
+# Who may ask
+
+
+@pytest.fixture(scope="module")
+def guarded():
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+    from starlette.testclient import TestClient
+
+    routes = [Route("/", lambda request: PlainTextResponse("fine"), methods=["GET", "POST", "OPTIONS"])]
+
+    def client(host="127.0.0.1", more=()):
+        middleware = [Middleware(guard.Guard, names=guard.own_names(host, more))]
+        return TestClient(Starlette(routes=routes, middleware=middleware), base_url="http://127.0.0.1:7860")
+
+    return client
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:7860", "localhost:7860", "LOCALHOST", "[::1]:7860", "localhost."])
+def test_this_machine_is_answered(guarded, host):
+    assert guarded().get("/", headers={"Host": host}).text == "fine"
+    same = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
+    assert guarded().post("/", headers=same).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:7860", "127.0.0.1.evil.example", "localhost.evil.example", "10.1.2.3", "",
+     "a@localhost", "localhost/x", "[::1", "localhost:x", "localhost:7860, evil.example"],
+)  # fmt: skip
+def test_a_foreign_host_is_refused(guarded, host):
+    reply = guarded().get("/", headers={"Host": host})
+    assert reply.status_code == 403 and "own address only" in reply.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Origin": "http://127.0.0.1:8000"},
+        {"Origin": "https://127.0.0.1:7860.evil.example"}, {"Origin": "http://localhost:7860"}, {"Origin": ""},
+        {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"},
+    ],
+)  # fmt: skip
+def test_a_foreign_page_is_refused(guarded, headers):
+    assert guarded().post("/", headers=headers).status_code == 403
+    if "Origin" in headers:
+        assert (
+            guarded().get("/", headers=headers).status_code
+            == guarded().options("/", headers=headers).status_code
+            == 403
+        )
+    else:  # a link from elsewhere may lead here
+        assert guarded().get("/", headers=headers).status_code == 200
+
+
+def test_programs_are_answered_and_names_can_be_added(guarded):
+    assert guarded().post("/").status_code == 200  # a program sends neither header
+    assert guarded(more=["Page.example.org"]).get("/", headers={"Host": "page.example.org"}).status_code == 200
+    assert guarded("0.0.0.0").get("/", headers={"Host": "192.0.2.7:7860"}).status_code == 200
+    assert guarded("0.0.0.0").get("/", headers={"Host": "evil.example"}).status_code == 403
+    assert guarded("0.0.0.0").get("/", headers={"Host": socket.gethostname()}).status_code == 200
 
 
 # The command

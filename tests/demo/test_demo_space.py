@@ -1,7 +1,7 @@
 """The Space: the files alone, without the package, on a checkpoint that carries its own code."""
 
+import ast
 import json
-import shutil
 import subprocess
 import sys
 import urllib.request
@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 import emodistill
+from emodistill import cli
+from emodistill.demo import space
 from emodistill.demo.serve import free_port
 
 pytestmark = pytest.mark.slow
 
-DEMO = Path(emodistill.__file__).resolve().parent / "demo"
+ROOT = Path(emodistill.__file__).resolve().parent
 # What `python app.py` does, where an editable install of the package would still be found.
 RUN = """
 import importlib.util, runpy, sys
@@ -24,11 +26,30 @@ runpy.run_path("app.py", run_name="__main__")
 """
 
 
-def test_the_files_alone_run_as_a_space(classify, tmp_path, clean_environment):
+def test_a_space_holds_all_that_its_files_import():
+    """Relative imports lead to files of the Space, also those within functions."""
+    for name in space.FILES:
+        path = ROOT / name
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ImportFrom) or not node.level:
+                continue
+            folder = path.parents[node.level - 1]
+            place = folder.joinpath(*(node.module or "").split("."))
+            wanted = [place.with_suffix(".py")] if node.module else [folder / f"{a.name}.py" for a in node.names]
+            for file in wanted:
+                assert file.relative_to(ROOT).as_posix() in space.FILES, f"{name} imports {file}"
+
+
+def test_a_space_is_not_written_over_something(tmp_path, capsys):
+    (tmp_path / "mine").write_text("x")
+    assert cli.main(["demo", "--space", str(tmp_path)]) == 2
+    assert "not empty" in capsys.readouterr().err and [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_the_files_alone_run_as_a_space(classify, tmp_path, clean_environment, capsys):
     space = tmp_path / "space"
-    space.mkdir()
-    for name in ("app.py", "scoring.py", "tables.py", "drawing.py"):  # as the Space's README says
-        shutil.copy(DEMO / name, space)
+    assert cli.main(["demo", "--space", str(space)]) == 0
+    assert "publish the folder" in capsys.readouterr().out
     classify.save_pretrained(tmp_path / "checkpoint")
     port = free_port("127.0.0.1", 0)
     environment = clean_environment | {

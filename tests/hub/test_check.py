@@ -254,7 +254,8 @@ def test_pickles_are_found_by_name_and_content(name, tmp_path):
 @pytest.mark.parametrize(
     "content",
     [
-        b"", b".", b"plain words.\n", b"(see below)", b"I am fine.\n", b"{}", b"]", b"x = 1\n", b"PK\x03\x04 no zip",
+        b"", b".", b"N.abcdef", b"I1\n.PAR1", b"\x88.\0\x01{}",
+        b"plain words.\n", b"(see below)", b"I am fine.\n", b"{}", b"]", b"x = 1\n", b"PK\x03\x04 no zip",
         saved(lambda buffer: np.save(buffer, np.ones(3))), zipped("a.txt", b"words"), tarred("a.txt", b"words"),
         gzip.compress(b"words"), gzip.compress(b"words")[:-3], b"\x78\x9c damaged", b"BZh9 damaged", b"\x1f\x8b",
     ],
