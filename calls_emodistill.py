@@ -6,13 +6,21 @@ The pipeline and the exported model share this, so that the same call has the sa
 import collections.abc
 import importlib
 import numbers
+import warnings
 
 import numpy as np
 
-from .decision_emodistill import dimension_scores, score_labels, select_labels
-from .labels_emodistill import NEUTRAL, LabelSet, neutral_place
+from .decision_emodistill import dimension_scores, score_labels
+from .inputs_emodistill import is_blank, read_ahead, read_texts
+from .labels_emodistill import LabelSet
+from .language_emodistill import foreign_language
+from .results_emodistill import add_labels, blank_scores, null_result, read_thresholds, to_frame, uses_auto
 
-__all__ = ["EmotionCalls", "chunks"]
+__all__ = ["UNSET", "EmotionCalls"]
+
+UNSET = type("Unset", (), {"__repr__": lambda self: "unset"})()  # what a call does not name keeps the constructor's
+ERRORS = ("raise", "null")
+NO_LABELS = "labels is missing: give the emotion labels to choose from, for instance joy,anger"
 
 
 class EmotionCalls:
@@ -26,49 +34,159 @@ class EmotionCalls:
     - `background`: mean and covariance of the checkpoint's background, or `None`;
     - `_embedded(label_set)`: [`EmbeddedLabels`] of a [`LabelSet`], and the [`LabelStatistics`] to score against;
     - `_head(embeds)`: built-in dimensions of embedded texts, a list of rows.
+
+    It may have `language`, that of the texts it reads (`"en"` by default, `None` for any).
     """
+
+    language = "en"
 
     def _sanitize_parameters(
         self,
-        labels=None,
-        candidate_labels=None,
-        label_template=None,
-        hypothesis_template=None,
-        multi_label=None,
-        threshold="unset",
-        top_k=None,
-        dimensions=None,
-        **unknown,
+        labels=UNSET,
+        candidate_labels=UNSET,
+        label_template=UNSET,
+        hypothesis_template=UNSET,
+        threshold=UNSET,
+        **others,
     ):
-        if unknown:
-            raise ValueError(f"unknown argument {', '.join(sorted(unknown))} for the zero-shot-emotion pipeline")
+        """Arguments of a call, checked, as those of `preprocess`, `_forward` and `postprocess`; `None` is a value."""
         labels = _one_of("labels", labels, "candidate_labels", candidate_labels)
         template = _one_of("label_template", label_template, "hypothesis_template", hypothesis_template)
-        if template is not None and (not isinstance(template, str) or "{}" not in template):
+        if _given(template) and (not isinstance(template, str) or "{}" not in template):
             raise ValueError(f"label_template must hold {{}} where the label goes, not {template!r}")
-        if top_k is not None and (not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1):
-            raise ValueError(f"top_k must be a positive integer, not {top_k!r}")
         if isinstance(labels, collections.abc.Iterator):
             labels = list(labels)  # read more than once
-        options = {"labels": labels, "template": template, "multi_label": multi_label, "top_k": top_k}
-        options = {name: value for name, value in options.items() if value is not None}
-        if threshold != "unset":
-            options["threshold"] = threshold
-        if dimensions is not None:
-            options["dimensions"] = dimensions
+        parts = ({}, {}, {"labels": labels, "template": template, "threshold": threshold})
+        for name, value in others.items():
+            if name not in _CHECKS:
+                unknown = ", ".join(sorted(set(others) - set(_CHECKS)))
+                raise ValueError(f"unknown argument {unknown} for the zero-shot-emotion pipeline")
+            step, fits, words = _CHECKS[name]
+            if value is not UNSET and not fits(value):
+                raise ValueError(f"{name} must be {words}, not {value!r}")
+            parts[step][name] = value
+        parts = tuple({name: value for name, value in part.items() if value is not UNSET} for part in parts)
         # Parsed here, so that bad labels are told before any text is read.
-        if labels is not None:
-            LabelSet.parse(labels, template)
-        return {}, {}, options
+        if parts[2].get("labels") is not None:
+            LabelSet.parse(labels, parts[2].get("template"))
+        return parts
 
-    def preprocess(self, texts, first=0):
-        """Check that texts are strings."""
-        for number, text in enumerate(texts, start=first):
-            if not isinstance(text, str):
-                table = isinstance(text, dict) or hasattr(text, "column_names")
-                hint = '; name the column of texts, for instance dataset["text"]' if table else ""
-                raise ValueError(f"inputs must be strings, but text {number} is {type(text).__name__}{hint}")
-        return {"texts": texts}
+    def preprocess(self, texts, first=0, errors="raise", only_one=False, needs_labels=False, **_):
+        """
+        Read texts: strings, or rows `{"text": ..., "labels": ...}`.
+
+        Args:
+            texts (`list`): The texts.
+            first (`int`, *optional*, defaults to 0): Number of the first, for messages.
+            errors (`str`, *optional*, defaults to `"raise"`): `"null"` keeps what is wrong beside the texts.
+            only_one (`bool`, *optional*, defaults to `False`): Whether exactly one label holds.
+            needs_labels (`bool`, *optional*, defaults to `False`): Whether texts must bring labels of their own.
+
+        Returns:
+            `dict`: `texts`, `label_sets` and `problems` by the text's place, and `errors`.
+
+        Raises:
+            `ValueError`: naming the first text that is none.
+        """
+
+        def parse(labels, name):
+            label_set = LabelSet.parse(labels, argument=name)
+            if only_one:
+                label_set.check_choice(name)
+            return label_set
+
+        read = read_texts(texts, first, parse)
+        for place in range(len(read.texts)) if needs_labels else ():
+            if place not in read.label_sets:
+                read.problems.setdefault(place, NO_LABELS)
+        if errors == "raise" and read.problems:
+            raise ValueError(read.problems[min(read.problems)])
+        self._tell_language(read.texts)
+        return {"texts": read.texts, "label_sets": read.label_sets, "problems": read.problems, "errors": errors}
+
+    def _tell_language(self, texts):
+        """Warn once of a text that is clearly not in the model's language."""
+        if self.language != "en" or "language" in self._told():
+            return
+        for text in texts:
+            if language := foreign_language(text):
+                shown = text if len(text) <= 40 else text[:39] + "…"
+                self._tell(
+                    f"the model reads English, and a text looks like {language} ({shown!r}): scores of such texts "
+                    "mean little, however certain they look",
+                    "language",
+                )
+                return
+
+    def _told(self):
+        return self.__dict__.setdefault("_already_told", set())
+
+    def _tell(self, message, key=None):
+        """Warn, once."""
+        if (key or message) not in self._told():
+            self._told().add(key or message)
+            warnings.warn(message, stacklevel=3)
+
+    def _results(self, inputs, batch_size, forward, preprocess_params, postprocess_params):
+        """
+        Results of many texts: read ahead, sorted by length for the model, handed back in order, as they are ready.
+
+        `forward(model_inputs, batch_size, progress)` embeds what `preprocess` has read. Bad arguments, and bad texts
+        of a list, are told before anything is computed.
+        """
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"batch_size must be a positive integer, not {batch_size!r}")
+        stream, progress = preprocess_params.get("stream", False), preprocess_params.get("progress", False)
+        options = self._reading(preprocess_params, postprocess_params)
+        self._settings(**postprocess_params, own_labels=True)
+        sized = isinstance(inputs, collections.abc.Sized) and hasattr(inputs, "__getitem__")
+        if sized and not stream:
+            _, error = self._first_problem((inputs[index] for index in range(len(inputs))), 0, options)
+            if error:
+                raise ValueError(error)
+        values = (inputs[index] for index in range(len(inputs))) if sized else inputs
+        runs = read_ahead(values, batch_size, at_once=sized, **({"batches": 1} if stream else {}))
+
+        def results():
+            number = 0
+            with _Bar(progress, len(inputs) if sized else None) as bar:
+                for run in runs:
+                    place, error = self._first_problem(run, number, options)
+                    if good := run[:place]:  # what comes before a text that is none has its results first
+                        model_inputs = self.preprocess(good, first=number, **options)
+                        model_outputs = forward(model_inputs, batch_size, bar.of(len(good)))
+                        yield from self.postprocess(model_outputs, **postprocess_params)
+                    if error:
+                        raise ValueError(error)
+                    number += len(run)
+
+        return results()
+
+    def _reading(self, preprocess_params, postprocess_params):
+        """Arguments of `preprocess`, for what a call asks for."""
+        errors, labels = preprocess_params.get("errors", "raise"), postprocess_params.get("labels")
+        return {
+            "errors": errors,
+            "only_one": not postprocess_params.get("multi_label"),
+            "needs_labels": labels is None and postprocess_params.get("dimensions") in (None, False),
+        }
+
+    def _first_problem(self, values, first, options):
+        """Place of the first text that is wrong, and what is wrong with it; `(None, None)` where errors are kept."""
+        if options["errors"] != "raise":
+            return None, None
+        for place, value in enumerate(values):
+            if type(value) is str and not options["needs_labels"]:
+                continue  # as nearly all are
+            told = set(self._told())
+            try:
+                self._told().add("language")  # told when the text is scored
+                self.preprocess([value], first=first + place, **options)
+            except ValueError as error:
+                return place, str(error)
+            finally:
+                self._already_told = told
+        return None, None
 
     def encode_labels(self, labels, label_template=None):
         """L2-normalised embeddings `(labels, d)` of a label set, fp32 on the CPU; cached until a weight changes.
@@ -85,18 +203,66 @@ class EmotionCalls:
         """
         return _serving("explain").explain(self, text, label, dimension, **options)
 
-    def _settings(self, labels=None, template=None, multi_label=False, threshold="auto", top_k=None, dimensions=None):
+    def to_frame(self, texts, **options):
+        """
+        Score texts into a table: one row a text, one column a label.
+
+        Args:
+            texts (`list[str]` or whatever else holds texts): The texts; a pandas column gives its index to the table.
+            options: As in a call; `top_k` is left out of account.
+
+        Returns:
+            `pandas.DataFrame`: see [`~results_emodistill.to_frame`].
+
+        Example:
+
+        ```python
+        >>> from transformers import pipeline
+        >>> import emodistill
+
+        >>> classify = pipeline("zero-shot-emotion", labels="joy, fear")
+        >>> list(classify.to_frame(["What a day!", "Help!"]).columns)
+        ['text', 'joy', 'fear', 'predicted']
+
+        ```
+        """
+        texts_of = [texts] if isinstance(texts, str) else texts
+        results = list(self(texts_of, **{**options, "top_k": None}))
+        labels = self._sanitize_parameters(**_known(options))[2].get("labels", self._constructor_labels())
+        names = () if labels is None else LabelSet.parse(labels).names
+        return to_frame(results, names, getattr(texts, "index", None) if hasattr(texts, "iloc") else None)
+
+    def _constructor_labels(self):
+        return getattr(self, "_postprocess_params", {}).get("labels")
+
+    def _expect(self, label_sets):
+        """Told of many label sets before each is asked for: a class may embed their wordings at once."""
+
+    def _settings(
+        self,
+        labels=None,
+        template=None,
+        multi_label=False,
+        threshold="auto",
+        top_k=None,
+        dimensions=None,
+        labels_per_text=None,
+        own_labels=False,
+    ):
         """What to compute for every text: labels, their thresholds, and axes."""
-        if labels is None and dimensions in (None, False):
-            raise ValueError("labels is missing: give the emotion labels to choose from, for instance joy,anger")
+        if labels is None and dimensions in (None, False) and not own_labels:
+            raise ValueError(NO_LABELS)
         label_set = None if labels is None else LabelSet.parse(labels, template)
-        if label_set and multi_label and self.background is None and _uses_auto(threshold, label_set.names):
+        if label_set and not multi_label:
+            label_set.check_choice()
+        names = () if label_set is None else label_set.names
+        if multi_label and self.background is None and uses_auto(threshold, names or ("",)) and (names or own_labels):
             raise ValueError(
                 'threshold="auto" needs a checkpoint with background statistics, and this one has none: '
                 "give a threshold between 0 and 1, or set them with model.set_background(...)"
             )
-        thresholds = None if label_set is None else _thresholds(threshold, label_set.names, multi_label)
-        return label_set, thresholds, self._axes(dimensions)
+        thresholds = read_thresholds(threshold, names, multi_label, all_of_them=bool(label_set))
+        return label_set, thresholds if label_set else None, self._axes(dimensions)
 
     def _axes(self, dimensions):
         """`{name: None}` for built-in dimensions and `{name: (upper embeddings, lower embeddings)}` for others."""
@@ -107,6 +273,8 @@ class EmotionCalls:
             dimensions = built_in
         if isinstance(dimensions, str):
             dimensions = [name.strip() for name in dimensions.split(",")]
+            if len(dimensions) > 1 and not dimensions[-1]:
+                dimensions.pop()
         if not isinstance(dimensions, collections.abc.Iterable):
             raise ValueError(f"dimensions must be True, names or a dict of pairs, not {dimensions!r}")
         if not isinstance(dimensions, collections.abc.Mapping):
@@ -125,21 +293,25 @@ class EmotionCalls:
             if isinstance(poles, str) or not isinstance(poles, collections.abc.Sequence) or len(poles) != 2:
                 raise ValueError(f"dimensions[{name!r}] must be a pair (upper labels, lower labels), not {poles!r}")
             sets = [LabelSet.parse(pole, argument=f"dimensions[{name!r}]") for pole in poles]
+            for label_set in sets:
+                self._tell_of_negations(label_set, False, f"dimensions[{name!r}]")
             axes[name] = tuple(self._embedded(label_set)[0].embeds for label_set in sets)
         return axes
 
     def postprocess(self, model_outputs, **options):
         """From text embeddings to a dictionary for each text."""
         texts, embeds = model_outputs["texts"], model_outputs["embeds"]
-        label_set, thresholds, axes = self._settings(**options)
+        own, problems = model_outputs.get("label_sets") or {}, model_outputs.get("problems") or {}
+        label_set, _, axes = self._settings(**options, own_labels=bool(own) or bool(problems))
         results = [{"sequence": text} for text in texts]
-        blank = {index for index, text in enumerate(texts) if not text.strip()}
-        if label_set is not None:
-            multi_label = options.get("multi_label", False)
-            scores = self._scores(embeds, label_set, multi_label)
-            if blank:
-                scores[sorted(blank)] = _blank_scores(label_set.names, multi_label)
-            _add_labels(results, scores, label_set.names, thresholds, multi_label, options.get("top_k"), blank)
+        plain = model_outputs.get("plain") or texts
+        blank = {index for index, text in enumerate(plain) if is_blank(text)}
+        groups = {} if label_set is None and not own else self._groups(len(texts), label_set, own, options)
+        if own:
+            multi_label, template = options.get("multi_label"), options.get("template")
+            self._expect([group.complemented(template)[0] if multi_label else group for group in groups.values()])
+        for rows, group in groups.items():
+            self._label([results[row] for row in rows], embeds, rows, group, blank, options)
         if axes:
             values = self._dimension_values(embeds, axes)
             for index, result in enumerate(results):
@@ -147,21 +319,152 @@ class EmotionCalls:
                     result["dimensions"] = {name: 5.0 if poles is None else 0.0 for name, poles in axes.items()}
                 else:
                     result["dimensions"] = {name: column[index] for name, column in values.items()}
+        self._add_windows(results, model_outputs, options)
+        if model_outputs.get("errors", "raise") == "null":
+            results = [
+                null_result(problems[index], bool(groups), axes) if index in problems else {**result, "error": None}
+                for index, result in enumerate(results)
+            ]
         return results
 
-    def _scores(self, embeds, label_set, multi_label):
-        labels, statistics = self._embedded(label_set)
-        return np.asarray(score_labels(embeds, labels, statistics, self.constants, multi_label))
+    def _groups(self, texts, label_set, own, options):
+        """`{places of texts: their label set}`: one entry for all, unless texts have sets of their own."""
+        by_set = {}
+        for place in range(texts):
+            chosen = own[place].filled(options.get("template")) if place in own else label_set
+            if chosen is not None:
+                by_set.setdefault(chosen, []).append(place)
+        return {tuple(places): chosen for chosen, places in by_set.items()}
+
+    def _label(self, results, embeds, rows, label_set, blank, options):
+        """Fill in labels, scores and predictions of the texts that share a label set."""
+        multi_label, threshold = options.get("multi_label", False), options.get("threshold", "auto")
+        thresholds = read_thresholds(threshold, label_set.names, multi_label, all_of_them=False)
+        mine = embeds if len(rows) == len(embeds) else embeds[list(rows)]
+        scores = self._scores(mine, label_set, multi_label, options)
+        blank = {place for place, row in enumerate(rows) if row in blank}
+        if blank:
+            scores[sorted(blank)] = blank_scores(label_set, multi_label)
+        add_labels(results, scores, label_set.names, thresholds, multi_label, options.get("top_k"), blank)
+
+    def _scores(self, embeds, label_set, multi_label, options):
+        feelings, places = label_set.complemented(options.get("template")) if multi_label else (label_set, None)
+        self._tell_of_negations(label_set, multi_label)
+        labels, statistics = self._embedded(feelings)
+        for one, other in labels.look_alikes():
+            self._tell(f"labels {one!r} and {other!r} have the same embedding, so the model cannot tell them apart")
+        asked = options.get("labels_per_text")
+        scores = np.asarray(score_labels(embeds, labels, statistics, self.constants, multi_label, asked))
+        if not np.isfinite(scores).all():
+            raise ValueError("the model gives scores that are no numbers (NaN): its weights are damaged")
+        if places is None or not label_set.absent:
+            return scores.copy() if not scores.flags.writeable else scores
+        absent = np.array([feeling is not None for feeling in label_set.absent])
+        scores = scores[:, places]
+        return np.where(absent, 1.0 - scores, scores)
+
+    def _tell_of_negations(self, label_set, multi_label, argument="labels"):
+        for wording in label_set.misread(multi_label):
+            self._tell(
+                f"{argument} holds {wording!r}: the model does not read the negation and scores it like the feeling "
+                "itself; as a plain label with multi_label=True it is scored as the absence of the feeling"
+            )
+
+    def _add_windows(self, results, model_outputs, options):
+        """Tell of each text that is not read in full how much is, and give its windows where they are asked for."""
+        totals, windows = model_outputs.get("totals") or (), model_outputs.get("windows")
+        owners = windows["owners"] if windows else ()
+        for index, total in enumerate(totals):
+            if total > model_outputs["read"][index]:
+                results[index] |= {"windows_read": model_outputs["read"][index], "windows_total": total}
+        if not windows:
+            return
+        own = model_outputs.get("label_sets") or {}
+        sets = {place: own[owner] for place, owner in enumerate(owners) if owner in own}
+        parts = {"texts": windows["texts"], "embeds": windows["embeds"], "label_sets": sets}
+        rows = self.postprocess(parts, **options)
+        for result in results:
+            result["windows"] = []
+        for owner, row in zip(owners, rows, strict=True):
+            results[owner]["windows"].append({"text": row.pop("sequence"), **row})
 
     def _dimension_values(self, embeds, axes):
         values = {}
         if any(poles is None for poles in axes.values()):
             columns = zip(*self._head(embeds), strict=True)
             values = dict(zip(self.dimension_names, map(list, columns), strict=True))
-        return {
+        values = {
             name: values[name] if poles is None else dimension_scores(embeds, *poles).tolist()
             for name, poles in axes.items()
         }
+        if not all(np.isfinite(column).all() for column in values.values()):
+            raise ValueError("the model gives dimensions that are no numbers (NaN): its weights are damaged")
+        return values
+
+
+class _Bar:
+    """A progress bar in texts, or none."""
+
+    def __init__(self, wanted, total):
+        self.bar = None
+        if wanted:
+            from tqdm.auto import tqdm
+
+            self.bar = tqdm(total=total, unit="text")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if self.bar is not None:
+            self.bar.close()
+
+    def of(self, texts):
+        """What wraps the iterator of batches, in which these texts are computed."""
+        if self.bar is None:
+            return None
+
+        def wrap(batches):
+            done = 0
+            for number, batch in enumerate(batches, start=1):
+                yield batch
+                share = texts * number // len(batches)
+                self.bar.update(share - done)
+                done = share
+
+        return wrap
+
+
+def _is_boolean(value):
+    return isinstance(value, bool | np.bool_)
+
+
+def _is_positive_integer(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0
+
+
+def _is_positive(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 < value < float("inf")
+
+
+# argument: the step it belongs to (preprocess, forward, postprocess), whether a value fits, and what it must be
+_CHECKS = {
+    "errors": (0, lambda value: value in ERRORS, '"raise" or "null"'),
+    "stream": (0, _is_boolean, "True or False"),
+    "progress": (0, _is_boolean, "True or False"),
+    "max_windows": (1, lambda value: value is None or _is_positive_integer(value), "a positive integer or None"),
+    "return_windows": (1, _is_boolean, "True or False"),
+    "normalise": (1, lambda value: value is None or _is_boolean(value), "True, False or None"),
+    "multi_label": (2, lambda value: value is None or _is_boolean(value), "True or False"),
+    "top_k": (2, lambda value: value is None or _is_positive_integer(value), "a positive integer"),
+    "labels_per_text": (2, lambda value: value is None or _is_positive(value), "a number above 0"),
+    "dimensions": (2, lambda value: True, ""),  # read with the checkpoint at hand
+}
+NAMES = ("labels", "candidate_labels", "label_template", "hypothesis_template", "threshold", *_CHECKS)
+
+
+def _known(options):
+    return {name: value for name, value in options.items() if name in NAMES}
 
 
 def _serving(module):
@@ -174,84 +477,11 @@ def _serving(module):
         raise ImportError(f"{module} needs the installed package: pip install emodistill") from None
 
 
+def _given(value):
+    return value is not UNSET and value is not None
+
+
 def _one_of(name, value, alias, other):
-    if value is not None and other is not None:
+    if _given(value) and _given(other):
         raise ValueError(f"give {name} or its alias {alias}, not both")
-    return value if value is not None else other
-
-
-def chunks(texts, size):
-    """Lists of `size` texts, and one of what is left."""
-    chunk = []
-    for text in texts:
-        chunk.append(text)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
-def _uses_auto(threshold, names):
-    if isinstance(threshold, collections.abc.Mapping):
-        return not set(names) <= set(threshold)
-    return isinstance(threshold, str) and threshold == "auto"
-
-
-def _thresholds(threshold, names, multi_label):
-    """A threshold for each label, or `None` for scores only."""
-    if threshold is None:
-        return None
-    auto = 0.5 if multi_label else 0.0  # in single-label mode the best label needs no certain score
-    if isinstance(threshold, str):
-        if threshold != "auto":
-            raise ValueError(f'threshold must be "auto", a number, a dict or None, not {threshold!r}')
-        return [auto] * len(names)
-    if isinstance(threshold, collections.abc.Mapping):
-        if unknown := sorted(set(threshold) - set(names)):
-            raise ValueError(f"threshold names {', '.join(map(repr, unknown))}, which is not among the labels")
-        return [_probability(threshold.get(name, auto)) for name in names]
-    return [_probability(threshold)] * len(names)
-
-
-def _probability(value):
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 <= value <= 1.0:
-        raise ValueError(f"threshold must lie between 0 and 1, not {value!r}")
-    return float(value)
-
-
-def _neutral(names):
-    """The set's own word for neutral, however it is capitalised, or ours."""
-    place = neutral_place(names)
-    return NEUTRAL if place is None else names[place]
-
-
-def _blank_scores(names, multi_label):
-    """A blank text expresses nothing: all on neutral if the set has it, else nothing, or no preference."""
-    neutral = _neutral(names)
-    if neutral in names or multi_label:
-        return [float(name == neutral) for name in names]
-    return [1.0 / len(names)] * len(names)
-
-
-def _add_labels(results, scores, names, thresholds, multi_label, top_k, blank):
-    """Fill in `labels`, `scores` and `predicted`, of all texts at once: a thousand labels must cost little."""
-    order = np.argsort(-scores, axis=1, kind="stable")
-    keep = min(top_k or len(names), len(names))
-    all_names = np.array(names, dtype=object)
-    best = all_names[order[:, :keep]].tolist()
-    values = np.take_along_axis(scores, order[:, :keep], axis=1).tolist()
-    if thresholds is not None:
-        chosen = np.take_along_axis(select_labels(scores, thresholds), order, axis=1)
-        if not multi_label:
-            chosen[:, 1:] = False
-    neutral = _neutral(names)
-    for index, result in enumerate(results):
-        result["labels"], result["scores"] = best[index], values[index]
-        if thresholds is None:  # scores only
-            result["predicted"] = []
-        elif index in blank:
-            result["predicted"] = [neutral]
-        else:
-            passed = all_names[order[index][chosen[index]]].tolist()
-            result["predicted"] = passed if passed or neutral in names else [neutral]
+    return other if other is not UNSET and not _given(value) else value

@@ -51,6 +51,8 @@ class EmoDistillConfig(PreTrainedConfig):
             otherwise read each as the unknown token.
         normalise_texts (`bool`, *optional*, defaults to `False`): Whether texts are normalised before tokenisation, in
             training and use alike, see `normalise_text` in `normalisation_emodistill.py`; includes `spell_emoji`.
+        language (`str`, *optional*, defaults to `"en"`): The language of the texts it reads: with `"en"`, the pipeline
+            warns once of a text that is clearly in another one. `None` for a model of several languages.
         dimension_names (`list[str]`, *optional*, defaults to valence, arousal and dominance):
             Outputs of the dimension head, on the 1 to 9 scale of the lexicon it was trained on.
         reference_words (`list[str]`, *optional*):
@@ -95,6 +97,7 @@ class EmoDistillConfig(PreTrainedConfig):
         label_max_length=32,
         spell_emoji=False,
         normalise_texts=False,
+        language="en",
         dimension_names=("valence", "arousal", "dominance"),
         reference_words=(),
         reference_priors=False,
@@ -120,6 +123,7 @@ class EmoDistillConfig(PreTrainedConfig):
         self.label_max_length = label_max_length
         self.spell_emoji = spell_emoji
         self.normalise_texts = normalise_texts
+        self.language = language
         self.dimension_names = _names(dimension_names or (), "dimension_names")
         self.reference_words = _names(reference_words or (), "reference_words")
         self.reference_priors = bool(reference_priors)

@@ -44,6 +44,9 @@ __all__ = [
 ]
 
 
+SAME = 1.0 - 1e-6  # cosine from which two labels are one to the model
+
+
 @dataclass(frozen=True, eq=False)
 class LabelStatistics:
     r"""
@@ -85,6 +88,7 @@ class EmbeddedLabels:
         self.names = tuple(names)
         self.embeds = embeds
         self.neutral = neutral_place(self.names)
+        self._compared = False
         self._extended = self._moments = (None, None, None)  # replaced as a whole: threads may share a set
         self._threshold = (None, None)
 
@@ -117,6 +121,20 @@ class EmbeddedLabels:
             threshold = set_threshold(self, labels, statistics, constants, background)
             self._threshold = ((labels, background, constants), threshold)
         return threshold
+
+    def look_alikes(self):
+        """
+        Pairs of labels that have the same embedding, when first asked; `[]` after that.
+
+        Returns:
+            `list[tuple[str, str]]`
+        """
+        if self._compared:
+            return []
+        self._compared = True
+        embeds = np.asarray(single(self.embeds))
+        pairs = np.argwhere(np.triu(embeds @ embeds.T > SAME, k=1))
+        return [(self.names[one], self.names[other]) for one, other in pairs.tolist()]
 
     def moments(self, labels, background, competition):
         """[`LabelMoments`] of the set's extended labels over a background; `None` without one."""

@@ -83,8 +83,7 @@ DOUBLED = frozenset(
 )  # fmt: skip
 # Control characters, soft hyphens, zero-width spaces, marks of direction, byte order marks; not the joiner of emoji.
 INVISIBLE = re.compile(
-    "[\u0000-\u0008\u000e-\u001f\u007f\u00ad\u200b\u200c\u200e\u200f"
-    "\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
+    "[\u0000-\u0008\u000e-\u001f\u007f\u00ad\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
 )
 
 
@@ -146,8 +145,11 @@ def _shorten(match):
     return double if double.lower() in DOUBLED else RUN.sub(r"\1", word)
 
 
-def plain_texts(config, texts):
-    """Texts as a model with this configuration reads them: normalised, with emoji spelled out, or as they are."""
-    if config.normalise_texts:
+def plain_texts(config, texts, normalise=None):
+    """Texts as a model with this configuration reads them: normalised, with emoji spelled out, or as they are.
+
+    `normalise` stands in for the configuration's `normalise_texts`.
+    """
+    if config.normalise_texts if normalise is None else normalise:
         return [normalise_text(text) for text in texts]
     return [spell_emoji(text) for text in texts] if config.spell_emoji else list(texts)

@@ -2,23 +2,31 @@
 
 import collections.abc
 import threading
-import types
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 
 import torch
 from transformers import Pipeline
 
-from .calls_emodistill import EmotionCalls, chunks
+from .calls_emodistill import UNSET, EmotionCalls
 from .constants_emodistill import DecisionConstants
 from .decision_emodistill import EmbeddedLabels
-from .encoding_emodistill import encode_labels, encode_texts, evaluating
+from .encoding_emodistill import (
+    MAX_WINDOWS,
+    embed_windows,
+    encode_labels,
+    evaluating,
+    forget_settings,
+    mean_of_windows,
+    tokenize_texts,
+)
+from .inputs_emodistill import sequence_of
 from .labels_emodistill import LabelSet
 
 __all__ = ["LabelSet", "ZeroShotEmotionPipeline"]
 
-READ_AHEAD = 64  # batches read ahead of a list or data set, to sort their texts by length
 DEFAULT_BATCH_SIZE = 32
 CACHED_LABEL_SETS = 64
+CACHED_WORDINGS = 10_000  # of label sets that texts bring along
 CACHE_LOCK = threading.Lock()  # not a pipeline's own, which could then be neither copied nor pickled
 SMALL_TENSOR = 2**16  # values; a tensor up to this size is read in full to see whether it changed
 
@@ -47,15 +55,39 @@ class ZeroShotEmotionPipeline(EmotionCalls, Pipeline):
         dimensions (`bool`, `str`, `list[str]` or `dict`, *optional*): Built-in dimensions by name (`True` for all:
             valence, arousal, dominance; 1 to 9, 5 is the middle), or `{name: (upper labels, lower labels)}` for
             one's own (a difference of mean similarities, positive towards the upper pole).
-        batch_size (`int`, *optional*): Texts in a batch; 32 for lists and data sets, 1 for generators.
+        labels_per_text (`float`, *optional*): How many of the labels an annotator of yours would give a text on
+            average, for multi-label; the learnt number by default.
+        normalise (`bool`, *optional*): Whether texts are normalised first ([`normalise_text`]); by default as the
+            checkpoint was trained.
+        max_windows (`int`, *optional*, defaults to 16): Of a text longer than one window of tokens (128 in the default
+            model) this many windows are read, spread evenly over it; `None` for all. Where that is not the whole text,
+            `windows_read` and `windows_total` say so.
+        return_windows (`bool`, *optional*, defaults to `False`): Whether to add `windows`: for each window that was
+            read its part of the `text`, with labels, scores and dimensions of its own.
+        errors (`str`, *optional*, defaults to `"raise"`): `"null"` gives nulls and the reason, as `error`, for each
+            text that is missing or none, in place of an exception.
+        progress (`bool`, *optional*, defaults to `False`): Whether to show a progress bar.
+        stream (`bool`, *optional*, defaults to `False`): For live streams: results come batch by batch, without
+            reading ahead; batches are of one text unless `batch_size` says otherwise.
+        batch_size (`int`, *optional*, defaults to 32): Texts in a batch.
+
+    In a call, `None` switches off what the constructor named. Texts may be strings, or rows
+    `{"text": ..., "labels": [...]}` with a label set of their own. A generator is read ahead, one batch at first, then
+    ever more, because batches of like length are faster; its results come in order. `to_frame(texts, ...)` gives a
+    table.
+
+    With `multi_label`, a label that names the absence of a feeling (`not angry`, `no anger`, `without fear`,
+    `stress-free`) is scored as the rest of that feeling's score, because an encoder does not read the negation;
+    elsewhere (single-label, descriptions, dimensions) a warning says so.
 
     Returns, for each text:
         `dict`: `sequence`, `labels` and `scores` (best first), `predicted` (a list, `["neutral"]` where nothing
         passes and the set has no such label), and `dimensions` where asked for. A blank text is neutral.
 
     Raises:
-        `ValueError`: naming the argument: no labels, duplicates, an empty label, a text that is no string, a
-        threshold for an unknown label, a set of labels for each text, `"auto"` without a background.
+        `ValueError`: naming the argument: no labels, one label out of which exactly one is to hold, two that differ
+        in capitals alone, an empty label, a text that is no string (told before any text of a list is scored), a
+        threshold for an unknown label, `"auto"` without a background.
 
     Example:
 
@@ -76,64 +108,88 @@ class ZeroShotEmotionPipeline(EmotionCalls, Pipeline):
     _load_tokenizer = True
 
     def __init__(self, *args, **kwargs):
-        self._label_cache = OrderedDict()
-        self._statistics = (None, None)
+        self._forget()
         if damage := getattr(kwargs.get("model", args[0] if args else None), "damage", None):
             raise ValueError(damage)
         super().__init__(*args, **kwargs)
+        forget_settings(self.tokenizer)
         self.model.eval()
 
-    def __call__(self, inputs, labels=None, **kwargs):
+    def _forget(self):
+        """What use leaves behind: nothing of it is part of the pipeline."""
+        self._label_cache, self._wording_cache = OrderedDict(), OrderedDict()
+        self._statistics = (None, None)
+        self._already_told = set()
+
+    def __getstate__(self):
+        # `datasets` knows a function that it has mapped before by its pickle, which use must not change.
+        state = {name: value for name, value in self.__dict__.items() if name not in PASSING}
+        return {**state, "call_count": 0}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._forget()
+
+    def __call__(self, inputs, labels=UNSET, **kwargs):
         """Score one text, or a list, generator or data set of texts; see the class for arguments and output."""
-        if labels is not None:
+        if labels is not UNSET:
             kwargs["labels"] = labels
-        if isinstance(inputs, collections.abc.Sequence) and not isinstance(inputs, str | bytes):
-            inputs = list(inputs)  # tuples and data set columns
-        elif hasattr(inputs, "tolist"):
-            inputs = inputs.tolist()  # arrays and data frame columns
-        elif isinstance(inputs, collections.abc.Iterator):
+        inputs = sequence_of(inputs)
+        if isinstance(inputs, collections.abc.Iterator):
             inputs = (text for text in inputs)  # `transformers` takes only generators for streams
         if isinstance(inputs, collections.abc.Sized) and not isinstance(inputs, str) and not len(inputs):
             self._sanitize_parameters(**{k: v for k, v in kwargs.items() if k not in ("batch_size", "num_workers")})
             return []
         if kwargs.get("batch_size") is None and self._batch_size is None:
-            # A generator may be a live stream: reading ahead would hold back finished results.
-            kwargs["batch_size"] = 1 if isinstance(inputs, types.GeneratorType) else DEFAULT_BATCH_SIZE
+            live = kwargs.get("stream", self._preprocess_params.get("stream", False))
+            kwargs["batch_size"] = 1 if live else DEFAULT_BATCH_SIZE
         return super().__call__(inputs, **kwargs)
 
     def get_iterator(self, inputs, num_workers, batch_size, preprocess_params, forward_params, postprocess_params):
-        """Many texts: read ahead, sort by length, and hand results back in order, as they are ready."""
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size must be a positive integer, not {batch_size!r}")
-        sized = isinstance(inputs, collections.abc.Sized)
-        texts = (inputs[index] for index in range(len(inputs))) if sized else inputs
-        size = batch_size * READ_AHEAD if sized else batch_size
-        forward_params = {**forward_params, "batch_size": batch_size}
-        self._settings(**postprocess_params)  # bad arguments are told at the call, not at the first result
+        """Results of many texts in order, see [`~calls_emodistill.EmotionCalls`]."""
 
-        def results():
-            number = 0
-            for chunk in chunks(texts, size):
-                model_inputs = self.preprocess(chunk, first=number, **preprocess_params)
-                model_outputs = self.forward(model_inputs, **forward_params)
-                yield from self.postprocess(model_outputs, **postprocess_params)
-                number += len(chunk)
+        def forward(model_inputs, batch_size, progress):
+            return self.forward(model_inputs, **forward_params, batch_size=batch_size, progress=progress)
 
-        return results()
+        return self._results(inputs, batch_size, forward, preprocess_params, postprocess_params)
 
     def run_single(self, inputs, preprocess_params, forward_params, postprocess_params):
         """One text."""
-        model_inputs = self.preprocess([inputs], **preprocess_params)
+        model_inputs = self.preprocess([inputs], **self._reading(preprocess_params, postprocess_params))
         return self.postprocess(self.forward(model_inputs, **forward_params), **postprocess_params)[0]
 
-    def _forward(self, model_inputs, batch_size=DEFAULT_BATCH_SIZE):
+    def _forward(
+        self,
+        model_inputs,
+        batch_size=DEFAULT_BATCH_SIZE,
+        progress=None,
+        max_windows=MAX_WINDOWS,
+        return_windows=False,
+        normalise=None,
+    ):
+        texts = model_inputs["texts"]
+        tokenized = tokenize_texts(
+            self.tokenizer, self.model.config, texts, max_windows, normalise, with_parts=return_windows
+        )
         with evaluating(self.model):
-            embeds = encode_texts(self.model, self.tokenizer, model_inputs["texts"], batch_size)
-        return {"texts": model_inputs["texts"], "embeds": embeds}
+            embeds = embed_windows(self.model, tokenized, batch_size, progress=progress)
+        outputs = {**model_inputs, "embeds": mean_of_windows(tokenized, embeds), "plain": tokenized.plain}
+        if len(tokenized.windows) > len(texts):
+            read = Counter(tokenized.owners)
+            outputs |= {"totals": tokenized.totals, "read": [read[place] for place in range(len(texts))]}
+        if return_windows:
+            outputs["windows"] = {"texts": tokenized.parts, "embeds": embeds, "owners": tokenized.owners}
+        return outputs
 
     def encode_texts(self, texts, batch_size=DEFAULT_BATCH_SIZE):
-        """L2-normalised embeddings `(texts, d)` of a list of strings, fp32 on the CPU."""
+        """L2-normalised embeddings `(texts, d)` of a list of strings, or of one string, fp32 on the CPU."""
+        texts = [texts] if isinstance(texts, str) else sequence_of(texts)
         return self.forward(self.preprocess(texts), batch_size=batch_size)["embeds"]
+
+    @property
+    def language(self):
+        """`str` or `None`: the language of the texts that the model reads."""
+        return getattr(self.model.config, "language", "en")
 
     @property
     def dimension_names(self):
@@ -157,19 +213,51 @@ class ZeroShotEmotionPipeline(EmotionCalls, Pipeline):
     def _embedded(self, label_set):
         """A label set with its embeddings, and the model's statistics; both are kept until a weight changes."""
         with CACHE_LOCK:
-            fingerprint = _fingerprint(self.model)
-            if self._statistics[0] != fingerprint:
-                self._statistics = (fingerprint, self.model.statistics)
+            self._current()
             cached = self._label_cache.get(label_set)
-            if cached is None or cached[0] != fingerprint:
-                with evaluating(self.model):
-                    embeds = encode_labels(self.model, self.tokenizer, label_set.wordings).cpu()
-                self._label_cache[label_set] = cached = (fingerprint, EmbeddedLabels(label_set.names, embeds))
+            if cached is None:
+                cached = EmbeddedLabels(label_set.names, self._wordings_of(label_set))
+                _keep(self._label_cache, label_set, cached, CACHED_LABEL_SETS)
             self._label_cache.move_to_end(label_set)
-            if len(self._label_cache) > CACHED_LABEL_SETS:
-                self._label_cache.popitem(last=False)
-            return cached[1], self._statistics[1]
+            return cached, self._statistics[1]
 
+    def _current(self):
+        """Empty the caches if the model has changed."""
+        fingerprint = _fingerprint(self.model)
+        if self._statistics[0] != fingerprint:
+            self._label_cache.clear()
+            self._wording_cache.clear()
+            self._statistics = (fingerprint, self.model.statistics)
+
+    def _wordings_of(self, label_set):
+        """Embeddings of a label set, out of the cache where texts with sets of their own have filled it."""
+        known = [self._wording_cache.get(wording) for wordings in label_set.wordings for wording in wordings]
+        if all(len(wordings) == 1 for wordings in label_set.wordings) and all(embed is not None for embed in known):
+            return torch.stack(known)
+        with evaluating(self.model):
+            return encode_labels(self.model, self.tokenizer, label_set.wordings).cpu()
+
+    def _expect(self, label_sets):
+        """Embed the wordings of many label sets at once, before each is asked for."""
+        with CACHE_LOCK:
+            self._current()
+            wordings = dict.fromkeys(w for label_set in label_sets for names in label_set.wordings for w in names)
+            missing = [wording for wording in wordings if wording not in self._wording_cache]
+            if missing:
+                with evaluating(self.model):
+                    embeds = encode_labels(self.model, self.tokenizer, missing).cpu()
+                for wording, embed in zip(missing, embeds, strict=True):
+                    _keep(self._wording_cache, wording, embed, max(CACHED_WORDINGS, len(wordings)))
+
+
+# What use leaves in a pipeline.
+PASSING = ("_label_cache", "_wording_cache", "_statistics", "_already_told")
+
+
+def _keep(cache, key, value, most):
+    cache[key] = value
+    while len(cache) > most:
+        cache.popitem(last=False)
 
 
 def _fingerprint(model):

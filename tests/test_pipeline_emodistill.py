@@ -188,7 +188,7 @@ def test_no_text_gives_no_result(classify):
 
 
 def test_generators_stream(classify):
-    """Each result is there before the next batch is read; so an endless stream works."""
+    """A live stream has each result before the next batch is read; so an endless one works."""
     read = []
 
     def endless():
@@ -196,14 +196,20 @@ def test_generators_stream(classify):
             read.append(len(read))
             yield f"text {len(read)}"
 
-    results = classify(endless(), labels=LABELS)
+    results = classify(endless(), labels=LABELS, stream=True)
     for number in range(1, 4):
         assert next(results)["sequence"] == f"text {number}"
         assert len(read) <= number + 1
     read.clear()
-    results = classify(endless(), labels=LABELS, batch_size=4)
+    results = classify(endless(), labels=LABELS, batch_size=4, stream=True)
     next(results)
     assert len(read) <= 5
+    read.clear()
+    results = classify(endless(), labels=LABELS, batch_size=2)  # read ahead: a batch at first, then ever more
+    assert next(results)["sequence"] == "text 1" and len(read) == 2
+    for number in range(2, 40):
+        assert next(results)["sequence"] == f"text {number}"
+    assert 2 + 4 + 8 + 16 < len(read) <= 2 + 4 + 8 + 16 + 32 + 1
 
 
 def test_blank_texts_are_neutral(classify):
@@ -550,6 +556,16 @@ ERRORS = {
     "labels is empty": {"labels": []},
     "labels is empty: give at least one": {"labels": ""},
     "labels holds 'joy' more than once": {"labels": ["joy", "anger", " joy"]},
+    "labels holds 'Anger' and 'anger', which are the same label": {"labels": ["Anger", "anger"]},
+    "labels holds 'no hope' and 'No_Hope', which are": {"labels": ["no hope", "No_Hope"], "multi_label": True},
+    "labels holds one label, 'joy', which would score 1.0 for any text: give multi_label=True": {"labels": ["joy"]},
+    "labels is empty: give at": {"labels": ","},
+    "labels holds an empty l": {"labels": ["joy", "\u200b\ufeff"]},
+    "multi_label must be True or False, not 'yes'": {"labels": LABELS, "multi_label": "yes"},
+    "labels_per_text must be a number above 0, not 0": {"labels": LABELS, "labels_per_text": 0},
+    "labels_per_text must be a number above 0, not nan": {"labels": LABELS, "labels_per_text": float("nan")},
+    "max_windows must be a positive integer or None, not 0": {"labels": LABELS, "max_windows": 0},
+    "errors must be \"raise\" or \"null\", not 'ignore'": {"labels": LABELS, "errors": "ignore"},
     "labels holds an empty label": {"labels": "joy,,anger"},
     "labels holds an empty": {"labels": ["joy", "  "]},
     "labels must hold strings, not 3": {"labels": ["joy", 3]},
@@ -587,7 +603,7 @@ def test_bad_arguments_are_named(classify, message):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("text", [None, 3, b"joy", ["joy", None], [3], [["joy"]], {"text": "joy"}, {"joy"}])
+@pytest.mark.parametrize("text", [None, 3, b"joy", ["joy", None], [3], [["joy"]], {"texts": "joy"}, {"joy"}])
 def test_texts_must_be_strings(classify, text):
     with pytest.raises(ValueError, match=r"inputs must be strings, but text \d is"):
         classify(text, labels=LABELS)
