@@ -154,7 +154,9 @@ class LabelSet:
             return labels
         if isinstance(labels, str):
             labels = labels.split(",")
-            if not labels[-1].strip():
+            if not any(part.strip() for part in labels):
+                labels = []
+            elif not labels[-1].strip():
                 labels.pop()
         if isinstance(labels, collections.abc.Mapping):
             pairs = [(name, [text] if isinstance(text, str) else text) for name, text in labels.items()]
