@@ -54,8 +54,8 @@ def iter_rows(source, *, split=None, config=None, local_only=False, kind=None, *
             `.bz2`, `.xz`); a folder of such files, or one with a data set card; a pattern (`march-*.csv`) where no
             file has that name; `"-"` for standard input; the id of a data set on the Hub. Or a Python object: a
             `datasets.Dataset`, a pandas or polars frame or series, an Arrow table, an iterable of strings or mappings.
-        split (`str`, *optional*): Which part of a folder or Hub data set; by default `train` of a Hub data set and of
-            a folder with a card, and all of any other folder.
+        split (`str`, *optional*): Which part of a folder or Hub data set, or `"all"`; by default `train` of a Hub
+            data set and of a folder with a card, and all of any other folder.
         config (`str`, *optional*): Which configuration of it.
         local_only (`bool`, *optional*, defaults to `False`): Download nothing.
         kind (`str`, *optional*): The format of a file whose name does not tell, or of standard input: `csv`, `tsv`,
@@ -78,6 +78,8 @@ def iter_rows(source, *, split=None, config=None, local_only=False, kind=None, *
     ```
     """
     if not isinstance(source, str | os.PathLike):
+        if split not in (None, "train", "all"):
+            raise NoSuchSplit(f"the object has no split {split!r}")
         yield from _objects(source)
         return
     path = Path(source)
@@ -89,7 +91,7 @@ def iter_rows(source, *, split=None, config=None, local_only=False, kind=None, *
     elif path.exists():
         if kind is None and format_of(path) is None:
             raise ValueError(f"{path}: unknown kind of file; use {', '.join(sorted(FORMATS))}")
-        if split not in (None, "train"):
+        if split not in (None, "train", "all"):
             raise NoSuchSplit(f"{path} is one file, so it has no split {split!r}")
         yield from read_file(path, kind, **reading)
     elif glob.has_magic(str(source)) and (files := sorted(glob.glob(str(source), recursive=True))):
@@ -128,7 +130,7 @@ def _folder(folder, split, config):
         raise ValueError(
             f"{folder} holds files of several kinds ({', '.join(kinds)}); name one, or a pattern of names"
         )
-    if split is None:
+    if split in (None, "all"):
         return found
     by_split = {}
     for path in found:
@@ -181,7 +183,9 @@ def _by_card(folder, configs, split, config):
         raise ValueError(f"{folder} has {what}; there are: {', '.join(sorted(named))}")
     part = named[config]
     patterns = _patterns(part["data_files"])
-    if split not in patterns:
+    if split == "all":
+        patterns["all"] = [pattern for patterns_of_split in patterns.values() for pattern in patterns_of_split]
+    elif split not in patterns:
         raise NoSuchSplit(f"{folder} has no split {split!r} in {config!r}; there are: {', '.join(patterns)}")
     base = folder / str(part.get("data_dir") or "")
     found = []
@@ -219,15 +223,15 @@ def _hub(name, split, config, local_only):
     except ImportError:
         raise ImportError(f"{name!r} is no file, and a Hub data set needs datasets: pip install datasets") from None
     try:
-        data = datasets.load_dataset(
-            name, config, split=split, download_config=datasets.DownloadConfig(local_files_only=local_only)
-        )
+        options = {"download_config": datasets.DownloadConfig(local_files_only=local_only)}
+        data = datasets.load_dataset(name, config, split=None if split == "all" else split, **options)
     except Exception as error:  # the library's errors are many: all mean that there is nothing to read
         if "Unknown split" in str(error):
             raise NoSuchSplit(f"the data set {name!r} has no split {split!r}: {_first_line(error)}") from None
         why = "it is not in the local cache, and nothing is downloaded here" if local_only else _first_line(error)
         raise ValueError(f"{name!r} is no file, and as a data set of the Hub it cannot be read: {why}") from None
-    yield from _objects(data, name)
+    for part in data.values() if split == "all" else [data]:
+        yield from _objects(part, name)
 
 
 def _first_line(error):

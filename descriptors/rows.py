@@ -1,0 +1,190 @@
+"""Rows of a descriptor data set: what stands in them, and one way to read and check them."""
+
+import hashlib
+from typing import Required, TypedDict
+
+from .labels import clean_labels, is_missing, read_labels
+from .sources import NoSuchSplit, iter_rows
+from .tables import is_blank
+
+__all__ = ["DIMENSIONS", "SPLITS", "DescriptorRow", "check_row", "load_rows", "rating"]
+
+SPLITS = ("train", "validation")
+DIMENSIONS = ("valence", "arousal", "dominance")
+_WORDS = {"source": "unknown", "genre": "", "selection": ""}
+
+
+class DescriptorRow(TypedDict, total=False):
+    """
+    One text with its descriptors.
+
+    Args:
+        text (`str`): The text.
+        labels (`list[str]`): Its descriptors, most salient first; `["neutral"]` where nothing is expressed.
+        id (`str`): Unique in its data set.
+        source (`str`): Where the text comes from; its licence goes with it.
+        genre (`str`): What kind of text it is, empty where nobody said.
+        selection (`str`): How it was chosen: `random`, `by model`, `by specification`, `contrast`, ...
+        group (`str` or `None`): Which texts it is a contrast to: those of the same group.
+        theme (`str` or `None`): What turns the feeling within the group.
+        valence, arousal, dominance (`float` or `None`): Ratings of the text itself, 1 to 9.
+        status (`str`): Of a row that an annotation wrote; only `ok` rows are taken.
+    """
+
+    text: Required[str]
+    labels: Required[list]
+    id: str
+    source: str
+    genre: str
+    selection: str
+    group: str | None
+    theme: str | None
+    valence: float | None
+    arousal: float | None
+    dominance: float | None
+    status: str
+
+
+def load_rows(source, split, config=None, *, labels=True):
+    """
+    The rows of a descriptor data set, as they are trained on.
+
+    Args:
+        source (`str`): A table, a folder with a data set card, or a Hub id, see [`iter_rows`].
+        split (`str`): `train` or `validation`; a single file is `train`.
+        config (`str`, *optional*): Configuration of the data set.
+        labels (`bool`, *optional*, defaults to `True`): Whether each row must have labels; otherwise a list that is
+            empty or missing is an empty one.
+
+    Returns:
+        `list[DescriptorRow]` or `None`: the rows with all their columns, those whose `status` is not `ok` left out;
+        `None` if the data set has no such split.
+
+    Raises:
+        `ValueError`, `OSError`: if there is no such source, or for a row without text or labels, naming its place.
+
+    Example:
+
+    ```python
+    >>> load_rows([{"text": "Finally home.", "labels": "relief, joy"}], "train")
+    [{'text': 'Finally home.', 'labels': ['relief', 'joy']}]
+
+    ```
+    """
+    rows = []
+    try:
+        for row in iter_rows(source, split=split, config=config):
+            values = row.values
+            if row.error is None and values.get("status") not in (None, "ok"):
+                continue
+            problem = row.error or _text_problem(values)
+            if problem:
+                raise ValueError(f"{row.place}: {problem}")
+            rows.append(values | {"labels": _labels(row, labels)})
+    except NoSuchSplit:
+        return None
+    return rows
+
+
+def _text_problem(values):
+    if "text" not in values:
+        return f"a row needs `text` and `labels`; this one has {', '.join(map(str, values)) or 'nothing'}"
+    if not isinstance(values["text"], str) or is_blank(values["text"]):
+        return "`text` must be a string that is not blank"
+    return None
+
+
+def _labels(row, needed):
+    value = row.values.get("labels")
+    if not needed and (is_missing(value) or (hasattr(value, "__len__") and len(value) == 0)):
+        return []
+    if needed and "labels" not in row.values:
+        raise ValueError(f"{row.place}: a row needs `text` and `labels`; it has {', '.join(map(str, row.values))}")
+    try:
+        return read_labels(value)
+    except ValueError as error:
+        raise ValueError(f"{row.place}: {error}") from None
+
+
+def check_row(row):
+    """
+    A row as a data set stores it: every column there, labels in normal form, ratings within their scale.
+
+    Args:
+        row ([`FileRow`]): As read.
+
+    Returns:
+        [`DescriptorRow`] or `None`: without `status`; `None` for a row whose status is not `ok`.
+
+    Raises:
+        `ValueError`: for what cannot be stored, naming its place.
+
+    Example:
+
+    ```python
+    >>> from emodistill.descriptors.formats import FileRow
+
+    >>> row = check_row(FileRow("mine.jsonl", "line", 1, {"text": "Finally home.", "labels": ["Relief"], "id": 7}))
+    >>> row["id"], row["labels"], row["source"], row["valence"]
+    ('7', ['relief'], 'unknown', None)
+
+    ```
+    """
+    values = row.values
+    if row.error is None and values.get("status") not in (None, "ok"):
+        return None
+    problem = row.error or _text_problem(values)
+    if problem:
+        raise ValueError(f"{row.place}: {problem}")
+    text = values["text"]
+    try:
+        digest = hashlib.sha256(text.encode()).hexdigest()
+    except UnicodeEncodeError:
+        raise ValueError(f"{row.place}: `text` holds half a surrogate pair, which is not valid Unicode") from None
+    checked = {"id": digest[:12]} | _WORDS | {"group": None, "theme": None}
+    checked |= {name: str(values[name]) for name in checked if not is_missing(values.get(name)) and values[name] != ""}
+    try:
+        checked |= {"text": text, "labels": clean_labels(_labels(row, True))}
+    except ValueError as error:
+        place = f"{row.place}: "
+        raise ValueError(place + str(error).removeprefix(place)) from None
+    return checked | _ratings(row)
+
+
+def _ratings(row):
+    found = {name: row.values.get(name) for name in DIMENSIONS}
+    missing = [name for name in DIMENSIONS if is_missing(found[name]) or found[name] == ""]
+    if len(missing) == len(DIMENSIONS):
+        return dict.fromkeys(DIMENSIONS)
+    return {name: rating(found[name], name, row.place) for name in DIMENSIONS}
+
+
+def rating(value, name, place):
+    """
+    A rating on the scale from 1 to 9.
+
+    Args:
+        value (`float` or `str`): What stands there.
+        name, place (`str`): What it is and where, for the error.
+
+    Returns:
+        `float`
+
+    Raises:
+        `ValueError`: for anything else.
+
+    Example:
+
+    ```python
+    >>> rating("6.5", "valence", "lexicon.tsv, line 2")
+    6.5
+
+    ```
+    """
+    try:
+        number = float(value)
+        if 1 <= number <= 9 and not isinstance(value, bool):
+            return number
+    except (ValueError, TypeError):
+        pass
+    raise ValueError(f"{place}: {name} must be a number from 1 to 9, not {value!r}")
