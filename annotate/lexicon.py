@@ -1,68 +1,16 @@
 """`emodistill annotate lexicon`: valence, arousal, dominance and implied plain words of each descriptor."""
 
-import csv
 import sys
 from pathlib import Path
 
+from ..descriptors.lexicon import COLUMNS, read_lexicon, write_lexicon
 from .cli import LIMITS, MODEL, finish, make_parser, settings_from, show_estimate
 from .job import Job
-from .output import atomic_writer, check_output
+from .output import check_output
 from .runner import ask_pending, prepare, store_path
 from .store import Store
 from .tasks import LexiconTask
 from .vocabulary import read_counts
-
-COLUMNS = ("descriptor", "valence", "arousal", "dominance", "implies")
-
-
-def read_lexicon(path):
-    """A lexicon file: tab-separated, with the header of `COLUMNS`.
-
-    Args:
-        path (`str` or `Path`)
-
-    Returns:
-        `dict[str, dict]`: for each descriptor `valence`, `arousal`, `dominance` (1 to 9) and `implies` (a list of
-            words, the most fitting first).
-
-    Raises:
-        `ValueError`: for a line that does not fit; the sentence names it.
-
-    Example:
-
-    ```python
-    lexicon = read_lexicon("lexicon.tsv")
-    lexicon["forlorn"]["valence"]
-    ```
-    """
-    lexicon = {}
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        if tuple(next(reader, ())) != COLUMNS:
-            raise ValueError(f"{path}, line 1: the header must be {' '.join(COLUMNS)}, separated by tabs")
-        for values in reader:
-            try:
-                descriptor, *numbers, implies = values
-                ratings = dict(zip(COLUMNS[1:4], map(float, numbers), strict=True))
-                if not all(1 <= number <= 9 for number in ratings.values()):
-                    raise ValueError
-            except ValueError:
-                fault = "a descriptor, three numbers from 1 to 9 and words are expected"
-                raise ValueError(f"{path}, line {reader.line_num}: {fault}") from None
-            lexicon[descriptor] = {
-                **ratings,
-                "implies": [word.strip() for word in implies.split(",") if word.strip()],
-            }
-    return lexicon
-
-
-def write_lexicon(path, lexicon):
-    """Write a lexicon, in alphabetical order, whole or not at all."""
-    with atomic_writer(path) as file:
-        file.write("\t".join(COLUMNS) + "\n")
-        for descriptor, entry in sorted(lexicon.items()):
-            numbers = [f"{entry[name]:.1f}" for name in COLUMNS[1:4]]
-            file.write("\t".join([descriptor, *numbers, ", ".join(entry["implies"])]) + "\n")
 
 
 def rate(descriptors, output, settings, *, store=None, known=None, on_estimate=None):

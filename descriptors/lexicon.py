@@ -70,7 +70,10 @@ def read_lexicon(source, *, split=None, config=None):
 
     ```
     """
-    return {descriptor: entry for descriptor, entry in _entries(source, split, config) if entry is not None}
+    found = dict(_entries(source, split, config))
+    if not found:
+        raise ValueError(f"{source}: no descriptor stands in it")
+    return {descriptor: entry for descriptor, entry in found.items() if entry is not None}
 
 
 def load_lexicon(source, config="lexicon"):
@@ -89,16 +92,13 @@ def load_lexicon(source, config="lexicon"):
     """
     if os.path.isfile(source):
         return LexiconSplits(read_lexicon(source), set())
-    entries = read_lexicon(source, split="train", config=config)
-    held_out = set()
+    found = dict(_entries(source, "train", config))
     try:
-        for descriptor, entry in _entries(source, "validation", config):
-            held_out.add(descriptor)
-            if entry is not None:
-                entries[descriptor] = entry
+        held_out = dict(_entries(source, "validation", config))
     except NoSuchSplit:
-        pass
-    return LexiconSplits(entries, held_out)
+        held_out = {}
+    entries = {descriptor: entry for descriptor, entry in (found | held_out).items() if entry is not None}
+    return LexiconSplits(entries, set(held_out))
 
 
 def _entries(source, split, config):
@@ -111,7 +111,7 @@ def _entries(source, split, config):
         if row.error:
             raise ValueError(f"{row.place}: {row.error}")
         if missing := [name for name in COLUMNS if name not in values]:
-            raise ValueError(f"{row.place}: no column {missing[0]!r}; a lexicon has {', '.join(COLUMNS)}")
+            raise ValueError(f"{row.place}: no column {missing[0]!r}; a lexicon has the columns {', '.join(COLUMNS)}")
         try:
             (descriptor,) = clean_labels([values["descriptor"]])
         except ValueError:

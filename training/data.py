@@ -7,6 +7,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from ..decision_emodistill import NEUTRAL
+from ..descriptors import rows as descriptors
 from ..normalisation_emodistill import plain_texts
 from .counterfactual import names_person, swap_person
 from .targets import mean_rating, text_weights, weigh_labels
@@ -31,10 +32,10 @@ MIN_SHARE = 5  # texts from each of several sources
 
 def load_rows(path, split, name=None, unread=False):
     """
-    Rows of a descriptor data set, through `datasets`.
+    Rows of a descriptor data set.
 
     Args:
-        path (`str`): A JSONL, CSV or Parquet file, a folder with a data set card, or a Hub id.
+        path (`str`): A table, a folder with a data set card, or a Hub id: see [`descriptors.tables`].
         split (`str`): `train` or `validation`.
         name (`str`, *optional*): Configuration of the data set.
         unread (`bool`, *optional*, defaults to `False`): Whether texts have no `labels`: they get an empty list.
@@ -43,34 +44,9 @@ def load_rows(path, split, name=None, unread=False):
         `list[dict]` or `None`: the rows; `None` if the data set has no such split.
 
     Raises:
-        `ValueError`: if the path does not exist, or rows lack `text` or `labels`.
+        `ValueError`, `OSError`: if the path does not exist, or a row lacks `text` or `labels`, naming its place.
     """
-    import datasets
-
-    formats = {".jsonl": "json", ".json": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
-    extension = os.path.splitext(str(path))[1].lower()
-    if os.path.isfile(path):
-        if extension not in formats:
-            raise ValueError(f"data file {path} must end in one of {', '.join(sorted(formats))}")
-        # A text may read "None" or "NA".
-        options = {"keep_default_na": False} if formats[extension] == "csv" else {}
-        options |= {"sep": "\t"} if extension == ".tsv" else {}
-        loaded = datasets.load_dataset(formats[extension], data_files={"train": str(path)}, **options)
-    elif os.path.exists(path) or str(path).count("/") <= 1:
-        loaded = datasets.load_dataset(str(path), name)
-    else:
-        raise ValueError(f"data {path} is neither a file nor a folder here, nor a Hub id")
-    if split not in loaded:
-        return None
-    rows = loaded[split].to_list()
-    for number, row in enumerate(rows, start=1):
-        if unread:
-            row["labels"] = []
-        if isinstance(row.get("labels"), str):  # CSV has no lists
-            row["labels"] = [part.strip() for part in row["labels"].split(",") if part.strip()]
-        if not isinstance(row.get("text"), str) or not isinstance(row.get("labels"), list):
-            raise ValueError(f"row {number} of {path} ({split}) needs a string `text` and a list `labels`")
-    return [row for row in rows if row.get("status") in (None, "ok")]
+    return descriptors.load_rows(path, split, name, labels=not unread)
 
 
 def read_view(path, argument, name, rows):
@@ -97,7 +73,8 @@ def read_view(path, argument, name, rows):
             f"{argument} {name} needs a data set with that configuration and an `id` in each row, which {path} is "
             f"not{hint}"
         )
-    return {row["id"]: row for split in ("train", "validation") for row in load_rows(path, split, name) or []}
+    splits = (descriptors.load_rows(path, split, name, labels=False) for split in ("train", "validation"))
+    return {row["id"]: row for rows in splits for row in rows or []}  # ratings may come without plain words
 
 
 def even_rows(rows, most, sources=None):

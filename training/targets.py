@@ -1,9 +1,9 @@
 """How descriptors become targets: the lexicon, the weights of a text's labels, the weight of a text."""
 
-import os
 from collections import Counter
 from dataclasses import dataclass
 
+from ..descriptors.lexicon import load_lexicon
 from ..modeling_emodistill import DIMENSION_HALF_RANGE, DIMENSION_MIDDLE
 
 __all__ = ["Lexicon", "felt_rating", "mean_rating", "text_weights", "weigh_labels"]
@@ -32,36 +32,11 @@ class Lexicon:
         lexicon = cls({}, {}, set())
         if path is None:
             return lexicon
-        for split in ("train", "validation"):
-            rows = _lexicon_rows(path, split, name)
-            missing = {"descriptor", "valence", "arousal", "dominance", "implies"} - set(rows[0] if rows else ())
-            if rows and missing:
-                raise ValueError(f"lexicon {path} lacks the column {', '.join(sorted(missing))}")
-            for row in rows:
-                descriptor = row["descriptor"]
-                if split == "validation":
-                    lexicon.held_out.add(descriptor)
-                if row["valence"] is None:  # a descriptor that nobody rated
-                    continue
-                lexicon.ratings[descriptor] = tuple(float(row[key]) for key in ("valence", "arousal", "dominance"))
-                implies = row["implies"] or []
-                if isinstance(implies, str):
-                    implies = [word.strip() for word in implies.split(",") if word.strip()]
-                lexicon.implies[descriptor] = implies
+        entries, lexicon.held_out = load_lexicon(path, name or "lexicon")
+        for descriptor, entry in entries.items():
+            lexicon.ratings[descriptor] = tuple(entry[key] for key in ("valence", "arousal", "dominance"))
+            lexicon.implies[descriptor] = entry["implies"]
         return lexicon
-
-
-def _lexicon_rows(path, split, name):
-    import datasets
-
-    if os.path.isfile(path):
-        if split != "train":
-            return []
-        rows = datasets.load_dataset("csv", data_files=str(path), sep="\t", keep_default_na=False)["train"]
-    else:
-        loaded = datasets.load_dataset(str(path), name or "lexicon")
-        rows = loaded.get(split, [])
-    return list(rows)
 
 
 def weigh_labels(

@@ -8,8 +8,8 @@ from fake_openai import FakeOpenAI, default_labels, rating
 from emodistill import cli
 from emodistill.annotate import load_prompt
 from emodistill.annotate.compare import agreement
-from emodistill.annotate.lexicon import read_lexicon, write_lexicon
 from emodistill.annotate.vocabulary import Vocabulary, read_counts, read_rows
+from emodistill.descriptors.lexicon import read_lexicon
 
 
 @pytest.fixture(autouse=True)
@@ -178,27 +178,6 @@ def test_a_lexicon_is_rated_and_goes_on(tmp_path, capsys):
     first = output.read_text().splitlines()
     assert first[0] == "descriptor\tvalence\tarousal\tdominance\timplies" and first[1].endswith("\tjoy, calm")
     assert [line.split("\t")[0] for line in first[1:]] == sorted(expected)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("a\tb\n", ["line 1", "descriptor"]),
-        ("descriptor\tvalence\tarousal\tdominance\timplies\njoy\t9\t7\n", ["line 2"]),
-        ("descriptor\tvalence\tarousal\tdominance\timplies\njoy\t9.5\t7\t6\tx\n", ["line 2", "1 to 9"]),
-    ],
-)
-def test_a_bad_lexicon_names_the_line(tmp_path, text, words):
-    (tmp_path / "l.tsv").write_text(text)
-    with pytest.raises(ValueError) as error:
-        read_lexicon(tmp_path / "l.tsv")
-    assert all(word in str(error.value) for word in words)
-
-
-def test_a_lexicon_survives_writing(tmp_path):
-    lexicon = {"joy": {"valence": 8.7, "arousal": 6.5, "dominance": 7.0, "implies": ["happiness", "delight"]}}
-    write_lexicon(tmp_path / "l.tsv", lexicon)
-    assert read_lexicon(tmp_path / "l.tsv") == lexicon
 
 
 def test_texts_are_written_by_genre(tmp_path, capsys):

@@ -172,6 +172,10 @@ def descriptors_of(rows):
     return {label for row in rows for label in row["labels"]}
 
 
+def without_group(row):
+    return {name: value for name, value in row.items() if name not in ("group", "theme")}
+
+
 def check_invariants(configs):
     """No text in both splits of any configuration, no held-out descriptor in training, and the columns promised."""
     held_out = {row["descriptor"] for row in configs["lexicon"]["validation"]}
@@ -190,7 +194,7 @@ def check_invariants(configs):
     assert {row["descriptor"] for row in lexicon if row["count"]} == train | validation
     for split in SPLITS:
         default = {row["id"]: row for row in configs["default"][split]}
-        reddit = [row for row in default.values() if row["source"] == "goemotions"]
+        reddit = [without_group(row) for row in default.values() if row["source"] == "goemotions"]
         assert configs["goemotions"][split] == reddit
         assert all(default[row["id"]]["text"] == row["text"] for row in configs["closed28"][split])
         assert descriptors_of(configs["closed28"][split]) <= set(GOEMOTIONS)
@@ -473,7 +477,7 @@ def test_what_was_held_out_stays(inputs, tmp_path):
     many = [{"text": f"Many {i}", "labels": [word]} for i in range(100)]  # no longer rare
     inputs["descriptors"] = write_lines(tmp_path / "many.jsonl", many)
     for held_by in (inputs["output"], inputs["output"] / "lexicon" / "validation.parquet"):
-        output = tmp_path / held_by.name
+        output = tmp_path / f"by {held_by.name}"
         chosen = {"descriptors": inputs["descriptors"], "output": output}
         assert run(arguments(chosen, "--held-out", held_by)) == 0
         after = built(output)
@@ -485,7 +489,7 @@ def test_texts_near_an_evaluation_text_are_dropped(inputs, tmp_path, capsys):
     evaluation = tmp_path / "dev.csv"
     evaluation.write_text("text\nWe said: Case 5, they were glad, and here too!\n", encoding="utf-8")
     texts = [
-        "He said CASE 5 they were glad and here",
+        "He claims CASE 5 they were glad and here",
         "case 5 they were glad and",
         "we said case 5 they were glad and",
     ]
@@ -496,7 +500,7 @@ def test_texts_near_an_evaluation_text_are_dropped(inputs, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "dropped, near an evaluation text: 1\n" in out and "dropped, unread, near an evaluation text: 1\n" in out
     texts = [row["text"] for part in built(chosen["output"])["default"].values() for row in part]
-    assert sorted(texts) == ["He said CASE 5 they were glad and here", "case 5 they were glad and"]
+    assert sorted(texts) == ["He claims CASE 5 they were glad and here", "case 5 they were glad and"]
 
 
 def test_sources_are_left_out_everywhere(inputs, more, capsys):

@@ -410,7 +410,7 @@ def test_a_lexicon_without_a_column_is_named(arguments, tmp_path, capsys):
     path = tmp_path / "lexicon.tsv"
     path.write_text("descriptor\tvalence\tarousal\timplies\njoy\t8\t7\t\n", encoding="utf-8")
     assert cli.main(["train", *arguments("--lexicon", str(path), lexicon=False)]) == 2
-    assert "lacks the column dominance" in capsys.readouterr().err
+    assert "line 2: no column 'dominance'" in capsys.readouterr().err
 
 
 def launch(arguments, processes):
