@@ -27,8 +27,8 @@ COMMANDS = {
     "verify": (".hub.verify", "main", "check that a published folder or repository works for others"),
     "card": (".hub.card", "main", "write a checkpoint's model card from its measurements"),
     "push-data": (".hub.dataset", "main", "publish a descriptor data set on the Hugging Face Hub"),
-    "build-data": (".descriptors.build", "main", "build a descriptor data set from annotated texts"),
-    "describe-data": (".descriptors.describe", "main", "print the statistics of a descriptor data set"),
+    "build-data": (".descriptors.commands", "build", "build a descriptor data set from annotated texts"),
+    "describe-data": (".descriptors.commands", "describe", "print the statistics of a descriptor data set"),
     "annotate": (".annotate.cli", "main", "ask a language model for emotion descriptors of texts"),
     "demo": (".demo.serve", "main", "open a page for trying labels on texts"),
 }

@@ -1,7 +1,5 @@
-"""`emodistill describe-data`: the statistics of a built data set as Markdown, as its card shows them."""
+"""The statistics of a built data set as Markdown, as its card shows them."""
 
-import argparse
-import os
 import tomllib
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -180,26 +178,3 @@ def markdown(header, rows):
     cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in [header, *rows]]
     lines = ["| " + " | ".join(row) + " |" for row in cells]
     return "\n".join([lines[0], "|" + "---|" * len(header), *lines[1:]])
-
-
-def main(argv=None):
-    """
-    Run `emodistill describe-data`.
-
-    Args:
-        argv (`list[str]`, *optional*): The arguments after the command.
-
-    Returns:
-        `int`: the exit status.
-    """
-    parser = argparse.ArgumentParser(
-        prog="emodistill describe-data",
-        description="Print the statistics of a built descriptor data set as Markdown, as its card shows them.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("folder", help="what `emodistill build-data` wrote, such as data/descriptors")
-    folder = parser.parse_args(argv).folder
-    if not os.path.isdir(folder):
-        raise ValueError(f"{folder}: no such folder")
-    print(describe_data(folder))
-    return 0
