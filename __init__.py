@@ -18,6 +18,7 @@ __all__ = [
     "EmoDistillModel",
     "EmoDistillOutput",
     "EmoDistillPreTrainedModel",
+    "LabelBank",
     "ZeroShotEmotionPipeline",
     "__version__",
     "checkpoint_path",
@@ -34,6 +35,8 @@ _LAZY = {
     "EmoDistillPreTrainedModel": "modeling_emodistill",
     "ZeroShotEmotionPipeline": "pipeline_emodistill",
 }
+# The same, of what must not wait for torch and transformers.
+_LIGHT = {"LabelBank": "serving.label_bank"}
 _MODULES = ("configuration", "decision", "encoding", "loss", "modeling", "pipeline")
 
 
@@ -42,6 +45,10 @@ def __getattr__(name):
         register_everything()  # whoever has a class may save it, which needs the Auto classes to know it
         value = getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
         globals()[name] = value
+        return value
+    if name in _LIGHT:
+        module = importlib.import_module(f".{_LIGHT[name]}", __name__)
+        globals()[name] = value = getattr(module, name, module)
         return value
     if name.endswith("_emodistill") and name.removesuffix("_emodistill") in _MODULES:
         return importlib.import_module(f".{name}", __name__)

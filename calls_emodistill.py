@@ -66,6 +66,8 @@ class EmotionCalls:
                 raise ValueError(f"{name} must be {words}, not {value!r}")
             parts[step][name] = value
         parts = tuple({name: value for name, value in part.items() if value is not UNSET} for part in parts)
+        if hasattr(labels, "give_to"):  # a label bank brings its embeddings along
+            labels.give_to(self)
         # Parsed here, so that bad labels are told before any text is read.
         if parts[2].get("labels") is not None:
             LabelSet.parse(labels, parts[2].get("template"))

@@ -210,6 +210,20 @@ class ZeroShotEmotionPipeline(EmotionCalls, Pipeline):
         embeds = embeds.to(self.model.device, self.model.dtype)
         return self.model.get_dimensions(embeds).detach().float().cpu().tolist()
 
+    def remember_labels(self, label_set, embeds):
+        """
+        Keep embeddings of a label set as if they had been computed here, until a weight changes.
+
+        Args:
+            label_set ([`LabelSet`]): The labels.
+            embeds (`torch.Tensor` of shape `(labels, d)`): Their embeddings, fp32 on the CPU; not checked here, see
+                [`~serving.label_bank.LabelBank`].
+        """
+        with CACHE_LOCK:
+            fingerprint = _fingerprint(self.model)
+            if self._label_cache.get(label_set, (None,))[0] != fingerprint:
+                self._label_cache[label_set] = fingerprint, EmbeddedLabels(label_set.names, embeds)
+
     def _embedded(self, label_set):
         """A label set with its embeddings, and the model's statistics; both are kept until a weight changes."""
         with CACHE_LOCK:

@@ -69,9 +69,9 @@ class TextScorer:
 
     @staticmethod
     def _names(labels):
-        from ..pipeline_emodistill import LabelSet
+        from ..labels_emodistill import LabelSet
 
-        return LabelSet.parse(getattr(labels, "wording_map", labels)).names
+        return LabelSet.parse(labels).names
 
     # ---- the three steps; the only places that know the pipeline
 

@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import re
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -53,7 +54,7 @@ class LabelBank(Mapping):
     >>> import tempfile
     >>> from transformers import pipeline
     >>> import emodistill
-    >>> from emodistill.serving.label_bank import LabelBank
+    >>> from emodistill import LabelBank
 
     >>> classify = pipeline("zero-shot-emotion")
     >>> bank = LabelBank.build(classify, {"joy": ["joy", "delight"], "anger": "anger", "relief": "relief"})
@@ -91,7 +92,7 @@ class LabelBank(Mapping):
         Raises:
             `ValueError`: for labels that the pipeline does not take.
         """
-        from ..pipeline_emodistill import LabelSet
+        from ..labels_emodistill import LabelSet
 
         label_set = LabelSet.parse(labels, label_template)
         embeds = classify.encode_labels(dict(zip(label_set.names, map(list, label_set.wordings), strict=True)))
@@ -226,6 +227,27 @@ class LabelBank(Mapping):
             f"this label bank was built in another label space than this model's, {self.label_space[:12]}: build it "
             "anew with LabelBank.build(classify, labels)"
         )
+
+    def give_to(self, classify):
+        """
+        Hand the embeddings to a pipeline, which then need not compute them; what `labels=bank` does.
+
+        Args:
+            classify ([`ZeroShotEmotionPipeline`]): The pipeline.
+
+        Raises:
+            `ValueError`: if its label space is another.
+        """
+        self.check_pipeline(classify)
+        if not hasattr(classify, "remember_labels"):
+            return  # it embeds the wordings by itself
+        import torch
+
+        from ..labels_emodistill import LabelSet
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that they are read-only: nobody writes into them
+            classify.remember_labels(LabelSet.parse(self), torch.from_numpy(self.embeds))
 
     def check_pipeline(self, classify):
         """

@@ -155,3 +155,37 @@ def test_other_files_get_one_sentence(file, tmp_path, bank):
         LabelBank.load(tmp_path / "odd.safetensors")
     with pytest.raises(OSError):
         LabelBank.load(tmp_path / "missing.safetensors")
+
+
+def test_a_pipeline_takes_a_bank_and_embeds_nothing(file, classify, shared_classify, monkeypatch):
+    import emodistill
+    from emodistill import pipeline_emodistill
+
+    expected = shared_classify("i am so happy", labels=LABELS, multi_label=True)
+    seen = []
+    encode = pipeline_emodistill.encode_labels
+
+    def watched(model, tokenizer, wordings, *more):
+        seen.extend(wordings)
+        return encode(model, tokenizer, wordings, *more)
+
+    monkeypatch.setattr(pipeline_emodistill, "encode_labels", watched)
+    found = emodistill.LabelBank.load(file)
+    result = classify("i am so happy", labels=found, multi_label=True)
+    assert result["labels"] == expected["labels"] and result["scores"] == pytest.approx(expected["scores"], abs=1e-6)
+    assert ("joy", "delight") not in seen  # only the words by which the label space is checked
+    number = len(seen)
+    classify(["i am so happy"] * 3, labels=found.select(["fear", "joy"]))
+    assert len(seen) == number
+    with torch.no_grad():  # another space from here on
+        classify.model.label_projection.weight.add_(torch.randn(24, 32))
+    with pytest.raises(ValueError, match="another label space"):
+        classify("i am so happy", labels=found)
+
+
+def test_a_bank_at_construction(file, shared_classify):
+    found = pipeline(
+        "zero-shot-emotion", model=shared_classify.model, tokenizer=shared_classify.tokenizer, device="cpu",
+        labels=LabelBank.load(file),
+    )  # fmt: skip
+    assert set(found("i am so happy")["labels"]) == {"joy", "anger", "fear"}
