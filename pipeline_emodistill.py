@@ -220,9 +220,9 @@ class ZeroShotEmotionPipeline(EmotionCalls, Pipeline):
                 [`~serving.label_bank.LabelBank`].
         """
         with CACHE_LOCK:
-            fingerprint = _fingerprint(self.model)
-            if self._label_cache.get(label_set, (None,))[0] != fingerprint:
-                self._label_cache[label_set] = fingerprint, EmbeddedLabels(label_set.names, embeds)
+            self._current()
+            if label_set not in self._label_cache:
+                _keep(self._label_cache, label_set, EmbeddedLabels(label_set.names, embeds), CACHED_LABEL_SETS)
 
     def _embedded(self, label_set):
         """A label set with its embeddings, and the model's statistics; both are kept until a weight changes."""

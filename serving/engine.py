@@ -1,5 +1,6 @@
 """Shards of rows to scores: reading and tokenising go on while the model works, and so does writing."""
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -76,21 +77,36 @@ class TextScorer:
     # ---- the three steps; the only places that know the pipeline
 
     def _tokenize(self, texts):
+        if not hasattr(self.classify, "model"):  # an exported model, which embeds strings in one step
+            return texts
         from ..encoding_emodistill import tokenize_texts
 
         return tokenize_texts(self.classify.tokenizer, self.classify.model.config, texts)
 
     def _embed(self, tokenized, progress=None):
+        if not hasattr(self.classify, "model"):
+            return self.classify.encode_texts(tokenized, self.batch_size)
         from ..encoding_emodistill import embed_tokenized, evaluating
 
         with evaluating(self.classify.model):
             return embed_tokenized(self.classify.model, tokenized, self.batch_size, progress=progress).float().cpu()
 
-    def _decide(self, texts, embeds, own=None):
+    def _decide(self, texts, embeds, own=None, plain=None):
         _, _, options = self.parameters
         if own is not None:
             options = {**options, "labels": list(own)}
-        return self.classify.postprocess({"texts": texts, "embeds": embeds}, **options)
+        return self.classify.postprocess({"texts": texts, "embeds": embeds, "plain": plain}, **options)
+
+    def _expect(self, label_sets):
+        """Embed the labels of many rows at once; what is wrong with some is told when they are used."""
+        from ..labels_emodistill import LabelSet
+
+        parsed = []
+        for labels in label_sets:
+            with contextlib.suppress(ValueError):
+                label_set = LabelSet.parse(labels, self.options.get("label_template"))
+                parsed.append(label_set.complemented()[0] if self.options.get("multi_label") else label_set)
+        self.classify._expect(parsed)
 
     # ---- shards
 
@@ -138,12 +154,16 @@ class TextScorer:
         by_labels = {}
         for place, (_, labels) in enumerate(prepared.requests):
             by_labels.setdefault(labels, []).append(place)
+        if self.own_labels:
+            self._expect(by_labels)
+        plain = getattr(prepared.tokenized, "plain", None)
         for labels, places in by_labels.items():
             for start in range(0, len(places), TEXTS_AT_ONCE):
                 chunk = places[start : start + TEXTS_AT_ONCE]
                 texts = [prepared.requests[place][0] for place in chunk]
+                own = [prepared.text_places[place] for place in chunk]
                 try:
-                    found = self._decide(texts, embeds[[prepared.text_places[place] for place in chunk]], labels)
+                    found = self._decide(texts, embeds[own], labels, plain and [plain[place] for place in own])
                 except ValueError as error:
                     if labels is None:
                         raise
