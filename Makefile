@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 DATA ?= DATA
 
-.PHONY: demo test lint train figures card clean
+.PHONY: demo test test-fast test-minimum lint train figures card clean
 
 $(VENV)/.all: setup.cfg constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -24,6 +24,14 @@ demo: $(VENV)/.all
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
+
+# The working loop: no wheels, browsers, kills or trainings, under 90 seconds on two cores.
+test-fast: $(VENV)/.dev
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal -m "not slow" $(PYTEST_ARGS)
+
+# The lower bounds of setup.cfg, installed over the environment of the tests and tried with a few of these.
+test-minimum: $(VENV)/.dev
+	$(BIN)/python scripts/minimum_versions.py --folder $(VENV)-minimum
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ The same requests to the same server on loopback, which answers each after 100 m
 The two take turns in one process; the figure is the ratio of their median wall times. On a machine with other work the
 processor times are the steadier comparison.
 
-    python benchmarks/annotate_overhead.py --texts 2000 --repeats 3
+    python scripts/annotate_overhead.py --texts 2000 --repeats 3
 """
 
 import argparse

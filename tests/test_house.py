@@ -1,0 +1,144 @@
+"""The house stands as docs/architecture.md says: arrows go one way, every room is packed, notes stay in the lab."""
+
+import ast
+import configparser
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+# room: the rooms that it may import, besides itself. `model` is all flat `*_emodistill.py`.
+MAY_IMPORT = {
+    "files": set(),
+    "fingerprint": set(),
+    "version": set(),
+    "model": set(),
+    "loading": {"model"},
+    "registration": {"model", "loading"},
+    "descriptors": {"files"},
+    "annotate": {"descriptors", "files", "version"},
+    "training": {"model", "loading", "fingerprint", "descriptors", "files", "version"},
+    "benchmarks": {"model", "loading", "fingerprint", "descriptors", "files", "version"},
+    "experiments": {"benchmarks", "training", "descriptors", "files"},
+    "predict": {"loading", "model"},
+    "serving": {"model", "loading", "fingerprint", "predict", "descriptors", "files", "version"},
+    "hub": {"model", "loading", "benchmarks", "annotate", "descriptors", "files", "version"},
+    "demo": {"model", "loading", "predict", "serving", "descriptors", "files", "version"},
+    "onnx": {"model", "loading", "serving", "files"},
+    "cli": {"version", "files"},
+}
+# Lines that go up, each with its reason.
+UPWARD = {
+    # transformers copies the files that it finds by relative imports, and every save should bring them all
+    ("configuration_emodistill.py", "pipeline_emodistill"),
+    # rows and lexicon of a descriptor data set are read there
+    ("space.py", "training"),
+    ("cli.py", "training"),
+}
+NO_ROOM = {"tests", "scripts", "data", "lab", "docs", "examples", "build", "dist", ".venv", ".venv-minimum", "outputs"}
+
+
+def sources():
+    """Every source file of the package, with its room."""
+    for path in sorted(ROOT.rglob("*.py")):
+        place = path.relative_to(ROOT)
+        if place.parts[0] in NO_ROOM or place.name in ("__main__.py",):
+            continue
+        yield place, room_of(place.parts[0].removesuffix(".py"))
+
+
+def room_of(name):
+    if name.endswith("_emodistill"):
+        return "model"
+    return "training" if name == "train_accelerate" else name
+
+
+def imported(place):
+    """The package's own modules or rooms that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse((ROOT / place).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            above = place.parts[: len(place.parts) - node.level]
+            path = [*above, *(node.module.split(".") if node.module else [])]
+            yield from path[:1] if path else (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "emodistill":
+            yield from node.module.split(".")[1:2] or [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("emodistill."))
+
+
+def test_arrows_go_one_way():
+    rooms = {room for _, room in sources()} - {"__init__"}
+    assert rooms <= MAY_IMPORT.keys(), f"no arrows for {rooms - MAY_IMPORT.keys()}: add them here and to the docs"
+    wrong = []
+    for place, room in sources():
+        if room == "__init__":
+            continue
+        for name in imported(place):
+            other = room_of(name)
+            # Names of the package itself (`from . import DEFAULT_CHECKPOINT`) are no rooms.
+            if other not in MAY_IMPORT or (other == room and room != "model") or (place.name, name) in UPWARD:
+                continue
+            if room == "model" and other == "model":
+                continue
+            if other not in MAY_IMPORT[room]:
+                wrong.append(f"{place} imports {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_arrows_hold_no_circle():
+    done = set()
+
+    def visit(room, path):
+        assert room not in path, f"circle: {' -> '.join([*path, room])}"
+        for other in MAY_IMPORT[room] - done:
+            visit(other, [*path, room])
+        done.add(room)
+
+    for room in MAY_IMPORT:
+        visit(room, [])
+
+
+def test_files_of_the_hub_copy_reach_no_folder():
+    """Remote code cannot: the flat files import their like, one level up, and nothing else of the package."""
+    for place, room in sources():
+        if room == "model":
+            for name in imported(place):
+                assert (ROOT / f"{name}.py").is_file() and name.endswith("_emodistill"), f"{place} imports {name}"
+
+
+def test_every_folder_of_code_is_packed():
+    """setup.cfg lists the packages; one that it lacks is missing from every wheel."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    listed = set(config["options"]["packages"].split())
+    folders = {place.parent for place, _ in sources()} - {Path(".")}
+    assert {f"emodistill.{'.'.join(folder.parts)}" for folder in folders} | {"emodistill"} == listed
+    for folder in folders:
+        assert (ROOT / folder / "__init__.py").is_file(), f"{folder} has no __init__.py"
+
+
+def test_the_map_names_every_room():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for _, room in sources():
+        if room not in ("__init__", "model", "version"):
+            assert f"`{room}/`" in text or f"`{room}.py`" in text, f"docs/architecture.md does not name {room}"
+
+
+def test_notes_stay_in_the_lab():
+    """Code and users' pages stand without the lab's dated notes, which are no part of a distribution."""
+    assert "prune lab" in (ROOT / "MANIFEST.in").read_text()
+    notes = list((ROOT / "lab").glob("*.md"))
+    assert notes and all(re.match(r"\d{4}-\d{2}-\d{2}-", path.name) for path in notes)
+    for place in [*(place for place, _ in sources()), *(path.relative_to(ROOT) for path in ROOT.glob("docs/*.md"))]:
+        if place.name != "architecture.md":
+            assert not re.search(r"(?<![\w-])lab/", (ROOT / place).read_text(encoding="utf-8")), f"{place} cites the lab"
+    assert len((ROOT / "docs" / "decisions.md").read_text(encoding="utf-8").splitlines()) <= 200
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs").glob("*.md")))
+def test_links_between_pages_lead_somewhere(page):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+        if "://" not in target:
+            assert (ROOT / "docs" / target).exists(), f"{page}: {target}"
