@@ -113,7 +113,7 @@ def evaluate(argv):
     from .readers import MissingBenchmark
     from .report import write_results
     from .result_tables import all_tables
-    from .space import emotion_space, space_result
+    from .space import emotion_space, ratings_of, space_result
     from .suite import clean, parse_selection, read_selection, run_suite
 
     pairs, named = parse_selection(args.benchmarks)
@@ -128,9 +128,9 @@ def evaluate(argv):
     suite["checkpoint"] = {"path": str(args.checkpoint or "default"), "fingerprint": loaded[0].fingerprint}
     ratings = None
     if args.descriptors:
-        from ..training.targets import Lexicon
+        from ..descriptors.lexicon import load_lexicon
 
-        ratings = Lexicon.load(args.descriptors).ratings
+        ratings = ratings_of(load_lexicon(args.descriptors).entries)
         suite["space"] = space_result(loaded, args.descriptors)
     suite["emotion_space"] = emotion_space(loaded[0], ratings)
     suite = clean(suite)  # what is undefined is null in the file and a dash wherever it is shown

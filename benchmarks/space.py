@@ -8,6 +8,9 @@ import numpy as np
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
+from ..descriptors.lexicon import load_lexicon
+from ..descriptors.rows import load_rows
+
 # Pairs written for this measure, none tuned on a model. A good space puts synonyms nearer than antonyms; a plain
 # sentence encoder does not, because opposites occur in the same contexts.
 SYNONYMS = (
@@ -167,6 +170,11 @@ def retrieval(system, rows, vocabulary, held_out, sizes=CANDIDATES, seed=0, most
     return result
 
 
+def ratings_of(entries):
+    """Valence, arousal and dominance of a lexicon's descriptors, `dict[str, tuple]`."""
+    return {word: (entry["valence"], entry["arousal"], entry["dominance"]) for word, entry in entries.items()}
+
+
 def space_result(systems, data, lexicon_path=None):
     """Alignment and retrieval of every system that embeds, side by side.
 
@@ -178,16 +186,12 @@ def space_result(systems, data, lexicon_path=None):
     Returns:
         `dict[str, dict]`: system to `alignment` and `retrieval`.
     """
-    from ..training.data import load_rows
-    from ..training.targets import Lexicon
-
-    lexicon = Lexicon.load(lexicon_path or data)
-    rows = load_rows(data, "validation") or []
-    vocabulary = list(lexicon.ratings)
+    entries, held_out = load_lexicon(lexicon_path or data)
+    ratings, rows = ratings_of(entries), load_rows(data, "validation") or []
     return {
         system.name: {
-            "alignment": alignment(system, lexicon.ratings, lexicon.held_out),
-            "retrieval": retrieval(system, rows, vocabulary, lexicon.held_out),
+            "alignment": alignment(system, ratings, held_out),
+            "retrieval": retrieval(system, rows, list(ratings), held_out),
         }
         for system in systems
         if system.kind == "embeddings"
