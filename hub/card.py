@@ -11,6 +11,7 @@ from pathlib import Path
 from .. import files
 from .errors import quiet_client
 from .folder import read_config, safetensors_header, weight_files
+from .origin import facts_of_training
 
 __all__ = ["card_for", "initial_card", "main", "model_card", "tensor_sizes"]
 
@@ -21,7 +22,7 @@ TOWER = ("text_encoder.", "qformer.", "text_projection.")
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 PRECISION = {"F32": "fp32", "F16": "half precision (fp16)", "BF16": "half precision (bf16)", "F64": "fp64"}
 FACTS = ("name", "licence", "language", "base_model", "datasets", "tags", "summary", "how", "teacher", "figures",
-         "audit", "limits", "speed")  # fmt: skip
+         "audit", "limits", "speed", "models")  # fmt: skip
 LISTS = ("datasets", "tags")
 TAGS = ("emotion", "emotion-recognition", "zero-shot", "dual-encoder", "emodistill")
 WIDGETS = (
@@ -30,8 +31,8 @@ WIDGETS = (
     ("The meeting starts at nine.", "neutral, excitement, annoyance, fear"),
 )
 MISSING = {
-    "how": "How this checkpoint was trained was not given when this card was written: add the texts, the\n"
-    "configuration and the number of epochs.",
+    "how": "How this checkpoint was trained was not given when this card was written, and it has no training.json\n"
+    "that would say: add the texts, the configuration and the number of epochs.",
     "teacher": "Not given when this card was written: name the language model, the prompt, the texts and\n"
     "their licences.",
     "figures": "**Not measured.** No evaluation was given when this card was written; `emodistill evaluate` writes\n"
@@ -140,7 +141,7 @@ def model_card(checkpoint, repo_id, evaluation=None, audit=None, facts=None):
     from .. import __version__
     from . import figures
 
-    facts, config = facts or {}, read_config(checkpoint)
+    facts, config = facts_of_training(checkpoint) | (facts or {}), read_config(checkpoint)
     name = facts.get("name") or repo_id.rpartition("/")[2]
     if config.get("dimension_names"):
         built_in = "It also rates " + ", ".join(config["dimension_names"]) + ", 1 to 9."
@@ -151,6 +152,7 @@ def model_card(checkpoint, repo_id, evaluation=None, audit=None, facts=None):
         "how": facts.get("how") or MISSING["how"],
         "teacher": facts.get("teacher") or MISSING["teacher"],
         "limits": facts.get("limits", ""),
+        "models": facts.get("models", ""),
         "speed": facts.get("speed") or MISSING["speed"],
         "figures": figures.figures_text(evaluation, facts.get("figures")) if evaluation else MISSING["figures"],
         "audit": figures.audit_text(audit, facts.get("audit")) if audit else MISSING["audit"],
@@ -184,6 +186,7 @@ def _card_data(name, facts, language, eval_results):
         pipeline_tag="zero-shot-classification",
         base_model=facts.get("base_model"),
         datasets=facts.get("datasets"),
+        **({"base_model_relation": facts["relation"]} if facts.get("relation") else {}),
         tags=list(dict.fromkeys([*TAGS, *facts.get("tags", ())])),
         widget=[{"text": text, "candidate_labels": labels} for text, labels in WIDGETS],
         model_name=name if eval_results else None,
@@ -193,7 +196,9 @@ def _card_data(name, facts, language, eval_results):
 
 def default_repo_id(checkpoint):
     """The id that a card bears before anybody has published it."""
-    return f"OWNER/{Path(checkpoint).resolve().name}"
+    folder = Path(checkpoint).resolve()
+    # training leaves a checkpoint in the folder `final` of its run
+    return f"OWNER/{folder.parent.name if folder.name == 'final' and folder.parent.name else folder.name}"
 
 
 def initial_card(checkpoint, repo_id=None):

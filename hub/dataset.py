@@ -1,6 +1,7 @@
 """`emodistill push-data`: a descriptor data set becomes a data set repository, with its card."""
 
 import argparse
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -71,7 +72,8 @@ def check_dataset(folder):
 
     Returns:
         `list[str]`: a sentence for each thing that is wrong: metadata that are not valid, a file that they name and
-        that is missing, a pickle, a token or an absolute path in the card.
+        that is missing, a data file in no configuration, share-alike texts under another licence, a pickle, a secret
+        or an absolute path in the card.
     """
     from huggingface_hub import DatasetCard
 
@@ -81,17 +83,88 @@ def check_dataset(folder):
         metadata = DatasetCard((folder / "README.md").read_text(encoding="utf-8")).data.to_dict()
     except Exception as error:  # whatever YAML and the Hub's classes raise
         return [f"README.md: its metadata are not valid ({str(error).splitlines()[0]})"]
-    problems = []
-    for config in metadata.get("configs") or ():
-        for split in config.get("data_files") or ():
-            pattern = split["path"] if isinstance(split, dict) else split
-            for one in [pattern] if isinstance(pattern, str) else pattern:
-                if not any(Path(name).match(one) for name in files):
-                    problems.append(f"README.md names {one} (configuration {config.get('config_name')}): no such file")
+    problems = _configurations(metadata, files) + _licences(metadata, files)
     for name, path in files.items():
         # rows of texts may hold anything that people write; the rest is ours
         problems += check_content(name, path, data=path.suffix in DATA_SUFFIXES)
     return problems
+
+
+def _patterns(metadata):
+    """`(configuration, pattern)` of each set of files that a card names, whatever form it has."""
+    configs = metadata.get("configs")
+    for config in configs if isinstance(configs, list) else ():
+        if not isinstance(config, dict):
+            continue
+        given = config.get("data_files") or ()
+        for split in [given] if isinstance(given, str | dict) else given:
+            paths = split.get("path") or () if isinstance(split, dict) else split
+            for path in [paths] if isinstance(paths, str) else paths:
+                yield config.get("config_name"), str(path)
+
+
+def _configurations(metadata, files):
+    """Files that a card names and that are missing, and data files that it does not name."""
+    patterns = list(_patterns(metadata))
+    problems = [
+        f"README.md names {pattern} (configuration {config}): no such file"
+        for config, pattern in patterns
+        if not any(Path(name).match(pattern) for name in files)
+    ]
+    if patterns:
+        for name, path in files.items():
+            if path.suffix == ".parquet" and not any(Path(name).match(pattern) for _, pattern in patterns):
+                problems.append(f"{name} is in no configuration of README.md, so that nobody could load it by name")
+    return problems
+
+
+def _licences(metadata, files):
+    """Sources whose texts keep a share-alike licence that the card does not give."""
+    from ..descriptors.describe import read_licences
+
+    given = metadata.get("license") or ()
+    given = {str(one).lower() for one in ([given] if isinstance(given, str) else given)}
+    licences, problems = read_licences(), []
+    for source in sorted(_sources(files)):
+        entry = licences.get(source, {})
+        wanted = re.sub(r"[ _]+", "-", entry.get("licence", "").lower())
+        if entry.get("share_alike") and wanted not in given and "other" not in given:
+            problems.append(
+                f"README.md: texts of {source} are under {entry['licence']} and keep it, and license is "
+                f"{', '.join(sorted(given)) or 'not given'}: add {wanted}, or leave them out "
+                f"(emodistill build-data --without {source})"
+            )
+    return problems
+
+
+def _sources(files):
+    """The sources that rows name."""
+    from ..descriptors.formats import format_of, read_file
+
+    found = set()
+    for path in files.values():
+        kind = format_of(path)
+        try:
+            if kind == "parquet":
+                found |= _parquet_sources(path)
+            elif kind in ("jsonl", "csv", "json") and path.suffix in DATA_SUFFIXES:
+                found |= {row.values.get("source") for row in read_file(str(path), kind)}
+        except (ValueError, OSError):  # what is wrong with it, loading it tells
+            continue
+    return {source for source in found if isinstance(source, str)}
+
+
+def _parquet_sources(path):
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            if "source" not in file.schema_arrow.names:
+                return set()
+            return set(file.read(["source"]).column("source").unique().to_pylist())
+    except pyarrow.ArrowException as error:
+        raise ValueError(str(error)) from None
 
 
 def main(argv=None):

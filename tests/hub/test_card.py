@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 
 import emodistill
 from emodistill import EmoDistillModel, cli
-from emodistill.hub.card import MARK, initial_card, model_card, tensor_sizes
+from emodistill.hub.card import MARK, card_for, initial_card, model_card, tensor_sizes
 
 
 @pytest.fixture(scope="module")
@@ -218,3 +218,105 @@ def test_a_card_with_broken_metadata_is_told(own, capsys):
     assert cli.main(["push", str(own), "--repo-id", "me/mine", "--dry-run"]) == 2
     err = capsys.readouterr().err
     assert "its metadata are not valid" in err and err.count("\n") == 1
+
+
+# What training left
+
+
+RECORD = {
+    "arguments": {"epochs": 3, "text_rate": 1e-4, "output_dir": "/home/me/out", "note": "a | b", "none": None},
+    "data": {
+        "path": "/home/me/texts/moods.jsonl", "digest": "ab" * 32, "rows": {"train": 1200, "validation": 150},
+        "sources": {"diary": 900, "chat": 300},
+    },
+    "parent": {"name": "small", "digest": "cd" * 32},
+    "encoder": None,
+    "versions": {"emodistill": "9.8", "torch": "2.13.0", "transformers": "5.23.0", "python": "3.11.7"},
+    "hardware": {"device": "cpu"},
+    "started": "2026-11-29T01:00:00+00:00", "finished": "2026-11-29T01:10:00+00:00", "seconds": 600, "steps": 57,
+    "metrics": {"recall": 0.51234, "loss": float("nan")},
+}  # fmt: skip
+
+
+def trained(folder, **changes):
+    (folder / "training.json").write_text(json.dumps(RECORD | changes))
+    return folder
+
+
+def test_the_card_says_where_ones_own_model_comes_from(own):
+    text = initial_card(trained(own), "me/mine")
+    data = metadata_of(text)
+    assert data["base_model"] == "emodistill/emodistill-minilm-l6" and data["base_model_relation"] == "finetune"
+    assert "was not given" not in text.split("## Figures")[0]
+    for told in ("from the checkpoint small (SHA-256 cdcdcdcdcdcd", "on 1,200 texts of moods.jsonl (SHA-256 abab",
+                 "150 more for validation", "57 steps in 10 minutes on cpu", "emodistill 9.8", "finished 2026-11-29",
+                 "diary 900, chat 300", "| epochs | 3 |", "| text_rate | 0.0001 |", "recall 0.5123"):  # fmt: skip
+        assert told in text, told
+    assert "/home/me" not in text and "| none |" not in text and "loss" not in text and r"a \| b" in text
+    page = MarkdownIt("commonmark", {"html": True}).enable("table").render(text.split("---\n", 2)[2])
+    assert "<td>epochs</td>" in page
+
+
+def test_facts_come_before_what_training_left(own, tmp_path):
+    facts = tmp_path / "facts.toml"
+    facts.write_text('base_model = "a/base"\nhow = "By hand."\n')
+    text = card_for(trained(own), "me/mine", facts=facts)
+    assert metadata_of(text)["base_model"] == "a/base" and "By hand." in text and "57 steps" not in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "base"),
+    [
+        ({"parent": {"name": "base"}}, "emodistill/emodistill-mpnet-base"),
+        ({"parent": {"name": "/x/checkpoints/emodistill-minilm-l6/"}}, "emodistill/emodistill-minilm-l6"),
+        ({"parent": {"name": "someone/model"}}, "someone/model"),
+        ({"parent": {"name": "/x/gone"}}, None),
+        ({"parent": None, "encoder": "/x/all-MiniLM-L6-v2"}, "sentence-transformers/all-MiniLM-L6-v2"),
+        ({"parent": None, "encoder": "google/encoder"}, "google/encoder"),
+        ({"parent": None, "encoder": "./here"}, None),
+        ({"parent": [], "encoder": 3}, None),
+    ],
+)
+def test_the_base_model_is_one_that_others_can_find(changes, base, own):
+    assert metadata_of(initial_card(trained(own, **changes), "me/mine")).get("base_model") == base
+
+
+def test_stages_are_followed_back(own, tmp_path):
+    first, second = tmp_path / "first" / "final", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir(parents=True)
+    trained(first, parent=None, encoder="sentence-transformers/all-MiniLM-L6-v2")
+    trained(second, parent={"name": str(first)})
+    text = initial_card(trained(own, parent={"name": str(second)}), "me/mine")
+    assert metadata_of(text)["base_model"] == "sentence-transformers/all-MiniLM-L6-v2"
+    trained(first, parent={"name": str(second)})  # in a circle
+    assert "base_model" not in metadata_of(initial_card(own, "me/mine"))
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "[" * 100_000, "\xff"])
+def test_a_damaged_record_is_a_sentence(content, own, capsys):
+    (own / "training.json").write_text(content, encoding="latin-1")
+    assert cli.main(["card", str(own)]) == 2
+    err = capsys.readouterr().err
+    assert "training.json is" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("value", [None, 3, "x", [1], {"rows": 3, "sources": [1], "path": 7, "digest": {}}])
+def test_odd_values_in_a_record_cost_only_themselves(value, own):
+    for key in RECORD:
+        text = initial_card(trained(own, **{key: value}), "me/mine")
+        assert "## How it was made" in text
+    assert "## How it was made" in initial_card(trained(own, **dict.fromkeys(RECORD, value)), "me/mine")
+
+
+def test_a_run_gives_its_card_its_name(own, tmp_path):
+    final = shutil.copytree(own, tmp_path / "diaries" / "final")
+    assert "for OWNER/diaries -->" in initial_card(final)
+
+
+def test_both_shipped_models_have_facts(own, tmp_path):
+    """Cards side by side: each names both, as far as they were made."""
+    for name, encoder in (("emodistill-minilm-l6", "MiniLM"), ("emodistill-mpnet-base", "mpnet")):
+        text = initial_card(shutil.copytree(own, tmp_path / name), f"me/{name}")
+        assert encoder in metadata_of(text)["base_model"] and metadata_of(text)["license"] == "apache-2.0"
+        assert "## Two models" in text and "`emodistill-mpnet-base`" in text and "`emodistill-minilm-l6`" in text

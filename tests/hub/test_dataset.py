@@ -5,11 +5,14 @@ import shutil
 from pathlib import Path
 
 import fake_hub
+import pyarrow
+import pyarrow.parquet
 import pytest
 from huggingface_hub import DatasetCard
 
 import emodistill
 from emodistill import cli
+from emodistill.hub.dataset import check_dataset
 
 REPO = f"{fake_hub.OWNER}/descriptors"
 DATA = Path(emodistill.__file__).resolve().parent / "data" / "descriptors"
@@ -104,3 +107,56 @@ def test_a_mistake_is_one_sentence(name, content, message, tmp_path, capsys):
     assert cli.main(["push-data", str(path), "--repo-id", REPO]) == 2
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1
+
+
+def described(folder, metadata, source="positive_frames_tweets"):
+    """A small data set with one configuration of each kind, and a card with these metadata."""
+    for config in ("default", "unread"):
+        (folder / config).mkdir(parents=True)
+        rows = {"text": ["so it goes"], "source": [source]}
+        pyarrow.parquet.write_table(pyarrow.table(rows), folder / config / "train.parquet")
+    (folder / "README.md").write_text(f"---\n{metadata}\n---\n# texts\n")
+    return folder
+
+
+BOTH = "configs:\n- config_name: default\n  data_files: default/*.parquet\n- config_name: unread\n"
+BOTH += "  data_files:\n  - split: train\n    path: unread/train.parquet"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        (f"license: cc-by-sa-4.0\n{BOTH}", None),
+        (f"license:\n- cc-by-4.0\n- cc-by-sa-4.0\n{BOTH}", None),
+        (f"license: other\n{BOTH}", None),
+        (
+            f"license: cc-by-4.0\n{BOTH}",
+            "keep it, and license is cc-by-4.0: add cc-by-sa-4.0",
+        ),
+        (BOTH, "license is not given"),
+        (
+            f"license: cc-by-sa-4.0\n{BOTH.split('- config_name: unread')[0]}",
+            "unread/train.parquet is in no configuration",
+        ),
+        (f"license: cc-by-sa-4.0\n{BOTH.replace('unread/train', 'unread/test')}", "names unread/test.parquet"),
+        ("license: cc-by-sa-4.0\nconfigs: 3", None),
+        (
+            "license: cc-by-sa-4.0\nconfigs:\n- 3\n- data_files: [[default/train.parquet]]",
+            "unread/train.parquet is in no",
+        ),
+    ],
+)
+def test_configurations_and_share_alike_licences(metadata, message, tmp_path):
+    problems = check_dataset(described(tmp_path / "data", metadata))
+    assert (not problems) if message is None else any(message in problem for problem in problems), problems
+
+
+def test_texts_without_share_alike_are_free(tmp_path):
+    assert check_dataset(described(tmp_path / "data", f"license: mit\n{BOTH}", "sad_stressors")) == []
+
+
+def test_rows_of_ones_own_are_looked_at_too(tmp_path, capsys):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row | {"source": "positive_frames_tweets"}) + "\n" for row in ROWS[:1]))
+    assert cli.main(["push-data", str(path), "--repo-id", REPO, "--licence", "mit", "--dry-run"]) == 1
+    assert "keep it, and license is mit" in capsys.readouterr().err
