@@ -25,7 +25,6 @@ sys.path[:] = json.loads(sys.argv[1])
 from emodistill import cli
 sys.exit(cli.main(sys.argv[2:]))
 """
-SECONDS_TO_END = 1.0
 
 
 def _parser():
@@ -168,14 +167,11 @@ def _watch(command, environment):
 
 
 def _end(process):
-    """End a process whatever it is at: it has no handler of its own, and nothing to put in order."""
+    """End a process and what it started, whatever they are at: they have nothing to put in order."""
     if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(SECONDS_TO_END)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     process.stdin.close()
 
 

@@ -83,7 +83,8 @@ def read_table(path):
         said = str(error).replace(path, "The file").replace("The file: it is", "The file is")
         raise Mistake(f"{said}.".replace("..", ".")) from None
     if not rows:
-        raise Mistake("The file has a header line, but no row under it." if kind == "csv" else "The file is empty.")
+        blank = delimiter is None or not _first_line(path)
+        raise Mistake("The file is empty." if blank else "The file has a header line, but no row under it.")
     if all(row.error for row in rows):
         raise Mistake(f"No row of the file can be read; {_told(rows[0])}.")
     header = list(columns)

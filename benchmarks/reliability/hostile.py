@@ -123,6 +123,7 @@ def link(folder, world):
     (folder / "merges.txt").symlink_to(world.home / ".cache" / "huggingface" / "token")
 
 
+READ = 'value = str({})\nraise RuntimeError("REACHED")'
 SIGN = 'open("@OUT@/sign", "w").write(str({}))'
 REPEAT = """
 import json, os, pathlib
@@ -147,10 +148,10 @@ def repeat_outputs(folder, world):
 REPOSITORIES = {
     "opens a socket": (
         in_code('import socket\nsocket.create_connection(("127.0.0.1", @PORT@), 5)'), "a connection"),
-    "reads the token": (in_code(SIGN.format('open("@HOME@/.cache/huggingface/token").read()')), "a sign"),
-    "reads its environment": (in_code("import os\n" + SIGN.format('os.environ["MARK"]')), "a sign"),
+    "reads the token": (in_code(READ.format('open("@HOME@/.cache/huggingface/token").read()')), "it reads"),
+    "reads its environment": (in_code("import os\n" + READ.format('os.environ["MARK"]')), "it reads"),
     "reads its parent's environment": (
-        in_code("import os\n" + SIGN.format('open(f"/proc/{os.getppid()}/environ").read()')), "a sign"),
+        in_code("import os\n" + READ.format('open(f"/proc/{os.getppid()}/environ").read()')), "it reads"),
     "writes into HOME": (
         in_code('import os\nopen("@HOME@/.bashrc", "a").write("x")'), "a sign"),
     "leaves a process behind": (
@@ -224,7 +225,8 @@ def verify(folder, world, walls, seconds):
         [sys.executable, "-c", program], env=world.environment(), capture_output=True, text=True, timeout=10 * seconds
     )
     lines = (done.stderr or done.stdout).strip().splitlines() or [""]
-    return done.returncode, time.monotonic() - start, lines[-1].replace(str(folder), "REPOSITORY").strip()
+    status = -1 if "Traceback" in done.stderr else done.returncode
+    return status, time.monotonic() - start, lines[-1].replace(str(folder), "REPOSITORY").strip()
 
 
 def main():
@@ -249,12 +251,12 @@ def main():
             change(folder, world)
             status, seconds, said = verify(folder, world, args.walls, args.timeout)
             done = {"a connection": world.connections, "a sign": world.signs(), "it passes": status == 0}
-            done |= {"it fails": status != 0}
+            done |= {"it fails": status != 0, "it reads": "REACHED" in said}
             said = said.removeprefix("emodistill verify: ").removeprefix("REPOSITORY: ").replace("|", "/")
             print(
                 f"| {name} | {status} | {harm if done[harm] else 'none'} | {seconds:.0f} | {said[:160]} |", flush=True
             )
-            failed += bool(done[harm]) or (status not in (1, 2) and harm != "it fails") or SECRET in said
+            failed += bool(done[harm]) or status not in (0, 1, 2) or SECRET in said
             shutil.rmtree(place)
     print(f"\n{failed} of {number + 1} did harm, passed or ended in a traceback", flush=True)
     return 1 if failed else 0

@@ -172,7 +172,7 @@ def test_the_packages_reader_reads_it(name, content, rows, tmp_path):
     ("content", "message"),
     [
         ("", "is empty"),
-        (" \n\n", "The file"),
+        (" \n\n", "The file is empty"),
         ("text\n", "no row under it"),
         ("text,text\na,b\n", "two columns have the same name"),
         (b"PK\x03\x04\0\0", "is an Excel workbook"),
