@@ -1,18 +1,23 @@
 """Embeddings on disk, keyed by what they were made of, so that a benchmark is encoded once a checkpoint."""
 
+import contextlib
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from ..files import writing
+
 
 def default_cache_dir():
-    """`$EMODISTILL_CACHE`, else `emodistill` in the user's cache directory."""
+    """`$EMODISTILL_CACHE`, else `emodistill` in the user's cache directory; `None` for a user who has no home."""
     if "EMODISTILL_CACHE" in os.environ:
         return Path(os.environ["EMODISTILL_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "emodistill"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "emodistill"
+    except RuntimeError:
+        return None
 
 
 def texts_hash(texts):
@@ -59,13 +64,6 @@ class EmbeddingCache:
             pass  # absent or damaged: compute again and replace it
         self.misses += 1
         embeddings = np.asarray(compute(texts), dtype=np.float32)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=".part")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                np.save(file, embeddings)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with contextlib.suppress(OSError), writing(path, "wb") as file:  # a cache that cannot be written is none
+            np.save(file, embeddings)
         return embeddings

@@ -6,10 +6,11 @@ Only configuration, weights and tokenizer are taken. The package itself is the c
 
 import argparse
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
+
+from emodistill.files import write_json, writing
 
 TARGET = Path(__file__).resolve().parent.parent / "checkpoints" / "emodistill-minilm-l6"
 FILES = ("model.safetensors", "tokenizer.json", "tokenizer_config.json")
@@ -36,11 +37,9 @@ def main(argv=None):
         config.pop(name, None)
     args.target.mkdir(parents=True, exist_ok=True)
     for name in FILES:
-        shutil.copyfile(args.checkpoint / name, args.target / (name + ".tmp"))
-        os.replace(args.target / (name + ".tmp"), args.target / name)
-    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
-    (args.target / "config.json.tmp").write_text(text, encoding="utf-8")
-    os.replace(args.target / "config.json.tmp", args.target / "config.json")
+        with open(args.checkpoint / name, "rb") as source, writing(args.target / name, "wb") as file:
+            shutil.copyfileobj(source, file)
+    write_json(args.target / "config.json", config, sort_keys=True)
     print(f"installed in {args.target}")
     return 0
 

@@ -6,6 +6,7 @@ import os
 import torch
 
 from ..encoding_emodistill import encode_labels, encode_texts
+from ..files import write_bytes
 from ..fingerprint import embedding_fingerprint
 from ..modeling_emodistill import EmoDistillModel
 from .arguments import teacher_names
@@ -95,7 +96,7 @@ def load_teachers(folders, texts, labels, cache_dir, device, autocast=False, say
 
 def _embed(name, texts, labels, cache_dir, device, autocast):
     """Embeddings, inverse temperature and bias of one teacher, from the run's folder if they are there."""
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file, save
     from transformers import AutoTokenizer
 
     model, tokenizer = EmoDistillModel.from_pretrained(name), AutoTokenizer.from_pretrained(name)
@@ -110,8 +111,5 @@ def _embed(name, texts, labels, cache_dir, device, autocast):
         "scale": model.logit_scale.detach().float().exp().cpu(),
         "bias": model.logit_bias.detach().float().cpu(),
     }
-    os.makedirs(cache_dir, exist_ok=True)
-    temporary = f"{path}.{os.getpid()}.part"
-    save_file(part, temporary)
-    os.replace(temporary, path)
+    write_bytes(path, save(part))
     return part
