@@ -4,22 +4,37 @@ import argparse
 import json
 import os
 import sys
+import warnings
+
+from .inputs_emodistill import is_blank
+from .loading import checkpoint_path, load_checkpoint
+from .registration import TASK
 
 __all__ = ["main"]
 
 BAR_WIDTH = 30
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells a mistake as the other commands do: in one sentence, without the usage."""
+
+    def error(self, message):
+        raise ValueError(message)
+
+
 def _parser():
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="emodistill predict",
-        description="Score texts against any emotion labels. The default model is for English.",
+        description="Score texts against any emotion labels. The models that come along are for English.",
     )
-    parser.add_argument("texts", nargs="+", metavar="TEXT", help="texts, or - for one text a line on standard input")
+    parser.add_argument("texts", nargs="*", metavar="TEXT", help="texts, or - for one text a line on standard input")
     parser.add_argument("--labels", help="labels, separated by commas")
     parser.add_argument("--model", help="small (the default), base, or the folder or Hub id of a checkpoint")
     parser.add_argument("--multi-label", action="store_true", help="decide each label by itself")
     parser.add_argument("--threshold", default="auto", help='"auto", "none", or a number between 0 and 1')
+    parser.add_argument(
+        "--labels-per-text", type=float, help="with --multi-label: how many labels your annotators give on average"
+    )
     parser.add_argument("--top-k", type=int, help="show this many labels")
     parser.add_argument("--label-template", help="a sentence with {} for the label")
     parser.add_argument(
@@ -33,10 +48,84 @@ def _parser():
         action="store_true",
         help="mark the words that tell for and against each predicted label, or dimensions without labels",
     )
+    parser.add_argument(
+        "--normalise",
+        action=argparse.BooleanOptionalAction,
+        help="take markup, addresses, user names, hashtags and drawn-out words out of texts; as the model was trained "
+        "by default",
+    )
+    parser.add_argument(
+        "--max-windows", default="16", help='parts of a long text that are read, spread evenly over it, or "all"'
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--progress", action="store_true", help="show a progress bar")
+    parser.add_argument(
+        "--stream", action="store_true", help="answer each line of standard input at once, as for one who types"
+    )
     parser.add_argument("--device", help="cpu, cuda:0, ...; the first accelerator by default")
     parser.add_argument("--batch-size", type=int, default=32, help="texts in a batch")
     return parser
+
+
+def _arguments(argv):
+    """The command line, read and checked as far as that needs no model."""
+    args, left = _parser().parse_known_args(argv)
+    dimensions = args.dimensions if isinstance(args.dimensions, str) else None
+    if options := [word for word in left if word.startswith("--") or (word.startswith("-") and len(word) == 2)]:
+        raise ValueError(f"no option {options[0]}; emodistill predict --help lists them all")
+    if left and dimensions is not None:
+        raise ValueError(
+            f"--dimensions took {dimensions!r} and {left[0]!r} is left over: separate dimensions by commas, and give "
+            "texts before the options"
+        )
+    if left:
+        raise ValueError(f"{left[0]!r} stands apart from the other texts: give all texts side by side")
+    if not args.texts:
+        taken = f": --dimensions took {dimensions!r}, so put texts before the options" if dimensions else ""
+        raise ValueError(f"no text is given{taken or '; give texts, or - for one text a line on standard input'}")
+    if args.labels is None and args.dimensions is None:
+        raise ValueError("give --labels joy,anger,... or --dimensions")
+    if args.batch_size < 1:
+        raise ValueError(f"batch_size must be a positive integer, not {args.batch_size}")
+    return args
+
+
+def _options(args):
+    """What the call of the pipeline takes."""
+    from .calls_emodistill import EmotionCalls
+    from .labels_emodistill import LabelSet
+    from .results_emodistill import read_thresholds
+
+    options = {
+        "labels": args.labels,
+        "multi_label": args.multi_label,
+        "threshold": _threshold(args.threshold),
+        "top_k": args.top_k,
+        "label_template": args.label_template,
+        "dimensions": _dimensions(args.dimensions),
+        "labels_per_text": args.labels_per_text,
+        "normalise": args.normalise,
+        "max_windows": _max_windows(args.max_windows),
+    }
+    EmotionCalls()._sanitize_parameters(**options)  # tells a mistake before anything heavy is imported
+    if args.labels is not None:
+        label_set = LabelSet.parse(args.labels)
+        read_thresholds(options["threshold"], label_set.names, args.multi_label)
+        if not args.multi_label and len(label_set.names) == 1:
+            raise ValueError(
+                f"--labels holds one label, {label_set.names[0]!r}, which would score 1.0 for any text: give "
+                "--multi-label to decide it by itself, or more labels to choose from"
+            )
+    return options
+
+
+def _max_windows(value):
+    if value == "all":
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError(f'--max-windows must be "all" or a positive integer, not {value!r}') from None
 
 
 def _threshold(value):
@@ -69,27 +158,57 @@ def _texts(arguments):
     """The texts given, with `-` replaced by the lines of standard input as they come."""
     for text in arguments:
         if text == "-":
-            for line in sys.stdin:
-                yield line.rstrip("\r\n")
+            for number, line in enumerate(sys.stdin):
+                yield line.removeprefix("\ufeff" if number == 0 else "").rstrip("\r\n")
         else:
             yield text
 
 
+def _ready_streams():
+    """Bytes that are no text in the terminal's encoding are replaced, going in and coming out."""
+    for stream in (sys.stdin, sys.stdout):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _can_show(character):
+    try:
+        character.encode(getattr(sys.stdout, "encoding", None) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _as_json(result):
+    return json.dumps(result, ensure_ascii=not _can_show("\N{GRINNING FACE}"), allow_nan=False)
+
+
 def _show(result):
     lines = [result["sequence"]]
+    block = "█" if _can_show("█") else "#"
     width = max(map(len, [*result.get("labels", []), *result.get("dimensions", {})]), default=0)
     for label, score in zip(result.get("labels", []), result.get("scores", []), strict=True):
         mark = "*" if label in result["predicted"] else " "
-        lines.append(f"  {mark} {label:<{width}}  {score:5.2f}  {'█' * round(score * BAR_WIDTH)}".rstrip())
+        lines.append(f"  {mark} {label:<{width}}  {score:5.2f}  {block * round(score * BAR_WIDTH)}".rstrip())
     if "labels" in result and not set(result["predicted"]) & set(result["labels"]):
         lines.append(f"  * {', '.join(result['predicted']) or '(nothing predicted)'}")
     lines.extend(f"    {name:<{width}}  {value:5.2f}" for name, value in result.get("dimensions", {}).items())
+    if "windows_total" in result:
+        lines.append(f"    (read in {result['windows_read']} of {result['windows_total']} windows)")
     return "\n".join(lines)
+
+
+def _tell(message, category, filename, lineno, file=None, line=None):
+    """A warning as one line, without the place in our code that it comes from."""
+    if issubclass(category, UserWarning):
+        print(f"emodistill predict: {message}", file=sys.stderr)
+    else:
+        print(warnings.formatwarning(message, category, filename, lineno, line), file=sys.stderr, end="")
 
 
 def _explanations(classify, result, options):
     """Of each predicted label of the set, or else of the best; of dimensions where there are no labels."""
-    if not result["sequence"].strip():
+    if is_blank(result["sequence"]):
         return []
     options = {name: value for name, value in options.items() if name not in ("threshold", "top_k")}
     if "labels" not in result:
@@ -115,30 +234,31 @@ def main(argv=None):
     Raises:
         `ValueError`: for arguments that do not fit.
     """
-    args = _parser().parse_args(argv)
-    if args.labels is None and args.dimensions is None:
-        raise ValueError("give --labels joy,anger,... or --dimensions")
-    from transformers import pipeline
+    args = _arguments(argv)
+    options, model = _options(args), checkpoint_path(args.model)
+    _ready_streams()
+    with warnings.catch_warnings():
+        warnings.showwarning = _tell
+        _run(args, options, model)
+    return 0
+
+
+def _run(args, options, model):
     from transformers.utils import logging
 
-    from . import TASK, checkpoint_path
+    from .pipeline_emodistill import ZeroShotEmotionPipeline
 
     logging.disable_progress_bar()
-    classify = pipeline(TASK, model=checkpoint_path(args.model), device=_device(args.device))
-    options = {
-        "labels": args.labels,
-        "multi_label": args.multi_label,
-        "threshold": _threshold(args.threshold),
-        "top_k": args.top_k,
-        "label_template": args.label_template,
-        "dimensions": _dimensions(args.dimensions),
-    }
-    streaming = "-" in args.texts and sys.stdin.isatty()
-    for result in classify(_texts(args.texts), batch_size=1 if streaming else args.batch_size, **options):
+    device = _device(args.device)
+    model, tokenizer = load_checkpoint(model)
+    classify = ZeroShotEmotionPipeline(model=model, tokenizer=tokenizer, task=TASK, device=device)
+    live = args.stream or ("-" in args.texts and sys.stdin.isatty())
+    how = {"batch_size": 1 if live else args.batch_size, "stream": live, "progress": args.progress}
+    texts = _texts(args.texts) if "-" in args.texts else args.texts
+    for result in classify(texts, **how, **options):
         explanations = _explanations(classify, result, options) if args.explain else []
         if args.json:
             extra = {"explanations": [why.to_dict() for why in explanations]} if args.explain else {}
-            print(json.dumps({**result, **extra}, ensure_ascii=False), flush=True)
+            print(_as_json({**result, **extra}), flush=True)
         else:
             print("\n".join(filter(None, [_show(result), _show_explanations(explanations)])), flush=True)
-    return 0

@@ -49,7 +49,7 @@ def test_multi_label_threshold_and_top_k(predict):
     [scores_only] = rows(predict(*common, "--threshold", "none", "--top-k", "1")[1])
     assert scores_only["predicted"] == [] and scores_only["labels"] == everything["labels"][:1]
     assert "* neutral" in predict("my dog", "--labels", "joy", "--multi-label", "--threshold", "1")[1]
-    assert "(nothing predicted)" in predict("my dog", "--labels", "joy", "--threshold", "none")[1]
+    assert "(nothing predicted)" in predict("my dog", "--labels", "joy,fear", "--threshold", "none")[1]
 
 
 def test_dimensions(predict):
@@ -60,7 +60,7 @@ def test_dimensions(predict):
     [row] = rows(predict("my dog", "--json", "--dimensions", "joy,love:anger")[1])
     [value] = row["dimensions"].values()
     assert -2 <= value <= 2
-    status, output, _ = predict("my dog", "--labels", "joy", "--dimensions")
+    status, output, _ = predict("my dog", "--labels", "joy,fear", "--dimensions")
     assert status == 0 and "valence" in output and "joy" in output
 
 
@@ -80,16 +80,114 @@ def test_lines_of_standard_input(predict, monkeypatch):
     assert rows(output)[2]["predicted"] == ["neutral"]
 
 
+class Standard(io.TextIOWrapper):
+    """A standard stream of bytes in an encoding, which a test may read back."""
+
+    def __init__(self, content=b"", encoding="utf-8"):
+        super().__init__(io.BytesIO(content), encoding=encoding, newline="")
+
+    def written(self):
+        self.flush()
+        return self.buffer.getvalue()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "ascii"])
+def test_bytes_that_are_no_text_are_replaced(predict, monkeypatch, encoding):
+    monkeypatch.setattr(sys, "stdin", Standard("\ufeffmy dog\n".encode() + b"caf\xe9\n\xff\n", "utf-8"))
+    monkeypatch.setattr(sys, "stdout", output := Standard(encoding=encoding))
+    status, _, error = predict("-", "--labels", "joy,fear")
+    lines = output.written().decode(encoding).splitlines()
+    assert status == 0 and not error
+    assert lines[0] == "my dog" and lines[3].startswith("caf") and lines[-1] == "  * neutral"
+    assert any(("█" if encoding == "utf-8" else "#") in line for line in lines)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_json_holds_every_character_whatever_the_terminal(predict, monkeypatch, encoding):
+    monkeypatch.setattr(sys, "stdout", output := Standard(encoding=encoding))
+    assert predict("我很难过 \U0001f622", "my \udce9", "--labels", "joy,fear", "--json")[0] == 0
+    results = rows(output.written().decode(encoding))
+    assert [row["sequence"] for row in results] == ["我很难过 \U0001f622", "my \ufffd"]
+
+
+def test_a_language_that_the_model_does_not_read_is_one_line(predict):
+    status, output, error = predict("Je suis très triste", "Estoy muy triste hoy", "--labels", "joy,fear", "--json")
+    assert status == 0 and len(rows(output)) == 2
+    lines = [line for line in error.splitlines() if "Loading weights" not in line]
+    assert len(lines) == 1 and lines[0].startswith("emodistill predict: the model reads English")
+
+
+def test_reading_ahead_unless_lines_are_typed(predict, monkeypatch):
+    """Typed lines, and a live stream on request, are answered one by one."""
+    said = []
+
+    class Typed(io.StringIO):
+        def __iter__(self):
+            for number in range(3):
+                said.append(number)
+                yield f"text {number}\n"
+
+    class Out(io.StringIO):
+        def write(self, text):
+            if text.startswith("{"):
+                said.append("answer")
+            return super().write(text)
+
+    for arguments, in_turn in (((), False), (("--stream",), True)):
+        said.clear()
+        monkeypatch.setattr(sys, "stdin", Typed())
+        monkeypatch.setattr(sys, "stdout", Out())
+        assert predict("-", "--labels", "joy,fear", "--json", *arguments)[0] == 0
+        assert said.count("answer") == 3
+        assert (said[:3] != [0, 1, 2]) is in_turn
+
+
+def test_options_reach_the_pipeline(predict, classify):
+    long = " ".join(["rain and i cried"] * 200)
+    common = (long, "--labels", "joy,anger,fear", "--multi-label", "--json")
+    [result] = rows(predict(*common, "--labels-per-text", "0.3", "--max-windows", "5", "--normalise")[1])
+    options = {"multi_label": True, "labels_per_text": 0.3, "max_windows": 5, "normalise": True}
+    assert result == classify(long, labels=["joy", "anger", "fear"], **options)
+    assert "(read in 16 of " in predict(long, "--labels", "joy,fear")[1]
+    assert "windows" not in predict(long, "--labels", "joy,fear", "--max-windows", "all")[1]
+    assert "1/1" in predict("joy", "--labels", "joy,fear", "--progress")[2]
+
+
+def test_mistakes_are_told_before_anything_heavy_is_loaded():
+    code = (
+        "import sys; from emodistill import cli\n"
+        "assert cli.main(['predict', 'x', '--labels', 'joy']) == 2\n"
+        "assert cli.main(['predict', 'x', '--labels', 'joy,fear', '--model', './nowhere']) == 2\n"
+        "print(sorted({'torch', 'transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "[]" and done.stderr.count("\n") == 2
+
+
 MISTAKES = {
     "--labels": ["my dog"],
     "labels holds 'joy' more than once": ["my dog", "--labels", "joy,joy"],
     "labels is empty": ["my dog", "--labels", ""],
-    "--threshold must be": ["my dog", "--labels", "joy", "--threshold", "high"],
-    "threshold must lie between 0 and 1": ["my dog", "--labels", "joy", "--threshold", "7"],
-    "top_k must be a positive integer": ["my dog", "--labels", "joy", "--top-k", "0"],
-    "batch_size must be a positive integer": ["my dog", "--labels", "joy", "--batch-size", "0"],
-    "label_template must hold {}": ["my dog", "--labels", "joy", "--label-template", "feeling"],
+    "--threshold must be": ["my dog", "--labels", "joy,fear", "--threshold", "high"],
+    "threshold must lie between 0 and 1": ["my dog", "--labels", "joy,fear", "--threshold", "7"],
+    "top_k must be a positive integer": ["my dog", "--labels", "joy,fear", "--top-k", "0"],
+    "batch_size must be a positive integer": ["my dog", "--labels", "joy,fear", "--batch-size", "0"],
+    "label_template must hold {}": ["my dog", "--labels", "joy,fear", "--label-template", "feeling"],
     "dimensions names 'warmth'": ["my dog", "--dimensions", "warmth"],
+    "--labels holds one label, 'joy', which would score 1.0 for any text: give --multi-label": [
+        "x",
+        "--labels",
+        "joy",
+    ],
+    "--dimensions took 'sad' and 'text' is left over": ["my dog", "--dimensions", "sad", "text"],
+    "no text is given: --dimensions took 'my dog', so put texts before": ["--dimensions", "my dog"],
+    "no text is given; give texts, or - for": ["--labels", "joy,fear"],
+    "'b' stands apart from the other texts": ["a", "--labels", "joy,fear", "b"],
+    "no option --lables": ["a", "--lables", "joy,fear"],
+    "argument --top-k: invalid int value: 'many'": ["a", "--labels", "joy,fear", "--top-k", "many"],
+    "labels_per_text must be a number above 0, not -1.0": ["a", "--labels", "joy,fear", "--labels-per-text", "-1"],
+    '--max-windows must be "all" or a positive': ["a", "--labels", "joy,fear", "--max-windows", "few"],
+    "max_windows must be a positive integer or None": ["a", "--labels", "joy,fear", "--max-windows", "0"],
 }
 
 
@@ -103,12 +201,12 @@ def test_a_mistake_is_one_line_and_status_2(predict, message):
 
 @pytest.mark.parametrize("device", ["cuda:99", "nonsense"])
 def test_an_absent_device_is_a_mistake_too(predict, device):
-    status, _, error = predict("my dog", "--labels", "joy", "--device", device)
+    status, _, error = predict("my dog", "--labels", "joy,fear", "--device", device)
     assert status == 2 and "Traceback" not in error and device in error.splitlines()[-1]
 
 
 def test_an_absent_model_is_a_mistake_too(predict, tmp_path):
-    status, _, error = predict("my dog", "--labels", "joy", model=str(tmp_path / "nowhere"))
+    status, _, error = predict("my dog", "--labels", "joy,fear", model=str(tmp_path / "nowhere"))
     assert status == 2 and "nowhere is no folder here" in error
     assert len(error.splitlines()) == 1
 
@@ -133,7 +231,7 @@ def test_a_real_process(checkpoint, tmp_path):
 @pytest.mark.skipif(os.name != "posix", reason="needs a shell with head")
 def test_a_reader_that_leaves_is_no_error(checkpoint, tmp_path):
     root = os.path.dirname(os.path.dirname(os.path.abspath(emodistill.__file__)))
-    command = f"yes joy | '{sys.executable}' -m emodistill.cli predict - --labels joy --batch-size 2 "
+    command = f"yes joy | '{sys.executable}' -m emodistill.cli predict - --labels joy,fear --batch-size 2 "
     done = subprocess.run(
         command + f"--model '{checkpoint}' | head -n 2",
         shell=True, capture_output=True, text=True, timeout=300, cwd=tmp_path, env=os.environ | {"PYTHONPATH": root},
