@@ -9,7 +9,7 @@ from torch.nn import functional as F
 __all__ = ["gather_labels", "logit_of_rate", "multi_positive_sigmoid_loss"]
 
 
-def multi_positive_sigmoid_loss(logits, targets, mask=None, text_weights=None):
+def multi_positive_sigmoid_loss(logits, targets, mask=None):
     r"""
     Binary cross-entropy over all (text, label) pairs, summed over labels and averaged over texts.
 
@@ -21,7 +21,6 @@ def multi_positive_sigmoid_loss(logits, targets, mask=None, text_weights=None):
         targets (`torch.Tensor` of shape `(batch, labels)`): 1 for positives, 0 for negatives, between for soft ones.
         mask (`torch.BoolTensor` of shape `(batch, labels)`, *optional*): True where a pair counts. Near-synonyms of
             a text's descriptors, which are neither positive nor negative, are left out by False.
-        text_weights (`torch.Tensor` of shape `(batch,)`, *optional*): How much each text counts; 1 by default.
 
     Returns:
         `torch.Tensor`: a scalar in fp32.
@@ -42,8 +41,7 @@ def multi_positive_sigmoid_loss(logits, targets, mask=None, text_weights=None):
     pairs = F.binary_cross_entropy_with_logits(logits.float(), targets.float(), reduction="none")
     if mask is not None:
         pairs = pairs * mask
-    losses = pairs.sum(dim=-1)
-    return (losses if text_weights is None else losses * text_weights).mean()
+    return pairs.sum(dim=-1).mean()
 
 
 def logit_of_rate(rate):

@@ -476,8 +476,10 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         """
         text_embeds = self.get_text_features(input_ids, attention_mask, **kwargs)
         label_embeds = self.get_label_features(label_input_ids, label_attention_mask, label_states)
-        logits = self.get_logits(text_embeds, label_embeds)
-        loss = None if targets is None else multi_positive_sigmoid_loss(logits, targets, target_mask)
+        if targets is None:
+            logits, loss = self.get_logits(text_embeds, label_embeds), None
+        else:
+            logits, loss = self.contrastive_loss(text_embeds, label_embeds, targets, target_mask)
         output = EmoDistillOutput(
             loss=loss,
             logits=logits,
@@ -486,6 +488,22 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
             dimensions=None if self.dimension_head is None else self.get_dimensions(text_embeds),
         )
         return output if return_dict else output.to_tuple()
+
+    def contrastive_loss(self, text_embeds, label_embeds, targets, target_mask=None):
+        """
+        What training minimises of texts and labels, see [`multi_positive_sigmoid_loss`].
+
+        Args:
+            text_embeds (`torch.Tensor` of shape `(batch, d)`): Text embeddings.
+            label_embeds (`torch.Tensor` of shape `(labels, d)`): Label embeddings.
+            targets (`torch.Tensor` of shape `(batch, labels)`): 0/1 or soft targets.
+            target_mask (`torch.BoolTensor` of shape `(batch, labels)`, *optional*): Pairs that count.
+
+        Returns:
+            `tuple(torch.Tensor, torch.Tensor)`: logits `(batch, labels)` and the loss, a scalar.
+        """
+        logits = self.get_logits(text_embeds, label_embeds)
+        return logits, multi_positive_sigmoid_loss(logits, targets, target_mask)
 
     def set_background(self, text_embeds):
         """

@@ -1,16 +1,16 @@
 """A grid of variants as a YAML file:
 
-    title: Dimension of the shared space
-    base: minilm-l6/1-first.yaml      # training configuration, relative to the grid or to the package's configs/
-    train: {epochs: 2}                # training arguments of every cell, over those of the base
-    seeds: [13]
-    evaluate: [goemotions:dev, semeval2025-eng:train, emobank:train]
-    measure_labels: [amusement, pride]          # optional: macro-F1 on just these labels
-    plot: {x: projection_dim, log: true}        # optional: a training argument on the x axis
-    cells:
-      - name: d=384
-        train: {projection_dim: 384}
-        descriptors: {format: first}            # optional, see descriptor_variants.build_variant
+title: Dimension of the shared space
+base: minilm-l6/1-first.yaml      # training configuration, relative to the grid or to the package's configs/
+train: {epochs: 2}                # training arguments of every cell, over those of the base
+seeds: [13]
+evaluate: [goemotions:dev, semeval2025-eng:train, emobank:train]
+measure_labels: [amusement, pride]          # optional: macro-F1 on just these labels
+plot: {x: projection_dim, log: true}        # optional: a training argument on the x axis
+cells:
+  - name: d=384
+    train: {projection_dim: 384}
+    descriptors: {format: first}            # optional, see descriptor_variants.build_variant
 """
 
 import json

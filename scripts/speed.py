@@ -113,7 +113,7 @@ def training_step(model, timing):
     """(c) A training step with a frozen, cached label tower against the text tower's own forward and backward."""
     import torch
 
-    from emodistill.train_accelerate import Objective
+    from emodistill.training.objective import Objective
 
     model.freeze_label_encoder()
     model.train()
@@ -124,7 +124,6 @@ def training_step(model, timing):
     ids = torch.randperm(vocabulary)[:STEP_LABELS].sort().values
     targets = (torch.rand(STEP_TEXTS, vocabulary) < 0.02).float()
     batch = {"label_ids": ids, "targets": targets, "ratings": torch.full((STEP_TEXTS, 3), 5.0)}
-    batch["text_weights"] = torch.ones(STEP_TEXTS)
     synonyms = torch.rand(vocabulary, vocabulary) < 0.02
     objective = Objective(model, synonyms, torch.full((vocabulary, 3), 5.0), 1.0)
 

@@ -61,13 +61,6 @@ def test_fp32_whatever_the_logits_are(dtype):
         assert multi_positive_sigmoid_loss(logits, targets) == loss
 
 
-def test_a_text_of_weight_two_counts_like_two_texts():
-    logits, targets = torch.randn(3, 5), (torch.rand(3, 5) < 0.3).float()
-    weighted = multi_positive_sigmoid_loss(logits, targets, text_weights=torch.tensor([1.0, 2.0, 1.0]))
-    twice = [0, 1, 1, 2]
-    assert weighted.item() * 3 == pytest.approx(multi_positive_sigmoid_loss(logits[twice], targets[twice]).item() * 4)
-
-
 def test_extreme_logits_stay_finite():
     loss = multi_positive_sigmoid_loss(torch.tensor([[1e4, -1e4]]), torch.tensor([[0.0, 1.0]]))
     assert loss.item() == pytest.approx(2e4)
@@ -112,7 +105,6 @@ LABELS = torch.tensor([[2, 20, 3], [2, 21, 3], [2, 22, 3], [2, 23, 3], [2, 24, 3
 TARGETS = torch.tensor(
     [[1.0, 0.0, 0.0, 0.35, 0.0], [0.0, 1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0, 0.0]]
 )
-TEXT_WEIGHTS = torch.tensor([1.0, 0.5, 1.5, 2.0])
 SHARES = ((slice(0, 3), [4, 0, 3, 1]), (slice(3, 4), [1, 2]))  # texts and label ids of each rank
 SYNONYMS = torch.eye(5, dtype=torch.bool)
 SYNONYMS[0, 2] = SYNONYMS[2, 0] = True  # text 0 neither wants nor refuses label 2, which only rank 1 holds
@@ -146,7 +138,7 @@ def backward(model, network, texts, ids, share_of_texts=lambda texts: 1.0):
     ids = torch.tensor(ids)
     inputs = TEXTS[texts]
     output = model(input_ids=inputs, attention_mask=inputs.ne(0), label_input_ids=LABELS[ids])
-    batch = {"label_ids": ids, "targets": TARGETS[texts], "text_weights": TEXT_WEIGHTS[texts]}
+    batch = {"label_ids": ids, "targets": TARGETS[texts]}
     loss = Objective(network, SYNONYMS, None, 0.0)(output, batch)
     (loss * share_of_texts(len(inputs))).backward()
     return loss.item()

@@ -25,7 +25,6 @@ class ModelArguments:
     """What is trained: a new model on pretrained encoders, or a trained checkpoint that goes on."""
 
     text_encoder: str | None = _option(None, "Folder or Hub id of the text tower's encoder.")
-    label_encoder: str | None = _option(None, "The label tower's encoder; the text tower's by default.")
     init: str | None = _option(
         None, "A trained checkpoint to go on from (folder, Hub id, `default`), in place of text_encoder."
     )
@@ -56,8 +55,6 @@ class ModelArguments:
     dropout: float | None = _option(
         None, "Dropout of the text encoder beside label_space; its own by default.", least=0, most=1
     )
-    logit_scale_init: float = _option(10.0, "Inverse temperature at the start.", above=0)
-    random_weights: bool = _option(False, "Ignore the encoders' pretrained weights (for tests and baselines).")
 
 
 @dataclass
@@ -73,7 +70,6 @@ class DataArguments:
     rated_weight: float = _option(
         0.35, "Target of a plain word of that view; 0 to take its ratings alone.", least=0, most=1
     )
-    rated_only: bool = _option(False, "Train on texts of that view only.")
     lexicon: str | None = _option(
         None, "Lexicon: a TSV file, a data set folder, or `default`, the package's; none by default."
     )
@@ -87,18 +83,8 @@ class DataArguments:
     selections: str | None = _option(None, "Train on texts of these selections only, separated by commas.")
     implied_weight: float = _option(0.35, "Target of the best word a descriptor implies; 0 for none.", least=0, most=1)
     implied_decay: float = _option(0.7, "Factor from one implied word to the next.", above=0, most=1)
-    implied_agreement: bool = _option(False, "Words that several descriptors of a text imply get more than the most.")
     salience_decay: float = _option(
         1.0, "Factor from one descriptor of a text, and what it implies, to the next.", above=0, most=1
-    )
-    arousal_by_valence: float = _option(
-        0.5,
-        "Added to a rating's arousal for each point that its valence lies off the middle; 0 for ratings as given.",
-        least=0,
-        most=10,
-    )
-    balance: float = _option(
-        0.0, "Power by which texts of rarer emotions count more in the loss; 0 for all alike.", least=0, most=1
     )
     synonym_mask: float | None = _option(
         0.7,
@@ -114,11 +100,6 @@ class DataArguments:
         1.0, "Share of the teachers in the targets; descriptors have the rest.", least=0, most=1
     )
     extra_negatives: int = _option(0, "Labels of the vocabulary added to each batch as negatives.", least=0)
-    hard_negatives: int = _option(
-        0,
-        "Labels nearest to each positive in the starting label encoder, near-synonyms aside, added to each batch.",
-        least=0,
-    )
     unread_config: str | None = _option(None, "Configuration of texts without descriptors, for teachers to read.")
     contrast_repeats: int = _option(1, "How often an epoch shows each group of contrasts.", least=1)
     counterfactual_share: float = _option(
@@ -146,10 +127,7 @@ class RunArguments:
     text_lr: float = _option(7e-5, "Peak learning rate of the text encoder.", least=0)
     label_lr: float = _option(2.5e-5, "Peak learning rate of the label encoder.", least=0)
     head_lr: float = _option(3e-4, "Peak learning rate of Q-Former, projections and dimension head.", least=0)
-    scale_lr: float = _option(5e-3, "Peak learning rate of temperature and bias.", least=0)
-    weight_decay: float = _option(0.01, "Weight decay, not for biases, norms, temperature and bias.", least=0)
     warmup_ratio: float = _option(0.1, "Share of steps over which rates rise.", least=0, most=1)
-    max_grad_norm: float = _option(1.0, "Gradients are clipped to this norm.", above=0)
     dimension_weight: float = _option(5.0, "Weight of the dimension head's loss; 0 for none.", least=0)
     group_weight: float = _option(0.0, "Weight of a contrast's choice between the descriptors of its group.", least=0)
     consistency_weight: float = _option(0.0, "Weight of one less the cosine of a text and its copy.", least=0)
@@ -159,15 +137,24 @@ class RunArguments:
     validation_texts: int | None = _option(
         None, "Validation texts to measure on while training; all by default.", least=1
     )
-    keep_trained: float = _option(
-        1.0, "Share of the trained text encoder (with init: of all weights) in the result.", least=0, most=1
+    keep_trained: float | None = _option(
+        None,
+        "Share of the trained text encoder (with init: of all weights) in the result; by default 1, or 0.5 where init "
+        "goes on with few texts.",
+        least=0,
+        most=1,
+    )
+    refit: str = _option(
+        "auto",
+        "Background, reference vocabulary, dimensions and decisions: fitted to the training texts (always), kept from "
+        "init (never), or kept where it goes on with few texts (auto).",
+        among=("auto", "always", "never"),
     )
     mixed_precision: str = _option(
         "no",
         "no, bf16, fp16 (accelerators), or auto: bf16 where the hardware has it.",
         among=("auto", "no", "bf16", "fp16"),
     )
-    cpu: bool = _option(False, "Train on the CPU even where there is an accelerator.")
     seed: int = _option(13, "Seed of weights, order and dropout.", least=0, most=2**32 - 1)
     eval_steps: int | None = _option(None, "Optimiser steps between validations; once an epoch by default.", least=1)
     save_steps: int = _option(200, "Optimiser steps between saved states.", least=1)
@@ -401,6 +388,8 @@ def _check(model, data, run):
         raise ValueError("give text_encoder for a new model, or init for a trained one (and not both)")
     if data.labels_from != "descriptors" and not data.closed_config:
         raise ValueError(f"labels_from {data.labels_from!r} needs closed_config")
+    if run.refit == "never" and model.init is None:
+        raise ValueError("refit never needs init: a new model has nothing to keep")
     if data.teachers is None and data.teacher_weight != 1.0:
         raise ValueError("teacher_weight needs teachers")
     if model.label_space is not None and model.init is not None:
@@ -426,7 +415,7 @@ def check_sources(groups):
         `ValueError`: naming the argument.
     """
     model, data, _ = groups
-    for argument in ("text_encoder", "label_encoder", "init", "label_space"):
+    for argument in ("text_encoder", "init", "label_space"):
         if name := getattr(model, argument):
             require(argument, name)
     for name in teacher_names(data.teachers) if data.teachers is not None else ():

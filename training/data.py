@@ -10,7 +10,7 @@ from ..decision_emodistill import NEUTRAL
 from ..descriptors import rows as descriptors
 from ..normalisation_emodistill import plain_texts
 from .counterfactual import names_person, swap_person
-from .targets import mean_rating, text_weights, weigh_labels
+from .targets import mean_rating, weigh_labels
 
 __all__ = [
     "DescriptorBatches",
@@ -184,10 +184,9 @@ class DescriptorDataset(Dataset):
         max_length (`int`): Tokens of a text; longer ones are cut in training.
         weigh (`dict`): Further arguments of [`weigh_labels`].
         config ([`EmoDistillConfig`]): The model's, which says how texts are normalised.
-        balance (`float`): How much more texts of rarer emotions count, see [`text_weights`].
     """
 
-    def __init__(self, rows, tokenizer, lexicon, max_length, weigh=None, config=None, balance=0.0):
+    def __init__(self, rows, tokenizer, lexicon, max_length, weigh=None, config=None):
         texts = [row["text"] for row in rows]
         texts = texts if config is None else plain_texts(config, texts)
         encoded = tokenizer(texts, truncation=True, max_length=max_length)
@@ -199,10 +198,6 @@ class DescriptorDataset(Dataset):
             )
             for row in rows
         ]
-        self.text_weights = [1.0] * len(rows)
-        if balance:
-            words = {NEUTRAL}.union(*lexicon.implies.values(), *(row.get("closed") or () for row in rows))
-            self.text_weights = text_weights(self.weights, words, balance)
         places = {}  # rows that are built from one another, by group or by copying
         self.groups = [
             -1 if row.get("group") is None else places.setdefault(row["group"], len(places)) for row in rows
@@ -218,7 +213,6 @@ class DescriptorDataset(Dataset):
             "index": index,
             "input_ids": self.input_ids[index],
             "weights": self.weights[index],
-            "text_weight": self.text_weights[index],
             "rating": self.ratings[index],
             "group": self.groups[index],
             "original": self.originals[index],
@@ -332,15 +326,12 @@ class DescriptorBatches:
         extra_negatives (`int`): Labels drawn from the vocabulary beside those of the batch, by the square root of
             their frequency.
         counts (`Counter`, *optional*): Frequency of each label.
-        hard_negatives (`torch.LongTensor` of shape `(labels, n)`, *optional*): Labels that join a batch with each
-            of its positives, see [`confusable_labels`].
     """
 
-    def __init__(self, vocabulary, pad_token_id, extra_negatives=0, counts=None, hard_negatives=None):
+    def __init__(self, vocabulary, pad_token_id, extra_negatives=0, counts=None):
         self.vocabulary = vocabulary
         self.pad_token_id = pad_token_id
         self.extra_negatives = min(extra_negatives, len(vocabulary))
-        self.hard_negatives = hard_negatives
         counts = counts or Counter()
         self.frequency = torch.tensor([float(counts[label]) for label in vocabulary.labels]).clamp(min=1.0).sqrt()
 
@@ -357,8 +348,6 @@ class DescriptorBatches:
                 targets[row, self.vocabulary.ids[label]] = weight
         places = {item["index"]: row for row, item in enumerate(items)}
         present = targets.gt(0).any(dim=0)
-        if self.hard_negatives is not None:
-            present[self.hard_negatives[present].flatten()] = True
         if self.extra_negatives:
             # Seeded by the batch's own texts, so that a resumed run draws the same ones.
             generator = torch.Generator().manual_seed(sum((item["index"] + 1) * 7919 for item in items))
@@ -369,7 +358,6 @@ class DescriptorBatches:
             "label_ids": present.nonzero().squeeze(1),
             "targets": targets,
             "rows": torch.tensor([item["index"] for item in items]),
-            "text_weights": torch.tensor([item["text_weight"] for item in items]),
             "ratings": torch.tensor([item["rating"] for item in items]),
             "groups": torch.tensor([item.get("group", -1) for item in items]),
             "originals": torch.tensor([places.get(item.get("original", -1), -1) for item in items]),

@@ -8,7 +8,7 @@ import torch
 from ..decision_emodistill import NEUTRAL, DecisionConstants, EmbeddedLabels, score_labels
 from ..encoding_emodistill import encode_labels
 from ..set_rules_emodistill import set_margins
-from .finishing import COMPOSED
+from .targets import COMPOSED
 from .validation import macro_f1
 
 __all__ = ["choose_decision", "label_sets", "plain_readings"]

@@ -72,8 +72,7 @@ def lexicon_path(name):
 
 def located(model_args):
     """[`ModelArguments`] with the folders of what they name, where these are here."""
-    encoders = {name: getattr(model_args, name) for name in ("text_encoder", "label_encoder")}
-    places = {name: encoder_path(value) for name, value in encoders.items() if value}
+    places = {"text_encoder": encoder_path(model_args.text_encoder)} if model_args.text_encoder else {}
     checkpoints = {name: getattr(model_args, name) for name in ("init", "label_space")}
     places |= {name: checkpoint_path(value) for name, value in checkpoints.items() if value}
     return replace(model_args, **places)

@@ -1,22 +1,101 @@
 """From trained weights to a checkpoint: mixed with their start, dimensions and vocabulary fitted, written whole."""
 
+import os
 from collections import Counter
 
 import torch
 
+from ..encoding_emodistill import encode_labels
 from ..files import write_json, writing_folder
-from ..modeling_emodistill import DIMENSION_HALF_RANGE, DIMENSION_MIDDLE
+from ..modeling_emodistill import DIMENSION_HALF_RANGE, DIMENSION_MIDDLE, EmoDistillModel
+from .building import build_model
+from .check import check
+from .data import reference_words
+from .deciding import choose_decision
+from .targets import COMPOSED
 
-__all__ = ["export", "fit_reference", "mix_with_start", "refit_dimensions"]
+__all__ = ["export", "finish", "fit_reference", "mix_with_start", "refit_dimensions"]
 
 # Share of a word's direction that its texts give; its own label embedding gives the rest. From 0.3 to 1 the gain is
 # much the same: docs/decisions.md.
 PROTOTYPE_SHARE = 0.6
-COMPOSED = ("written", "contrast")  # the teacher's own texts say nothing of how common an emotion is
+FEW_TEXTS = 3000  # fewer do not tell how common feelings are among texts at large
+FEW_KEEP_TRAINED = 0.5  # and what is learned from them is mixed half and half
 MIN_SOURCE = 50  # texts of a source from which its correlation says something
 # Ridge penalties for each text, from which the one that carries over best from source to source is taken:
 # embeddings have length 1, so these are about shares of a direction's variance.
 PENALTIES = (1 / 1000, 1 / 500, 1 / 250, 1 / 120, 1 / 60, 1 / 30)
+
+
+def finish(groups, parts, device, say=print):
+    """
+    From a run's best weights to its final model: mixed with the start, with background, vocabulary and decisions.
+
+    Args:
+        groups (`tuple`): Model, data and run arguments, checkpoints where they lie.
+        parts ([`~building.Parts`]): Of the run.
+        device (`torch.device`): Where to compute.
+        say (`Callable`, *optional*): Told what is kept, and of the check.
+
+    Returns:
+        `tuple(EmoDistillModel, dict)`: the model on the CPU in the precision of `export_dtype`, and its measures.
+    """
+    model_args, data_args, args = groups
+    model = EmoDistillModel.from_pretrained(os.path.join(args.output_dir, "best")).to(device).eval()
+    few = bool(model_args.init) and parts.texts < FEW_TEXTS
+    keep = args.keep_trained if args.keep_trained is not None else (FEW_KEEP_TRAINED if few else 1.0)
+    kept = args.refit == "never" or (args.refit == "auto" and few)
+    start = build_model(model_args, parts.rated)[0].to(device).eval() if keep < 1.0 or model_args.init else None
+    before = check(start, parts.tokenizer) if model_args.init else None
+    if keep < 1.0:
+        mix_with_start(model, start, keep, whole=bool(model_args.init))
+    validator = parts.validator
+    if kept and start.background is not None:
+        say(f"background, reference vocabulary and decisions are kept from {model_args.init} ({parts.texts} texts)")
+        _keep_statistics(model, start, parts.tokenizer)
+        embeds = validator.embed(model, validator.texts)
+    else:
+        # Texts' own ratings are a better target than means over descriptors, also where nothing was mixed.
+        _fit(model, parts, dimensions=keep < 1.0 or bool(data_args.rated_config))
+        embeds = validator.embed(model, validator.texts)
+        background = validator.embed(model, validator.background)
+        model.config.decision = choose_decision(model, validator, embeds, background)
+    metrics = validator.measure(model, embeds)
+    if before is not None:
+        after = check(model, parts.tokenizer)
+        metrics["check"] = {"texts": after["texts"], "before": before["right"], "after": after["right"]}
+        say("built-in check: {before} of {texts} texts right before, {after} after".format(**metrics["check"]))
+    return model.to("cpu", getattr(torch, args.export_dtype)), metrics
+
+
+def _fit(model, parts, dimensions):
+    """Dimensions, background and reference vocabulary of the training texts."""
+    validator, rows = parts.validator, parts.dimension_rows
+    background = validator.embed(model, validator.background)
+    if dimensions and parts.rated and model.dimension_head is not None:
+        embeds = validator.embed(model, [row["text"] for row in rows])
+        ratings = torch.tensor([row["rating"] for row in rows])
+        refit_dimensions(model, embeds, ratings, [row.get("source") or "" for row in rows])
+    model.set_background(background)
+    rows = parts.background_rows
+    weights = [row["weights"] for row in rows]
+    if words := reference_words(rows, weights, parts.lexicon):
+        embeds = encode_labels(model, parts.tokenizer, words)
+        fit_reference(model, background, weights, [row.get("source") or "" for row in rows], words, embeds)
+    elif words := model.config.reference_words:  # too few words: those it had, embedded anew, as their own directions
+        model.set_reference(words, encode_labels(model, parts.tokenizer, words))
+
+
+@torch.no_grad()
+def _keep_statistics(model, start, tokenizer):
+    """Background, reference vocabulary and decisions of the start; its words are embedded anew."""
+    for name in ("background_mean", "background_covariance", "background_count"):
+        getattr(model, name).copy_(getattr(start, name))
+    words = start.config.reference_words
+    if words:
+        embeds, (_, directions) = encode_labels(model, tokenizer, words), start.reference
+        model.set_reference(words, embeds, directions.to(embeds), start.reference_priors)
+    model.config.decision = start.config.decision
 
 
 def mix_with_start(model, start, keep_trained, whole=False):

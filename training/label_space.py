@@ -126,6 +126,7 @@ def align_text_tower(model, tokenizer, source, source_tokenizer, texts, autocast
         `float`: mean cosine of the two embeddings of a text afterwards.
     """
     texts = sorted(texts[:: -(-len(texts) // ALIGNMENT_TEXTS)], key=len)  # batches of like length
+    source.to(model.device)
     with evaluating(source):
         wanted = encode_texts(source, source_tokenizer, texts, batch_size=64, autocast=autocast)
     states = []
@@ -138,7 +139,7 @@ def align_text_tower(model, tokenizer, source, source_tokenizer, texts, autocast
             with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=autocast):
                 states.append(model.get_text_states(batch["input_ids"], batch["attention_mask"]).float())
     inputs = F.normalize(torch.cat(states), dim=-1).double()
-    gram = inputs.T @ inputs + PENALTY * len(inputs) * torch.eye(inputs.shape[1], dtype=torch.double)
+    gram = inputs.T @ inputs + PENALTY * len(inputs) * torch.eye(inputs.shape[1]).to(inputs)
     weight = torch.linalg.solve(gram, inputs.T @ wanted.double()).T
     model.text_projection.weight.copy_(weight)
     return F.cosine_similarity(inputs @ weight.T, wanted.double()).mean().item()

@@ -2,10 +2,10 @@
 
 import torch
 
-from ..loss_emodistill import gather_labels, multi_positive_sigmoid_loss
+from ..loss_emodistill import gather_labels
 from ..modeling_emodistill import DIMENSION_HALF_RANGE, DIMENSION_MIDDLE
 
-__all__ = ["Objective", "confusable_labels", "copy_loss", "group_loss", "near_synonyms", "positive_rate"]
+__all__ = ["Objective", "copy_loss", "group_loss", "near_synonyms", "positive_rate"]
 
 
 def near_synonyms(embeds, threshold):
@@ -16,32 +16,6 @@ def near_synonyms(embeds, threshold):
         threshold (`float`): The cosine.
     """
     return (embeds @ embeds.T) > threshold
-
-
-def confusable_labels(embeds, threshold, number):
-    """`(labels, number)` ids: the labels nearest to each that are not near-synonyms of it, opposites among them.
-
-    Args:
-        embeds (`torch.Tensor` of shape `(labels, d)`): Embeddings of the starting label encoder, L2-normalised.
-        threshold (`float`): Pairs with a cosine above this are near-synonyms.
-        number (`int`): How many; fewer where the vocabulary is smaller.
-
-    Example:
-
-    ```python
-    >>> import torch
-    >>> from emodistill.training.objective import confusable_labels
-
-    >>> embeds = torch.nn.functional.normalize(torch.tensor([[1.0, 0.0], [1.0, 0.1], [1.0, 1.0], [0.0, 1.0]]))
-    >>> confusable_labels(embeds, threshold=0.9, number=1).tolist()
-    [[2], [2], [1], [2]]
-
-    ```
-    """
-    cosines = embeds @ embeds.T
-    cosines[cosines > threshold] = -torch.inf
-    cosines.fill_diagonal_(-torch.inf)
-    return cosines.topk(min(number, len(embeds) - 1)).indices.cpu()
 
 
 def group_loss(logits, targets, descriptors, groups, mask=None):
@@ -142,8 +116,7 @@ class Objective:
         descriptors = targets
         if self.teachers is not None:
             targets = torch.lerp(targets, self.teachers(batch["rows"], ids), self.teacher_weight)
-        logits = self.network.get_logits(output.text_embeds, label_embeds)
-        loss = multi_positive_sigmoid_loss(logits, targets, mask, batch["text_weights"])
+        logits, loss = self.network.contrastive_loss(output.text_embeds, label_embeds, targets, mask)
         if self.group_weight:
             chosen = targets if self.teachers is not None else descriptors
             loss = loss + self.group_weight * group_loss(logits, chosen, descriptors, batch["groups"], mask)

@@ -1,14 +1,15 @@
-"""How descriptors become targets: the lexicon, the weights of a text's labels, the weight of a text."""
+"""How descriptors become targets: the lexicon and the weights of a text's labels."""
 
-from collections import Counter
 from dataclasses import dataclass
 
 from ..descriptors.lexicon import load_lexicon
 from ..modeling_emodistill import DIMENSION_HALF_RANGE, DIMENSION_MIDDLE
 
-__all__ = ["Lexicon", "felt_rating", "mean_rating", "text_weights", "weigh_labels"]
+__all__ = ["Lexicon", "felt_rating", "mean_rating", "weigh_labels"]
 
-MIN_COUNT = 10.0  # a word of fewer texts is no rarer: its frequency is not known better than that
+COMPOSED = ("written", "contrast")  # sources: the teacher's own texts say nothing of how common an emotion is
+# Added to a rating's arousal for each point that its valence lies off the middle
+FELT_AROUSAL = 0.5
 
 
 @dataclass
@@ -48,7 +49,6 @@ def weigh_labels(
     plain=(),
     rated_weight=0.35,
     salience_decay=1.0,
-    implied_agreement=False,
 ):
     """
     Soft targets of one text.
@@ -56,8 +56,7 @@ def weigh_labels(
     Descriptors and labels chosen from a closed list get 1. A plain word that a descriptor implies gets
     `implied_weight * implied_decay ** rank`, rank being its place in the lexicon's list, and the most it gets from
     any descriptor: implied words help some labels and blur others (amusement implies joy, also where it mocks),
-    so they count less than what the teacher wrote. Both may count less the less salient the descriptor, and words that
-    several descriptors imply may count more.
+    so they count less than what the teacher wrote. Both may count less the less salient the descriptor.
 
     Args:
         labels (`list[str]`): The teacher's descriptors, most salient first.
@@ -68,7 +67,6 @@ def weigh_labels(
         plain (`list[str]`, *optional*): Plain words that the teacher accepts for this very text, also mildly.
         rated_weight (`float`): Weight of those, where a descriptor or an implied word does not give them more.
         salience_decay (`float`): Factor from one descriptor, and what it implies, to the next.
-        implied_agreement (`bool`): Whether a word gets 1 - Π (1 - w) from several descriptors, in place of the most.
 
     Returns:
         `dict[str, float]`: weight of each positive label.
@@ -89,8 +87,8 @@ def weigh_labels(
     if implied_weight > 0:
         for label, share in salience.items():
             for rank, word in enumerate(lexicon.implies.get(label, ())):
-                weight, before = share * implied_weight * implied_decay**rank, implied.get(word, 0.0)
-                implied[word] = before + weight - before * weight if implied_agreement else max(before, weight)
+                weight = share * implied_weight * implied_decay**rank
+                implied[word] = max(implied.get(word, 0.0), weight)
     weights = {}
     read = dict.fromkeys(plain, rated_weight) if rated_weight > 0 else {}
     for view in (read, salience, dict.fromkeys(closed, 1.0), implied):
@@ -98,7 +96,7 @@ def weigh_labels(
     return weights
 
 
-def felt_rating(rating, share):
+def felt_rating(rating, share=FELT_AROUSAL):
     """
     Valence, arousal and dominance as readers of a text rate them: strong valence, of either sign, arouses.
 
@@ -108,7 +106,7 @@ def felt_rating(rating, share):
 
     Args:
         rating (`tuple(float, float, float)`): Valence, arousal and dominance, 1 to 9.
-        share (`float`): Arousal for each point of valence away from the middle; 0 for none.
+        share (`float`, *optional*): Arousal for each point of valence away from the middle; 0 for none.
 
     Returns:
         `tuple(float, float, float)`: the rating with the arousal of both, 9 at the most.
@@ -127,50 +125,6 @@ def felt_rating(rating, share):
     felt = arousal + share * abs(valence - DIMENSION_MIDDLE)
     # Cut at 9 and not scaled back to it: that would lower all arousal, and people's is above the words' (EmoBank).
     return valence, min(felt, DIMENSION_MIDDLE + DIMENSION_HALF_RANGE), dominance
-
-
-def text_weights(weights, words, balance):
-    """
-    How much each text counts in the loss, the more the rarer its emotions.
-
-    A plain word of n texts (n being the sum of its targets) has the rarity `n ** -balance`, and a text the mean
-    rarity of its plain words, weighted by their targets. Descriptors themselves do not enter: most are rare because
-    they are worded so, and not because what they mean is.
-
-    Args:
-        weights (`list[dict[str, float]]`): The weighted labels of each text, see [`weigh_labels`].
-        words (`set[str]`): Plain words.
-        balance (`float`): 0 for all texts alike, 1 for inverse proportion.
-
-    Returns:
-        `list[float]`: one for each text, 1 on average; a text without a plain word has 1.
-
-    Example:
-
-    ```python
-    >>> from emodistill.training.targets import text_weights
-
-    >>> texts = [{"joy": 1.0}] * 40 + [{"envy": 1.0, "green-eyed": 1.0}] * 10
-    >>> weights = text_weights(texts, {"joy", "envy"}, balance=0.5)
-    >>> round(weights[0], 3), round(weights[-1], 3)
-    (0.833, 1.667)
-
-    ```
-    """
-    counts = Counter()
-    for labels in weights:
-        for label, weight in labels.items():
-            if label in words:
-                counts[label] += weight
-    rarity = {word: max(count, MIN_COUNT) ** -balance for word, count in counts.items()}
-    values = []
-    for labels in weights:
-        plain = {label: weight for label, weight in labels.items() if label in rarity}
-        total = sum(plain.values())
-        values.append(sum(weight * rarity[label] for label, weight in plain.items()) / total if total else None)
-    known = [value for value in values if value is not None]
-    mean = sum(known) / len(known) if known else 1.0
-    return [1.0 if value is None else value / mean for value in values]
 
 
 def mean_rating(labels, ratings):

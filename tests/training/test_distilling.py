@@ -80,7 +80,6 @@ def test_the_share_of_teachers_moves_the_targets(weight, tiny_model):
     labels = torch.nn.functional.normalize(torch.randn(2, model.config.projection_dim), dim=-1)
     targets = torch.tensor([[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
     batch = {"label_ids": torch.tensor([1, 3]), "targets": targets, "rows": torch.tensor([4, 8])}
-    batch["text_weights"] = torch.ones(2)
     output = type("Output", (), {"text_embeds": texts, "label_embeds": labels})
     objective(output, batch).backward()
     mixed = (1 - weight) * targets[:, [1, 3]] + weight * 0.2

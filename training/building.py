@@ -1,0 +1,314 @@
+"""What a run is built from: data, model, loader, objective, validator, optimiser."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..encoding_emodistill import encode_labels
+from ..loss_emodistill import logit_of_rate
+from ..modeling_emodistill import EmoDistillModel
+from .data import (
+    DescriptorBatches,
+    DescriptorDataset,
+    LengthBucketSampler,
+    Vocabulary,
+    even_rows,
+    load_rows,
+    read_view,
+    with_copies,
+)
+from .distilling import load_teachers
+from .encoders import lexicon_path
+from .label_space import align_text_tower, build_on_label_space
+from .objective import Objective, near_synonyms, positive_rate
+from .targets import Lexicon, felt_rating
+from .validation import Validator
+
+__all__ = ["Parts", "build", "build_model", "build_optimizer", "load_data"]
+
+# Arguments that say how labels become targets
+WEIGHING = ("implied_weight", "implied_decay", "salience_decay", "rated_weight")
+SCALE_LR = 5e-3  # peak learning rate of temperature and bias
+WEIGHT_DECAY = 0.01
+LEAST_VALIDATION = 4  # texts of which two can be held out
+RATES = (1e-4, 0.9)  # positive rates at which a bias may start
+
+
+@dataclass
+class Parts:
+    """
+    What a run is built from.
+
+    Args:
+        network ([`EmoDistillModel`]): On its device, not yet prepared by Accelerate.
+        tokenizer (`PreTrainedTokenizerBase`): Its tokenizer.
+        vocabulary ([`Vocabulary`]): All labels of the training texts.
+        label_states (`torch.Tensor`, *optional*): States of all labels, where the label encoder is frozen.
+        loader (`torch.utils.data.DataLoader`): Batches.
+        sampler ([`LengthBucketSampler`]): Their order.
+        objective ([`Objective`]): What is minimised.
+        validator, sampled_validator ([`Validator`]): On all held-out texts, and on those to measure while training.
+        align (`Callable`, *optional*): To be called before the first step, where `label_space` is given.
+        optimizer (`torch.optim.Optimizer`): Of the network's parameters.
+        lexicon ([`Lexicon`]): Of the run.
+        background_rows (`list[dict]`): Texts of the background, with their `weights`.
+        dimension_rows (`list[dict]`): Texts that dimensions are fitted on, with their `rating`.
+        texts (`int`): Training texts.
+        rated (`bool`): Whether there are ratings to learn.
+    """
+
+    network: Any
+    tokenizer: Any
+    vocabulary: Any
+    label_states: Any
+    loader: Any
+    sampler: Any
+    objective: Any
+    validator: Any
+    sampled_validator: Any
+    align: Any
+    optimizer: Any
+    lexicon: Any
+    background_rows: list
+    dimension_rows: list
+    texts: int
+    rated: bool
+
+
+def build(groups, data, accelerator, say=print):
+    """
+    Build a run.
+
+    Args:
+        groups (`tuple`): Model, data and run arguments, checkpoints where they lie (see [`~encoders.located`]).
+        data (`tuple`): Training rows, validation rows and lexicon, of [`load_data`].
+        accelerator (`Accelerator`): Gives the device; prepares nothing yet.
+        say (`Callable`, *optional*): Told of teachers and of the start.
+
+    Returns:
+        [`Parts`]
+
+    Raises:
+        `ValueError`: if the texts do not tell labels apart.
+    """
+    model_args, data_args, args = groups
+    train, validation, lexicon = data
+    device, autocast = accelerator.device, args.mixed_precision == "bf16"
+    rated = bool(lexicon.ratings) and args.dimension_weight > 0
+    network, tokenizer, aligned = build_model(model_args, rated)
+    rows = with_copies(train, data_args.counterfactual_share)
+    weigh = {name: getattr(data_args, name) for name in WEIGHING}
+    dataset = DescriptorDataset(rows, tokenizer, lexicon, network.config.text_max_length, weigh, network.config)
+    vocabulary = Vocabulary(dataset.labels(), tokenizer, network.config.label_max_length)
+    if len(vocabulary) < 2:
+        raise ValueError(
+            f"the training texts of data {data_args.data} carry one label alone ({', '.join(vocabulary.labels)}); "
+            "at least two are needed, for a model learns to tell them apart"
+        )
+    background_rows, dimension_rows = _finishing_rows(data_args, train, dataset)
+    background = [row["text"] for row in background_rows]
+    validator = Validator(validation, lexicon, tokenizer, background, autocast=autocast)
+    units = dataset.units(data_args.contrast_repeats)
+    sampler = LengthBucketSampler(dataset.lengths, args.batch_size, args.seed, units=units)
+    network.to(device)
+    synonyms = _synonyms(data_args, network, tokenizer, vocabulary)
+    collate = DescriptorBatches(vocabulary, tokenizer.pad_token_id, data_args.extra_negatives, dataset.label_counts())
+    loader = torch.utils.data.DataLoader(dataset, batch_sampler=sampler, collate_fn=collate)
+    if not (model_args.init or model_args.label_space):  # a trained model brings its own bias
+        low, high = RATES
+        torch.nn.init.constant_(network.logit_bias, logit_of_rate(min(max(positive_rate(loader), low), high)))
+    teachers = None
+    if data_args.teachers:
+        texts, folder = [row["text"] for row in rows], os.path.join(args.output_dir, "teachers")
+        with accelerator.main_process_first():
+            teachers = load_teachers(data_args.teachers, texts, vocabulary.labels, folder, device, autocast, say)
+    unknown = (float("nan"),) * 3
+    ratings = torch.tensor([lexicon.ratings.get(label, unknown) for label in vocabulary.labels])
+    objective = Objective(
+        network, synonyms, ratings.to(device), args.dimension_weight if rated else 0.0, teachers,
+        data_args.teacher_weight, args.group_weight, args.consistency_weight, args.embedding_weight,
+    )  # fmt: skip
+
+    def align():
+        texts = [row["text"] for row in train]
+        cosine = align_text_tower(network, tokenizer, *aligned, texts, autocast)
+        say(f"text tower aligned with {model_args.label_space}: cosine {cosine:.3f}")
+
+    return Parts(
+        network=network,
+        tokenizer=tokenizer,
+        vocabulary=vocabulary,
+        label_states=_label_states(network, vocabulary) if network.label_encoder_is_frozen else None,
+        loader=loader,
+        sampler=sampler,
+        objective=objective,
+        validator=validator,
+        sampled_validator=_sampled(validator, args.validation_texts, validation, background),
+        align=align if aligned else None,
+        optimizer=build_optimizer(network, args),
+        lexicon=lexicon,
+        background_rows=background_rows,
+        dimension_rows=dimension_rows,
+        texts=len(train),
+        rated=rated,
+    )
+
+
+def _finishing_rows(data_args, train, dataset):
+    """Texts of the background with their weights, and texts that dimensions are fitted on with their ratings."""
+    read = [row for row in train if row["labels"]]  # a prefix: texts that nobody read come last
+    places = even_rows(read, data_args.background_texts, data_args.background_sources)
+    background = [train[place] | {"weights": dataset.weights[place]} for place in places]
+    places = even_rows(read, data_args.background_texts * 3 // 2)  # dimensions are fitted on any source
+    return background, [train[place] | {"rating": dataset.ratings[place]} for place in places]
+
+
+def _sampled(validator, number, rows, background):
+    """A validator on some of the texts; the same where all are to be taken."""
+    if not number or number >= len(rows):
+        return validator
+    sample = [rows[place] for place in even_rows(rows, number)]
+    part = background[:: -(-len(background) // number)]
+    return Validator(sample, validator.lexicon, validator.tokenizer, part, autocast=validator.autocast)
+
+
+def _synonyms(data_args, network, tokenizer, vocabulary):
+    """Pairs of labels that the starting label encoder takes for near-synonyms, or `None`."""
+    threshold = data_args.synonym_mask
+    # Teachers alone know how near a near-synonym is; descriptors only leave it open.
+    if threshold is None or (data_args.teachers is not None and data_args.teacher_weight == 1.0):
+        return None
+    network.eval()
+    return near_synonyms(encode_labels(network, tokenizer, vocabulary.labels), threshold)
+
+
+@torch.no_grad()
+def _label_states(network, vocabulary, batch_size=256):
+    """Output of a frozen label encoder for the whole vocabulary, computed once."""
+    network.eval()
+    parts = []
+    for ids in torch.arange(len(vocabulary)).split(batch_size):
+        input_ids, mask = vocabulary.tokens(ids)
+        parts.append(network.get_label_states(input_ids.to(network.device), mask.to(network.device)))
+    return torch.cat(parts)
+
+
+def build_model(args, rated=True):
+    """The model to train and its tokenizer: fresh heads on pretrained encoders, or a trained checkpoint.
+
+    Beside them what a new text tower is to be aligned with: the model and tokenizer of `label_space`, or nothing.
+    Without ratings to learn from (`rated=False`), a new model gets no dimension head.
+    """
+    from transformers import AutoTokenizer
+
+    if args.label_space:
+        options = {
+            name: getattr(args, name)
+            for name in (
+                "pooling", "num_queries", "num_qformer_layers", "num_qformer_heads", "freeze_label_encoder",
+                "text_max_length", "normalise_texts",
+            )
+        }  # fmt: skip
+        model, tokenizer, *aligned = build_on_label_space(args.text_encoder, args.label_space, args.dropout, **options)
+        model.freeze_lower_layers(args.freeze_text_layers, args.freeze_label_layers)
+        if args.freeze_label_encoder:
+            model.freeze_label_encoder()
+        return model, tokenizer, aligned
+    tokenizer = AutoTokenizer.from_pretrained(args.init or args.text_encoder)
+    if args.init:
+        model = EmoDistillModel.from_pretrained(args.init)
+        model.config.spell_emoji = model.config.spell_emoji or args.spell_emoji
+        model.config.normalise_texts = model.config.normalise_texts or args.normalise_texts
+        model.freeze_lower_layers(args.freeze_text_layers, args.freeze_label_layers)
+        return model, tokenizer, None
+    options = {
+        name: getattr(args, name)
+        for name in (
+            "pooling", "num_queries", "num_qformer_layers", "num_qformer_heads", "projection_dim",
+            "freeze_label_encoder", "tie_word_embeddings", "text_max_length", "spell_emoji",
+            "normalise_texts",
+        )
+    }  # fmt: skip
+    if not rated:
+        options["dimension_names"] = []
+    options["attention_dropout"] = args.attention_dropout
+    model = EmoDistillModel.from_encoders(args.text_encoder, **options)
+    model.freeze_lower_layers(args.freeze_text_layers, args.freeze_label_layers)
+    return model, tokenizer, None
+
+
+def load_data(args, seed):
+    """Training rows, validation rows and lexicon; rows carry `closed` labels where asked for."""
+    train = load_rows(args.data, "train", args.data_config)
+    validation = load_rows(args.data, "validation", args.data_config)
+    lexicon = Lexicon.load(lexicon_path(args.lexicon))
+    lexicon.ratings = {word: felt_rating(known) for word, known in lexicon.ratings.items()}
+    if validation is None:  # hold out by the text itself, so that the split does not move when rows are added
+        places = [_place(row["text"]) for row in train]
+        share = max(args.validation_share, *sorted(places)[:2]) if len(places) > LEAST_VALIDATION else 0.0
+        held_out = [place <= share for place in places]
+        validation = [row for row, out in zip(train, held_out, strict=True) if out]
+        train = [row for row, out in zip(train, held_out, strict=True) if not out]
+        lexicon.held_out = set()  # the lexicon's own split belongs to the data set it came with, not to this one
+    if not train or not validation:
+        raise ValueError(
+            f"data {args.data} gives {len(train)} training and {len(validation)} validation texts; both are needed"
+        )
+    for column, wanted in (("source", args.sources), ("selection", args.selections)):
+        if wanted:
+            names = {name.strip() for name in wanted.split(",")}
+            train = [row for row in train if row.get(column) in names]
+            if not train:
+                raise ValueError(f"no training text has a {column} among {wanted}")
+    train = _with_views(args, train, validation)
+    if args.max_texts and args.max_texts < len(train):
+        chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[: args.max_texts]
+        train = [train[index] for index in sorted(chosen.tolist())]
+    if args.unread_config:
+        train += load_rows(args.data, "train", args.unread_config, unread=True)
+    return train, validation, lexicon
+
+
+def _with_views(args, train, validation):
+    """Training rows with `closed` labels, `plain` words and `rating` as asked for; validation rows get these too."""
+    if args.closed_config:
+        closed = read_view(args.data, "closed_config", args.closed_config, train + validation)
+        for row in [*train, *validation]:
+            row["closed"] = closed[row["id"]]["labels"] if row["id"] in closed else []
+        if args.labels_from == "closed":
+            train = [row | {"labels": row["closed"], "closed": []} for row in train if row["closed"]]
+        if args.labels_from == "descriptors":  # then the closed list only says how many labels a text has
+            train = [row | {"closed": []} for row in train]
+    if args.rated_config:
+        rated = read_view(args.data, "rated_config", args.rated_config, train + validation)
+        for row in [*train, *validation]:
+            if found := rated.get(row["id"]):
+                row["plain"] = found["labels"]
+                rating = tuple(found[name] for name in ("valence", "arousal", "dominance"))
+                row["rating"] = felt_rating(rating)
+    return train
+
+
+def _place(text):
+    """A number in [0, 1) that depends on the text alone."""
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:6], "big") / 2**48
+
+
+def build_optimizer(model, args):
+    """AdamW with a learning rate for each part; no decay for biases, norms, temperature and bias."""
+    rates = {"text_encoder": args.text_lr, "label_encoder": args.label_lr}
+    groups = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        part = name.split(".")[0]
+        rate = SCALE_LR if part in ("logit_scale", "logit_bias") else rates.get(part, args.head_lr)
+        decay = WEIGHT_DECAY if parameter.ndim > 1 else 0.0
+        groups.setdefault((rate, decay), []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": list_, "lr": rate, "weight_decay": decay} for (rate, decay), list_ in groups.items()],
+        fused=True,
+    )
