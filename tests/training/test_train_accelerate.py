@@ -111,6 +111,13 @@ def test_init_goes_on_from_a_trained_checkpoint(arguments, tmp_path, rows_file):
     before, after = (EmoDistillModel.from_pretrained(folder) for folder in (first, tmp_path / "more" / "final"))
     assert not torch.equal(before.text_projection.weight, after.text_projection.weight)
     assert after.config.dimension_names == before.config.dimension_names
+    # So few texts say nothing of how common feelings are: what the start knows of that is kept.
+    assert torch.equal(after.background_mean, before.background_mean)
+    assert after.config.decision == before.config.decision
+    record = json.loads((tmp_path / "more" / "final" / "training.json").read_text())
+    assert record["parent"] == {"name": str(first), "digest": digest(tmp_path / "run")} and record["encoder"] is None
+    assert record["metrics"]["check"]["texts"] == 48 and record["data"]["rows"] == {"train": 219, "validation": 21}
+    assert record["arguments"]["batch_size"] == 4 and record["versions"]["torch"] and record["steps"] > 0
 
 
 def test_keep_trained_mixes_with_the_start(arguments, tmp_path, encoder_folder):
@@ -249,8 +256,9 @@ def test_going_on_without_enough_words_keeps_the_vocabulary_in_the_new_space(
     monkeypatch.setattr("emodistill.training.data.MIN_WORDS", 1000)
     first = tmp_path / "run" / "final"
     main(
-        [TINY, "--init", str(first), "--data", str(rows_file), "--output_dir", str(tmp_path / "more"), "--epochs", "1"]
-    )
+        [TINY, "--init", str(first), "--data", str(rows_file), "--output_dir", str(tmp_path / "more"), "--epochs", "1",
+         "--refit", "always"]
+    )  # fmt: skip
     before, after = (EmoDistillModel.from_pretrained(folder) for folder in (first, tmp_path / "more" / "final"))
     words = after.config.reference_words
     assert words and words == before.config.reference_words
