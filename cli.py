@@ -29,7 +29,7 @@ COMMANDS = {
     "push-data": (".hub.dataset", "main", "publish a descriptor data set on the Hugging Face Hub"),
     "build-data": (".descriptors.commands", "build", "build a descriptor data set from annotated texts"),
     "describe-data": (".descriptors.commands", "describe", "print the statistics of a descriptor data set"),
-    "annotate": (".annotate.cli", "main", "ask a language model for emotion descriptors of texts"),
+    "annotate": (".annotate.commands", "main", "ask a language model for emotion descriptors of texts"),
     "demo": (".demo.serve", "main", "open a page for trying labels on texts"),
 }
 

@@ -14,36 +14,35 @@ Limits of the service (50,000 requests and 200 MB a file, and a number of enqueu
 account): https://platform.openai.com/docs/guides/batch
 """
 
+import asyncio
 import json
 import time
 import uuid
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from .client import (
+from .batch_service import ENDPOINT, BatchService
+from .completions import read_completion
+from .faults import (
     FatalError,
     FormatUnsupported,
+    LimitNameUnsupported,
     RequestFailed,
     RequestRefused,
     Retriable,
     judge,
-    judge_connection,
-    judge_line,
-    read_completion,
-    redact,
-    sync_client,
 )
 from .job import Job
 from .limits import backoff
-from .output import check_output, write_rows
+from .output import check_output, store_path, write_rows
 from .prices import batch_discount
 from .replies import Outcome
-from .runner import Report, prepare, read_rows, store_path
-from .store import OPEN_STATES, Store
-from .tasks import DescriptorTask
+from .runner import Report, prepare, read_rows
+from .settings import check_numbers, option
+from .store import OPEN_STATES, Store, UnstorableError
 
-ENDPOINT = "/v1/chat/completions"
-METADATA = "emodistill_shard"
+__all__ = ["BatchOptions", "BatchRun", "annotate_batch", "batch_estimate"]
 
 
 @dataclass(frozen=True)
@@ -59,19 +58,21 @@ class BatchOptions:
         rounds (`int`): how often a request that failed inside a batch is put into a further one, in one run.
     """
 
-    max_requests: int = 50_000
-    max_bytes: int = 190_000_000
-    max_enqueued_tokens: int | None = None
-    poll: float = 60.0
-    wait: bool = True
-    rounds: int = 3
+    max_requests: int = option("requests of one batch", "batch", default=50_000)
+    max_bytes: int = option("bytes of one batch's file", "batch", default=190_000_000)
+    max_enqueued_tokens: int | None = option(
+        "prompt tokens that the account may have in the queue (see its limits page)", "batch", default=None
+    )
+    poll: float = option("between looks at the batches", "batch", default=60.0, metavar="SECONDS")
+    wait: bool = option(
+        "submit, collect what is ready, and return; run the same command again later",
+        "batch", flag="--no-wait", default=True,
+    )  # fmt: skip
+    rounds: int = option("batches to put a failing request into, in one run", "batch", default=3)
 
     def __post_init__(self):
-        for name in ("max_requests", "max_bytes", "max_enqueued_tokens", "rounds"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name}: must be 1 or more")
-        if self.poll < 0:
-            raise ValueError("poll: must not be negative")
+        least = dict.fromkeys(("max_requests", "max_bytes", "max_enqueued_tokens", "rounds"), 1)
+        check_numbers(self, least={**least, "poll": 0})
 
 
 class BatchRun:
@@ -86,14 +87,12 @@ class BatchRun:
     def __init__(self, job, options, say):
         self.job, self.settings, self.store, self.options, self.say = job, job.settings, job.store, options, say
         self.run = f"{self.settings.model} {job.identity['prompt']} {job.identity['parameters']}"
-        self.price = job.price.discounted(batch_discount()) if job.price else None
-        self.structured = self.settings.reply_format != "text"
+        self.dialect = job.dialect
         self.report = Report(cost=0.0 if job.price else None)
         self.tries = Counter()  # of each key, in this run
         self.moves = 0  # changes of any shard's state
         self.full = 0  # refusals for want of room in the queue, one after the other
-        self._key = self.settings.read_key()
-        self._client = sync_client(self.settings, self._key)
+        self.service = BatchService(self.settings)
 
     def go(self):
         """Take every shard as far as it goes; returns when nothing is left to wait for."""
@@ -123,9 +122,9 @@ class BatchRun:
         shard, size, tokens, cost = [], 0, 0, 0.0
         left = self._money_left()
         for keys in groups:
-            line = len(self._line("x" * 48, keys, self.structured)) + 1
-            counts = self.job.guess(keys, self.structured)
-            worst = self.price.cost(counts[0] * 1.2, max(self.settings.longest, counts[1] * 2)) if self.price else 0.0
+            body = self._body(keys, self._dialect_now())
+            line, counts = len(_line("x" * 48, body)) + 1, self.job.guess(body, len(keys))
+            worst = self._worst(body, keys)
             if left is not None and cost + worst > left:
                 break
             limit = self.options.max_enqueued_tokens
@@ -141,6 +140,19 @@ class BatchRun:
         elif groups and not self.store.shards(OPEN_STATES, self.run):
             raise FatalError(f"the spending cap of ${self.settings.max_cost:g} leaves no room for another request")
 
+    def _dialect_now(self):
+        """What a shard must keep of how its requests are asked, to be sent and read later."""
+        dialect = self.dialect
+        return {"structured": dialect.structured, "schema": dialect.schema, "limit_name": dialect.limit_name}
+
+    def _body(self, keys, asked):
+        schema = asked.get("schema", asked["structured"])
+        return self.job.body(keys, asked["structured"], schema, asked.get("limit_name"))
+
+    def _worst(self, body, keys):
+        shape = (len(keys), self.dialect.structured, self.dialect.schema)
+        return self.job.cost(self.job.worst.tokens(body, shape), batch=True) or 0.0
+
     def _groups(self):
         keys = self._buildable()
         alone = [[key] for key in keys if self.job.asks(key) or self.tries[key]]
@@ -155,7 +167,9 @@ class BatchRun:
         return self.settings.max_cost - self.store.spent() - reserved
 
     def _save(self, groups, tokens, cost):
-        items = json.dumps({"groups": groups, "structured": self.structured})
+        # The texts too: when the answers come, the input may be another.
+        texts = {key: self.job.item(key) for keys in groups for key in keys}
+        items = json.dumps({"groups": groups, "texts": texts, **self._dialect_now()})
         values = (uuid.uuid4().hex, self.run, "built", items, tokens, cost, time.time())
         columns = "name, run, state, items, tokens, cost, time"
         self.store.execute(f"INSERT INTO shards ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", values)
@@ -164,28 +178,22 @@ class BatchRun:
             self.job.in_batches.update(keys)
             self.tries.update(keys)
 
-    def _line(self, custom_id, keys, structured):
-        messages = self.job.messages(keys, structured)
-        schema = self.job.task.response_format(len(keys)) if structured else None
-        body = self.settings.request_body(messages, schema)
-        line = {"custom_id": custom_id, "method": "POST", "url": ENDPOINT, "body": body}
-        return json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace")
-
     # Submitting
 
     def recover(self):
         """Settle what an earlier run left: batches that may have been made, shards too large to send."""
         limit = self.options.max_enqueued_tokens
         for shard in self.store.shards(("built", "uploaded"), self.run):
-            if limit and shard["tokens"] > limit and len(shard["items"]["groups"]) > 1:
+            if any(key not in self.job.unique for keys in shard["items"]["groups"] for key in keys):
+                self._move(shard, "failed", note="its texts left the input before it was sent")
+                self._release(shard)
+            elif limit and shard["tokens"] > limit and len(shard["items"]["groups"]) > 1:
                 self._move(shard, "failed", note="cut into smaller ones")
                 self._release(shard)
         unsure = self.store.shards(("creating",), self.run)
         if not unsure:
             return
-        made = {}
-        for batch in self._call(lambda: list(self._client.batches.list(limit=100))):
-            made[(batch.metadata or {}).get(METADATA)] = batch.id
+        made = self._call(self.service.made)
         for shard in unsure:
             if shard["name"] in made:
                 self._move(shard, "submitted", batch_id=made[shard["name"]])
@@ -206,26 +214,16 @@ class BatchRun:
 
     def _upload(self, shard):
         items = shard["items"]
-        lines = (
-            self._line(f"{shard['name']}-{n}", keys, items["structured"]) for n, keys in enumerate(items["groups"])
-        )
+        lines = (_line(f"{shard['name']}-{n}", self._body(keys, items)) for n, keys in enumerate(items["groups"]))
         data = b"\n".join(lines) + b"\n"
         name = f"emodistill-{shard['name']}.jsonl"
-        file = self._call(lambda: self._client.files.create(file=(name, data), purpose="batch"))
-        self._move(shard, "uploaded", file_id=file.id)
+        self._move(shard, "uploaded", file_id=self._call(lambda: self.service.upload(name, data)))
 
     def _create(self, shard):
         for attempt in range(self.settings.max_retries + 1):
             self._move(shard, "creating")
             try:
-                batch = self._once(
-                    lambda: self._client.batches.create(
-                        input_file_id=shard["file_id"],
-                        endpoint=ENDPOINT,
-                        completion_window="24h",
-                        metadata={METADATA: shard["name"]},
-                    )
-                )
+                batch_id = self.service.create(shard["file_id"], shard["name"])
             except Retriable as fault:
                 if attempt == self.settings.max_retries:
                     raise FatalError(f"the batch could not be made: {fault}; run again to go on") from None
@@ -234,12 +232,13 @@ class BatchRun:
                 if self._is(shard, "submitted"):
                     return
                 continue
-            except (RequestFailed, RequestRefused, FormatUnsupported) as error:
+            except (RequestFailed, RequestRefused, FormatUnsupported, LimitNameUnsupported) as error:
                 self._move(shard, "failed", note=str(error))
+                self._release(shard)
                 raise FatalError(f"the batch was turned down: {error}") from None
-            self._move(shard, "submitted", batch_id=batch.id)
+            self._move(shard, "submitted", batch_id=batch_id)
             requests, texts = len(shard["items"]["groups"]), sum(map(len, shard["items"]["groups"]))
-            self.say(f"submitted batch {batch.id}: {texts:,} texts in {requests:,} requests")
+            self.say(f"submitted batch {batch_id}: {texts:,} texts in {requests:,} requests")
             return
 
     def _is(self, shard, state):
@@ -249,19 +248,18 @@ class BatchRun:
 
     def look(self, shard):
         """See how far a batch is; collect it when it has ended."""
-        batch = self._call(lambda: self._client.batches.retrieve(shard["batch_id"]))
-        if batch.status in ("completed", "expired", "cancelled"):
+        batch = self._call(lambda: self.service.retrieve(shard["batch_id"]))
+        if batch["status"] in ("completed", "expired", "cancelled"):
             self.full = 0
             self._collect(shard, batch)
-        elif batch.status == "failed":
+        elif batch["status"] == "failed":
             self._failed(shard, batch)
-        elif counts := batch.request_counts:
-            self.say(f"batch {batch.id}: {batch.status}, {counts.completed:,} of {counts.total:,} requests done")
+        else:
+            self.say(f"batch {shard['batch_id']}: {batch['status']}, {batch['counts']} requests done")
 
     def _failed(self, shard, batch):
-        faults = list((batch.errors and batch.errors.data) or [])
-        words = redact("; ".join(str(fault.message) for fault in faults) or "no reason given", self._key)
-        if any("token_limit" in str(fault.code) for fault in faults):
+        words = "; ".join(message for _, message in batch["faults"])[:300] or "no reason given"
+        if any("token_limit" in code for code, _ in batch["faults"]):
             self.full += 1
             self._move(shard, "uploaded", note=words)
             if self.full > 5 and not self.store.shards(("submitted",)):
@@ -274,22 +272,25 @@ class BatchRun:
             return
         self._move(shard, "failed", note=words)
         self._release(shard)
-        raise FatalError(f"batch {batch.id} failed: {words}")
+        raise FatalError(f"batch {shard['batch_id']} failed: {words}")
 
     def _collect(self, shard, batch):
-        """Book every line of a batch and end its shard, in one transaction."""
-        groups, structured = shard["items"]["groups"], shard["items"]["structured"]
+        """Book every line of a batch and end its shard, in one transaction, whatever the input is now."""
+        groups = shard["items"]["groups"]
+        known = {key: tuple(item) for key, item in shard["items"].get("texts", {}).items()}
+        self.job.others.update({key: item for key, item in known.items() if key not in self.job.unique})
         entries, answered = [], set()
-        for line in self._lines(batch.output_file_id) + self._lines(batch.error_file_id):
-            name, _, number = str(line.get("custom_id")).rpartition("-")
-            if name != shard["name"] or not number.isdigit() or int(number) >= len(groups) or number in answered:
-                continue
-            answered.add(number)
-            keys = [key for key in groups[int(number)] if key in self.job.unique]
-            if len(keys) == len(groups[int(number)]):  # texts that left the input since cannot be told apart
-                entries.append(self._entry(line, keys, structured, batch.id))
-        ended = ("UPDATE shards SET state = 'collected', note = ? WHERE name = ?", (batch.status, shard["name"]))
-        self.store.record(entries, [ended])
+        for file_id in (batch["output_file_id"], batch["error_file_id"]):
+            for line in self._call(lambda: self.service.lines(file_id, len(groups))) if file_id else ():  # noqa: B023
+                name, _, number = str(line.get("custom_id")).rpartition("-")
+                if name != shard["name"] or not _is_index(number, len(groups)) or number in answered:
+                    continue
+                answered.add(number)
+                keys = groups[int(number)]
+                if all(key in self.job.unique or key in self.job.others for key in keys):
+                    entries.append(self._entry(line, keys, shard["items"], shard["batch_id"]))
+        ended = ("UPDATE shards SET state = 'collected', note = ? WHERE name = ?", (batch["status"], shard["name"]))
+        self._book(entries, ended)
         self.moves += 1
         for request, rows, _ in entries:
             if request is not None:
@@ -298,44 +299,63 @@ class BatchRun:
             self.job.rows.update({row.key: row for row in rows})
         self._release(shard)
         missing = len(groups) - len(answered)
-        self.say(f"collected batch {batch.id}: {len(answered):,} answers" + (f", {missing:,} missing" * bool(missing)))
+        more = f", {missing:,} missing" if missing else ""
+        self.say(f"collected batch {shard['batch_id']}: {len(answered):,} answers{more}")
 
-    def _lines(self, file_id):
-        if not file_id:
-            return []
-        content = self._call(lambda: self._client.files.content(file_id).content)
-        lines = []
-        for line in content.decode("utf-8", "replace").split("\n"):
-            try:
-                lines.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue  # a line that cannot be read is a missing answer: its texts stay pending
-        return [line for line in lines if isinstance(line, dict)]
-
-    def _entry(self, line, keys, structured, batch_id):
-        """The record of one line: an answer, or the reason why there is none."""
-        response, request = line.get("response") or {}, None
-        body, status = response.get("body"), response.get("status_code")
+    def _book(self, entries, ended):
+        """All answers in one transaction; an answer that cannot be stored becomes an error and spoils no other."""
         try:
-            if status != 200:
-                raise judge_line(line, structured, self._key)
+            self.store.record(entries, [ended])
+        except UnstorableError:
+            for number, (request, rows, identity) in enumerate(entries):
+                try:
+                    self.store.record([(request, rows, identity)])
+                except UnstorableError as error:
+                    outcome = Outcome("error", reason=str(error))
+                    entries[number] = (None, [self.job.row(row.key, outcome) for row in rows], identity)
+            self.store.record([entry for entry in entries if entry[0] is None], [ended])
+
+    def _entry(self, line, keys, asked, batch_id):
+        """The record of one line: an answer, or the reason why there is none. Never raises."""
+        request, structured = None, asked["structured"]
+        try:
+            response = line.get("response")
+            response = response if isinstance(response, dict) else {}
+            body, status = response.get("body"), response.get("status_code")
+            status = status if isinstance(status, int) and not isinstance(status, bool) else 0
+            if line.get("error") or not response:
+                body, status = {"error": line.get("error") or "no reason given"}, status if status >= 400 else 400
+            fault = judge(body, status, {}, self.settings, asked.get("schema", structured))
+            if fault is not None:
+                raise fault
             reply = read_completion(body)
-            if reply.refused:
-                reply = replace(reply, content=redact(reply.content, self._key))
-            request = self.job.request_record(reply, keys, structured, batch=batch_id)
+            asked_body = self._body(keys, asked)
+            guessed = self.job.guess(asked_body, len(keys))
+            shape = (len(keys), structured, asked.get("schema", structured))
+            worst = self.job.worst.tokens(asked_body, shape)
+            capped = self.settings.max_cost is not None
+            request = self.job.request_record(reply, len(keys), structured, worst if capped else guessed, batch_id)
+            self.job.worst.learn(shape, reply, worst)
             outcomes = self.job.outcomes(reply, keys, structured)
         except FormatUnsupported as error:
-            if self.settings.reply_format == "json":
-                outcomes = [Outcome("error", reason=str(error))] * len(keys)
-            else:
-                self.structured = False
-                outcomes = [Outcome("error", reason="the server has no structured outputs")] * len(keys)
-        except RequestRefused as error:
-            outcomes = [Outcome("refused", reason=str(error))] * len(keys)
-        except (RequestFailed, ValueError) as error:
+            outcomes = [self._without_schema(error)] * len(keys)
+        except LimitNameUnsupported as error:
+            self.dialect.rename_limit(asked.get("limit_name") or self.settings.limit_name)
             outcomes = [Outcome("error", reason=str(error))] * len(keys)
+        except RequestRefused as error:  # of several texts one is meant, and alone each shows which
+            outcomes = [Outcome("refused" if len(keys) == 1 else "error", reason=str(error))] * len(keys)
+        except Exception as error:  # this line's fault, foreseen or not, and never the batch's
+            words = str(error) or type(error).__name__
+            outcomes = [Outcome("error", reason=words[:300])] * len(keys)
         rows = [self.job.row(key, outcome) for key, outcome in zip(keys, outcomes, strict=True)]
         return request, rows, self.job.identity
+
+    def _without_schema(self, error):
+        try:
+            self.dialect.without_schema(error)
+        except FatalError as fatal:
+            return Outcome("error", reason=str(fatal))
+        return Outcome("error", reason="the server has no structured outputs")
 
     # Bookkeeping
 
@@ -354,30 +374,30 @@ class BatchRun:
         """A call that may be repeated, until it succeeds."""
         for attempt in range(self.settings.max_retries + 1):
             try:
-                return self._once(function)
+                return function()
             except Retriable as fault:
                 if attempt == self.settings.max_retries:
                     raise FatalError(f"{fault}; nothing is lost, run again to go on") from None
                 self._rest(fault, attempt)
-            except (RequestFailed, RequestRefused) as error:
+            except (RequestFailed, RequestRefused, FormatUnsupported, LimitNameUnsupported) as error:
                 raise FatalError(str(error)) from None
         raise AssertionError("unreachable")
-
-    def _once(self, function):
-        import openai
-
-        try:
-            return function()
-        except openai.APIStatusError as error:
-            raise judge(error, self.settings, self._key, structured=False) from None
-        except openai.APIConnectionError as error:
-            raise judge_connection(error, self.settings) from None
 
     def _rest(self, fault, attempt):
         seconds = backoff(attempt, self.settings.backoff)
         if fault.after is not None and fault.after > self.settings.max_wait:
             raise FatalError(f"the server asks to wait {fault.after:.0f} seconds; run again after that")
         time.sleep(max(seconds, fault.after or 0.0))
+
+
+def _line(custom_id, body):
+    """One line of a batch's file."""
+    line = {"custom_id": custom_id, "method": "POST", "url": ENDPOINT, "body": body}
+    return json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def _is_index(number, count):
+    return number.isascii() and number.isdigit() and len(number) < 9 and int(number) < count
 
 
 def annotate_batch(source, output, settings, options=None, *, store=None, every=False, merge_variants=False,
@@ -401,7 +421,7 @@ def annotate_batch(source, output, settings, options=None, *, store=None, every=
     BatchOptions(wait=False))
     ```
     """
-    task = DescriptorTask(prepare(settings))
+    task = prepare(settings)
     rows = read_rows(source, **reading)
     path = store_path(output, store)
     check_output(output, path)
@@ -410,16 +430,37 @@ def annotate_batch(source, output, settings, options=None, *, store=None, every=
         job = Job(task, [(row.id, row.text) for row in rows], settings, opened)
         if on_estimate is not None:
             on_estimate(batch_estimate(job))
-        run = BatchRun(job, options or BatchOptions(), say)
-        try:
-            run.go()
-        except FatalError as error:
-            run.report.stopped = str(error)
-        except KeyboardInterrupt:
-            run.report.stopped, run.report.interrupted = "interrupted; the batches go on at the server", True
-        run.report.total_cost = opened.spent()
-        run.report.statuses = write_rows(output, rows, job.found, every=every, merge_variants=merge_variants)
+        opened.settle()
+        report = _in_a_thread(lambda: _run(job, options or BatchOptions(), say))
+        report.total_cost = opened.spent()
+        report.statuses = write_rows(
+            output, rows, job.found, fields=task.fields, every=every, merge_variants=merge_variants
+        )
+    return report
+
+
+def _run(job, options, say):
+    """`Report` of a `BatchRun`, without `statuses`."""
+    run = BatchRun(job, options, say)
+    try:
+        run.go()
+    except FatalError as error:
+        run.report.stopped = str(error)
+    except KeyboardInterrupt:
+        run.report.stopped, run.report.interrupted = "interrupted; the batches go on at the server", True
+    finally:
+        run.service.close()
     return run.report
+
+
+def _in_a_thread(function):
+    """Call a function that runs a loop of its own also where one runs already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return function()
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
 
 
 def batch_estimate(job):

@@ -4,7 +4,7 @@ import json
 import time
 from pathlib import Path
 
-from .output import atomic_writer
+from .output import open_output
 from .store import Store
 
 _LIMITS = (
@@ -65,7 +65,7 @@ def write_card(path, vocabulary, *, name, licence=None, runs=(), asked=None, lan
     """
     if Path(path).exists():
         raise ValueError(f"card: {path} is there already; move it away or choose another name")
-    with atomic_writer(path) as file:
+    with open_output(path) as file:
         file.write("\n".join(_card(vocabulary, name, licence, list(runs), asked or {}, language)) + "\n")
 
 

@@ -1,18 +1,16 @@
-"""`emodistill annotate compare`: the same sample of texts under several prompts."""
+"""The same sample of texts under several prompts."""
 
-import json
-import random
-import sys
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
-from .cli import INPUT, LIMITS, MODEL, make_parser, reading, settings_from
+from ..files import write_json
 from .job import Job
 from .normalise import NEUTRAL, normalise_labels
-from .output import atomic_writer, check_output
-from .runner import ask_pending, prepare, read_rows, store_path
+from .output import check_output, store_path
+from .runner import ask_pending, prepare
 from .store import Store
-from .tasks import DescriptorTask
+
+__all__ = ["Answers", "agreement", "collect", "compare", "lines"]
 
 
 @dataclass
@@ -96,8 +94,10 @@ def compare(rows, prompts, settings, output, *, store=None):
     check_output(output, path)
     chosen = [replace(settings, prompt=name) for name in prompts]
     if settings.labels:  # they are for the closed prompts among them
-        chosen = [one if prepare(replace(one, labels=None)).closed else replace(one, labels=None) for one in chosen]
-    tasks = [DescriptorTask(prepare(one)) for one in chosen]
+        chosen = [
+            one if prepare(replace(one, labels=None)).prompt.closed else replace(one, labels=None) for one in chosen
+        ]
+    tasks = [prepare(one) for one in chosen]
     if len({task.prompt.id + task.prompt.digest for task in tasks}) < len(tasks):
         raise ValueError("prompts: one is named twice")
     settings.read_key()
@@ -117,8 +117,7 @@ def compare(rows, prompts, settings, output, *, store=None):
         ],
         "stopped": stopped,
     }
-    with atomic_writer(output) as file:
-        json.dump(result, file, ensure_ascii=False, indent=1)
+    write_json(output, result)
     return result
 
 
@@ -130,7 +129,7 @@ def collect(job, rows):
         status = found.status if found else "pending"
         answers.statuses[status] = answers.statuses.get(status, 0) + 1
         if status == "ok":
-            answers.labels[row.text] = normalise_labels(found.value)
+            answers.labels[row.text] = normalise_labels(job.task.fields(found.value)["labels"])
     if job.price is not None:
         answers.cost = job.store.usage(job.settings.model, job.identity["prompt"])["cost"]
     return answers
@@ -153,35 +152,3 @@ def lines(result):
         ]
         table.append(f"{' and '.join(one['prompts']):<38}" + "".join(figures))
     return table + ([f"stopped early: {result['stopped']}"] if result["stopped"] else [])
-
-
-def main(argv):
-    """Run `emodistill annotate compare`. Returns the exit status."""
-    parser = make_parser(
-        "compare",
-        "Ask for a sample of the texts under several prompts, and report for each: distinct terms, terms a text, "
-        "share "
-        "of neutral, refusals and cost, and how far the prompts agree.",
-        input=INPUT,
-        model=MODEL,
-        limits=LIMITS,
-    )
-    parser.add_argument("--prompts", nargs="+", required=True, metavar="NAME", help="two or more names or .toml files")
-    parser.add_argument("--labels", metavar="A,B,...", help="the closed list, for a closed prompt")
-    parser.add_argument("--sample", type=int, default=200, metavar="N", help="texts, drawn at random (default: 200)")
-    parser.add_argument("--sample-seed", type=int, default=0, metavar="N", help="another seed, another sample")
-    parser.add_argument("--output", required=True, metavar="FILE", help="the comparison, as JSON")
-    parser.add_argument(
-        "--store", metavar="FILE", help="everything asked and answered (default: the output's .sqlite)"
-    )
-    args = parser.parse_args(argv)
-    if args.sample < 1:
-        raise ValueError("--sample: must be 1 or more")
-    settings = settings_from(args, labels=args.labels.split(",") if args.labels else None)
-    rows = [row for row in {row.text: row for row in read_rows(args.input, **reading(args))}.values() if row.text]
-    sample = random.Random(args.sample_seed).sample(rows, min(args.sample, len(rows)))
-    result = compare(sample, args.prompts, settings, args.output, store=args.store)
-    print("\n".join(lines(result)))
-    if result["stopped"]:
-        print("run the same command again to go on", file=sys.stderr)
-    return 1 if result["stopped"] else 0

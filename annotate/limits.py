@@ -1,4 +1,4 @@
-"""Keeping to the server's limits: requests and tokens a minute, waits that it asks for, and money."""
+"""Keeping to the server's limits: requests and tokens a minute, and waits that it asks for."""
 
 import asyncio
 import email.utils
@@ -6,13 +6,11 @@ import math
 import random
 import time
 
+__all__ = ["Gate", "Rate", "Stopped", "backoff", "retry_after"]
+
 
 class Stopped(Exception):
     """The run is to end; the request was not sent and its texts stay to be asked."""
-
-
-class BudgetReached(Exception):
-    """Another request could pass the spending cap."""
 
 
 class Gate:
@@ -86,44 +84,6 @@ class Rate:
             self._next += difference / self._per_second
 
 
-class Budget:
-    """Money that may still be spent. Each request reserves the most that it can cost before it is sent.
-
-    Args:
-        cap (`float`, *optional*): US dollars; `None` for none.
-        spent (`float`): by earlier runs.
-    """
-
-    def __init__(self, cap, spent=0.0):
-        self.cap, self.spent, self._reserved, self._holders = cap, spent, 0.0, 0
-        self._changed = asyncio.Condition()
-
-    async def reserve(self, amount):
-        """Waits while requests in flight hold money that may come back; raises `BudgetReached` when none can."""
-        if self.cap is None:
-            return
-        async with self._changed:
-            while self.spent + self._reserved + amount > self.cap:
-                if not self._holders:
-                    raise BudgetReached
-                await self._changed.wait()
-            self._reserved += amount
-            self._holders += 1
-
-    def spend(self, cost):
-        """Book what a request cost."""
-        self.spent += cost
-
-    async def release(self, amount):
-        """The request is over: its reservation ends."""
-        if self.cap is None:
-            return
-        async with self._changed:
-            self._holders -= 1
-            self._reserved = self._reserved - amount if self._holders else 0.0  # no residue of rounding
-            self._changed.notify_all()
-
-
 def backoff(attempt, base, longest=60.0):
     """Seconds before retry number `attempt` (from 0): exponential, with a jitter of half."""
     return min(longest, base * 2.0 ** min(attempt, 64)) * random.uniform(0.5, 1.0)
@@ -154,9 +114,9 @@ def retry_after(headers, now=None):
         except ValueError:
             try:
                 date = email.utils.parsedate_to_datetime(value)
-            except ValueError:
+                seconds = date.timestamp() - (time.time() if now is None else now)
+            except (ValueError, TypeError, OverflowError, OSError):  # no date, or one that no clock reaches
                 continue
-            seconds = date.timestamp() - (time.time() if now is None else now)
         if math.isfinite(seconds):
             return max(0.0, seconds)
     return None

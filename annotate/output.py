@@ -2,29 +2,37 @@
 
 import json
 import os
-from contextlib import contextmanager
 from pathlib import Path
 
+from ..files import writing
 from .normalise import VariantMap, normalise_labels
 from .store import RowRecord
+
+__all__ = ["check_output", "json_line", "open_output", "store_path", "write_rows"]
 
 EMPTY = RowRecord("", "", "", "invalid", reason="the text is empty, so it was not asked")
 
 
-@contextmanager
-def atomic_writer(path):
-    """A text file that appears whole or not at all: written beside, flushed to the disk, moved into place."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.tmp")  # one name, so that what a killed run left is overwritten
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="\n", errors="backslashreplace") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+def open_output(path):
+    """A text file that appears whole or not at all, see `emodistill.files.writing`."""
+    return writing(path, newline="\n", errors="backslashreplace")  # half a surrogate pair is escaped
+
+
+def store_path(output, store=None):
+    """`Path`: where the store of an output is: beside it unless named.
+
+    Raises:
+        `ValueError`: for an output that is no plain file, such as `/dev/stdout`, beside which none can be.
+    """
+    if store:
+        return Path(store)
+    if _is_special(Path(output)):
+        raise ValueError(f"output: {output} is no plain file; say where answers are to be kept (--store FILE)")
+    return Path(f"{output}.sqlite")
+
+
+def _is_special(path):
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def check_output(path, store_path):
@@ -38,9 +46,9 @@ def check_output(path, store_path):
         raise ValueError(f"output: {path} is a folder; name a file in it")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"output: there is no folder {path.parent}")
-    if not os.access(path.parent, os.W_OK):
-        raise PermissionError(f"output: {path.parent} cannot be written")
-    if path.exists() and path.stat().st_size and not store_path.exists():
+    if not os.access(path if _is_special(path) else path.parent, os.W_OK):
+        raise PermissionError(f"output: {path} cannot be written")
+    if path.is_file() and path.stat().st_size and not store_path.exists():
         raise ValueError(
             f"output: {path} is there already and has no store ({store_path.name}) beside it, so it was not "
             "written by an earlier run; move it away or choose another name"
@@ -56,13 +64,14 @@ def json_line(record):
     return json.dumps(record, ensure_ascii=False).translate(_LINE_ENDS) + "\n"
 
 
-def write_rows(path, rows, found, *, every=False, merge_variants=False):
+def write_rows(path, rows, found, *, fields=lambda value: {"labels": value}, every=False, merge_variants=False):
     """Write the data set.
 
     Args:
         path (`str` or `Path`): the JSONL file.
         rows (`list[TextRow]`): the input, in order.
         found (`Callable[[TextRow], RowRecord | None]`): what is stored for a row.
+        fields (`Callable[[object], dict]`): what a value that was read adds to its row, `labels` among it.
         every (`bool`): rows that are not `ok` as well, and with each row its raw labels and the reason; a text
             that was not asked yet has the status `pending`.
         merge_variants (`bool`): use one spelling for variants of a descriptor.
@@ -73,17 +82,19 @@ def write_rows(path, rows, found, *, every=False, merge_variants=False):
     records = [(row, found(row)) for row in rows]
     variants = None
     if merge_variants:
-        variants = VariantMap.of(record.value for _, record in records if record and record.status == "ok")
+        ok = [record for _, record in records if record and record.status == "ok"]
+        variants = VariantMap.of(fields(record.value)["labels"] for record in ok)
     counts = {}
-    with atomic_writer(path) as file:
+    with open_output(path) as file:
         for row, record in records:
             status = record.status if record else "pending"
             counts[status] = counts.get(status, 0) + 1
             if status != "ok" and not every:
                 continue
-            raw = record.value if status == "ok" else []
+            read = fields(record.value) if status == "ok" else {"labels": []}
+            raw = read["labels"]
             line = {"id": row.id, "source": row.source, **row.extra, "text": row.text}
-            line.update(labels=normalise_labels(raw, variants), status=status)
+            line.update({**read, "labels": normalise_labels(raw, variants)}, status=status)
             if every:
                 line.update(raw_labels=raw, reason=record.reason if record else None)
             file.write(json_line(line))

@@ -3,23 +3,30 @@
 | key | meaning |
 |---|---|
 | `name`, `version` | what the rows record; a text asked under another version is asked again |
-| `task` | `descriptors`, `lexicon` or `written`: how the reply is read |
+| `task` | `descriptors`, `rated`, `lexicon`, `written`, `specification`, `contrasts`: how the reply is read |
 | `description` | one line for `--list-prompts` |
 | `system` | the system message; `{labels}` and `{neutral}` stand for a closed list |
 | `most`, `words` | most descriptors of a text, most words of a descriptor |
 | `closed`, `labels` | only these labels are accepted |
+| `themes` | for `contrasts`: a table of themes, each with what its groups are about |
+| `draw` | for `specification`: lists `genre`, `feeling`, `topic`, `constraint` from which texts are drawn |
 | `examples` | tables of `text` and `labels`, shown as earlier turns of the conversation |
 """
 
 import hashlib
 import json
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
-TASKS = ("descriptors", "lexicon", "written")
+from .tasks import TASKS
+
+__all__ = ["Prompt", "list_prompts", "load_prompt"]
+
 _KEYS = {"name", "version", "task", "description", "system", "most", "words", "closed", "labels", "examples"}
+_KEYS |= {"themes", "draw"}
+_DRAWN = ("genre", "feeling", "topic", "constraint")
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,7 @@ class Prompt:
     Args:
         name (`str`): its name, that of the file.
         version (`str`): raised with every change of the wording.
-        task (`str`): `descriptors`, `lexicon` or `written`.
+        task (`str`): one of `emodistill.annotate.tasks.TASKS`.
         system (`str`): the system message; for a closed list, with `{labels}` in place of the list.
         description (`str`): one line.
         most (`int`): most descriptors that it asks for.
@@ -37,6 +44,8 @@ class Prompt:
         closed (`bool`): whether only `labels` are accepted.
         labels (`tuple[str, ...]`): the closed list.
         examples (`tuple[tuple[str, tuple[str, ...]], ...]`): texts with their descriptors.
+        themes (`dict[str, str]`): of contrasts, each with what its groups are about.
+        draw (`dict[str, list[str]]`): what texts by specification are drawn from.
     """
 
     name: str
@@ -49,6 +58,8 @@ class Prompt:
     closed: bool = False
     labels: tuple = ()
     examples: tuple = ()
+    themes: dict = field(default_factory=dict, hash=False)
+    draw: dict = field(default_factory=dict, hash=False)
 
     @property
     def id(self):
@@ -59,6 +70,7 @@ class Prompt:
     def digest(self):
         """Twelve hexadecimal digits of everything that the model is shown: an edited file is another prompt."""
         shown = [self.task, self.system, self.most, self.words, self.closed, self.labels, self.examples]
+        shown += [self.themes] if self.themes else []  # what is drawn stands in the items, each asked once
         return hashlib.sha256(json.dumps(shown, ensure_ascii=False).encode()).hexdigest()[:12]
 
     def rendered(self):
@@ -141,9 +153,26 @@ def _parse(text, where):
     for key in ("most", "words"):
         if not isinstance(data.get(key, 1), int) or data.get(key, 1) < 1:
             raise ValueError(f"prompt: {where} needs a whole number of 1 or more for {key!r}")
+    _check_tables(data, where)
     try:
         examples = tuple((str(one["text"]), tuple(map(str, one["labels"]))) for one in data.pop("examples", ()))
     except (KeyError, TypeError):
         raise ValueError(f"prompt: {where} has an example without 'text' and 'labels'") from None
     data.update(system=data["system"].strip(), labels=tuple(map(str, data.get("labels", ()))), examples=examples)
     return Prompt(**data)
+
+
+def _check_tables(data, where):
+    themes, draw = data.get("themes", {}), data.get("draw", {})
+    words = isinstance(themes, dict) and all(isinstance(about, str) and about.strip() for about in themes.values())
+    if not words or (data["task"] == "contrasts" and not themes):
+        raise ValueError(f"prompt: {where} needs a table 'themes' that says of each theme what its groups are about")
+    lists = isinstance(draw, dict) and all(
+        isinstance(values, list) and values and all(isinstance(value, str) for value in values)
+        for values in draw.values()
+    )
+    if not lists or set(draw) - set(_DRAWN) or (data["task"] == "specification" and not set(_DRAWN[:3]) <= set(draw)):
+        raise ValueError(
+            f"prompt: {where} needs a table 'draw' with lists of words: {', '.join(_DRAWN[:3])} and, if you like, "
+            f"{_DRAWN[3]}"
+        )

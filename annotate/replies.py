@@ -10,8 +10,17 @@ from dataclasses import dataclass
 from .normalise import normalise
 
 LONGEST = 60  # characters of a descriptor
-_FENCE = re.compile(r"^```[a-z]*\s*\n(.*?)\n?```$", re.DOTALL)
-_REASONING = re.compile(r"^\s*<think>.*?</think>\s*", re.DOTALL)
+DIMENSIONS = ("valence", "arousal", "dominance")
+_FENCE = re.compile(r"```[a-z]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
+# The tags between which reasoning models think, where a server leaves them in the content.
+_THOUGHTS = r"(?:think|thinking|thought|thoughts|reasoning|reflection|scratchpad|analysis|seed:think)"
+_CLOSED = re.compile(
+    rf"</{_THOUGHTS}>|\[/THINK\]|<\|?/think\|?>|◁/think▷|<\|channel\|>final<\|message\|>", re.IGNORECASE
+)
+_OPEN = re.compile(rf"\s*(?:<{_THOUGHTS}>|\[THINK\]|◁think▷|<\|channel\|>analysis<\|message\|>)", re.IGNORECASE)
+_SPECIAL = re.compile(r"<\|[a-z_]+\|>|</s>")
+_ANSWER = re.compile(r"^(?:the )?(?:answers?|descriptors?|labels?|emotions?|final answer)\s*:\s*", re.IGNORECASE)
+_START = re.compile(r"[{\[]")
 _MARK = re.compile(r"^(?:[-*•]|\d{1,2}[.)])\s+")
 _NUMBERED = re.compile(r"^(\d{1,4})\s*[:.)]\s*(.*)$")
 _DECLINES = re.compile(
@@ -47,26 +56,78 @@ def is_refusal(content):
 
 
 def strip_reasoning(content):
-    """Some local servers leave a reasoning model's thoughts in the content, in front of the answer."""
-    return _REASONING.sub("", content).strip()
+    """A reply without a reasoning model's thoughts, which some servers leave in the content.
+
+    What follows the last closing tag counts, whether or not the opening one was left; thoughts that do not end, cut
+    off at the token limit, leave nothing.
+    """
+    closings = list(_CLOSED.finditer(content))
+    if closings:
+        content = content[closings[-1].end() :]
+    elif _OPEN.match(content):
+        return ""
+    return _SPECIAL.sub("", content).strip()
 
 
-def read_json(content):
-    """The JSON value of a reply, a surrounding code fence taken off.
+def find_json(content, wanted=()):
+    """The JSON value of a reply, wherever it stands: alone, in a fence, after a preamble, before a remark.
 
-    Raises:
-        `ValueError`: with the reason in words.
+    Args:
+        content (`str`): without thoughts.
+        wanted (`Iterable[str]`): fields of which the value should have one. The last value that has one is taken, for
+            a model that corrects itself does so at the end; without such a value, the longest.
+
+    Returns:
+        The value, or `None` where there is none.
     """
     text = content.strip()
-    fenced = _FENCE.match(text)
+    for candidate in (text, *reversed(_FENCE.findall(text))):
+        try:
+            value = json.loads(candidate)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict | list):
+            return value
+    found, decoder, start = [], json.JSONDecoder(), 0
+    while (match := _START.search(text, start)) and len(found) < 1000:
+        try:
+            value, start = decoder.raw_decode(text, match.start())
+        except (ValueError, RecursionError):
+            start = match.end()
+            continue
+        found.append((start - match.start(), value))
+    fitting = [value for _, value in found if isinstance(value, dict) and set(wanted) & set(value)]
+    if fitting:
+        return fitting[-1]
+    return max(found, key=lambda one: one[0])[1] if found else None
+
+
+def read_json(content, wanted=()):
+    """The JSON value of a reply, see `find_json`.
+
+    Raises:
+        `ValueError`: with the reason in words, where there is none.
+    """
+    value = find_json(content, wanted)
+    if value is not None:
+        return value
+    text = content.strip()
     try:
-        return json.loads(fenced.group(1) if fenced else text)
+        json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"the reply is not valid JSON ({error.msg} at character {error.pos})") from None
+    except (ValueError, RecursionError):
+        raise ValueError("the reply is not valid JSON (a number too long, or nested too deep)") from None
+    raise ValueError("the reply is not a JSON object")
 
 
-def looks_like_json(content):
-    return content.strip()[:1] in ("{", "[") or content.strip().startswith("```")
+def looks_like_json(content, wanted=()):
+    """Whether a reply is meant as JSON, whole or broken."""
+    text = content.strip()
+    if text[:1] in ("{", "[") or text.startswith("```json"):
+        return True
+    value = find_json(text, wanted)
+    return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
 
 
 def check_labels(labels, prompt):
@@ -96,7 +157,7 @@ def check_labels(labels, prompt):
 
 def _fault(term, prompt):
     if prompt.closed:
-        return None if term in prompt.labels else "is not in the list of labels"
+        return None if term in map(normalise, prompt.labels) else "is not in the list of labels"
     if not term:
         return "is empty"
     if len(term) > LONGEST or len(re.split(r"[\s-]+", term)) > prompt.words + 2:
@@ -109,7 +170,7 @@ def _fault(term, prompt):
 def read_descriptors_json(content, count, prompt):
     """Descriptors from `{"labels": [...]}`; for several texts, `{"answers": [{"number": 1, "labels": [...]}]}`."""
     try:
-        data = read_json(content)
+        data = read_json(content, ("labels", "answers"))
     except ValueError as error:
         return [invalid(str(error))] * count
     if count == 1 and isinstance(data, dict) and "labels" in data:
@@ -125,10 +186,18 @@ def numbered_answers(data, count):
     answers = data.get("answers") if isinstance(data, dict) else data
     if not isinstance(answers, list) or not all(isinstance(one, dict) for one in answers):
         return None, "the reply has no list of answers" if count > 1 else "the reply has no labels"
-    by_number = {one.get("number"): one for one in answers if type(one.get("number")) is int}
+    by_number = {_number(one.get("number")): one for one in answers}
     if len(answers) != count or set(by_number) != set(range(1, count + 1)):
         return None, f"there are {count} items and {len(answers)} answers, or their numbers do not match"
     return [by_number[number] for number in range(1, count + 1)], None
+
+
+def _number(value):
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit() and len(value) < 9:
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if type(value) is int else None
 
 
 def read_descriptors_text(content, count, prompt):
@@ -137,8 +206,11 @@ def read_descriptors_text(content, count, prompt):
         return [invalid("the reply is empty")] * count
     if is_refusal(content):
         return [Outcome("refused", reason=content.strip()[:300])] * count
-    lines = [line.strip() for line in content.strip().splitlines() if line.strip()]
+    fenced = _FENCE.findall(content)
+    lines = [line.strip() for line in (fenced[-1] if fenced else content).splitlines() if line.strip()]
     if count == 1:
+        lines = [_ANSWER.sub("", line) for line in lines]
+        lines = [line for line in lines if line and not line.endswith(":")] or lines
         return [check_labels(_terms(lines), prompt)]
     matches = [_NUMBERED.match(line) for line in lines]
     numbers = [int(match.group(1)) for match in matches if match]
@@ -155,7 +227,7 @@ def _terms(lines):
 def read_ratings(content, count, _prompt):
     """Lexicon ratings from `{"answers": [{"number", "valence", "arousal", "dominance", "implies"}]}`."""
     try:
-        data = read_json(content)
+        data = read_json(content, ("answers", "valence"))
     except ValueError as error:
         return [invalid(str(error))] * count
     if count == 1 and isinstance(data, dict) and "valence" in data:
@@ -165,12 +237,9 @@ def read_ratings(content, count, _prompt):
 
 
 def _rating(answer):
-    rating = {}
-    for name in ("valence", "arousal", "dominance"):
-        number = answer.get(name)
-        if isinstance(number, bool) or not isinstance(number, int | float) or not 1 <= number <= 9:
-            return invalid(f"{name} is {number!r}; it must be a number from 1 to 9")
-        rating[name] = round(float(number), 1)
+    rating = read_dimensions(answer)
+    if isinstance(rating, Outcome):
+        return rating
     implies = answer.get("implies")
     if not isinstance(implies, list) or not all(isinstance(word, str) for word in implies):
         return invalid("implies is not a list of words")
@@ -180,25 +249,95 @@ def _rating(answer):
     return Outcome("ok", {**rating, "implies": words[:4]})
 
 
-def read_written(content, prompt, wanted):
-    """Texts that the teacher wrote, from `{"texts": [{"text": ..., "labels": [...]}]}`; one item, a block of
-    texts.
+def read_dimensions(answer):
+    """`dict`: valence, arousal and dominance of an answer; an invalid `Outcome` where one is no rating."""
+    rating = {}
+    for name in DIMENSIONS:
+        number = answer.get(name)
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 1 <= number <= 9:
+            return invalid(f"{name} is {str(number)[:40]!r}; it must be a number from 1 to 9")
+        rating[name] = round(float(number), 1)
+    return rating
+
+
+def read_rated(content, count, prompt):
+    """Descriptors with ratings: `{"labels": [...], "valence": ...}`; for several texts, in `answers` with numbers."""
+    try:
+        data = read_json(content, ("labels", "answers"))
+    except ValueError as error:
+        return [invalid(str(error))] * count
+    if count == 1 and isinstance(data, dict) and "labels" in data:
+        return [check_rated(data, prompt)]
+    answers, fault = numbered_answers(data, count)
+    return [invalid(fault)] * count if fault else [check_rated(one, prompt) for one in answers]
+
+
+def check_rated(answer, prompt):
+    """`Outcome`: one text's labels and ratings, as a dictionary."""
+    checked, rating = check_labels(answer.get("labels"), prompt), read_dimensions(answer)
+    if checked.status != "ok":
+        return checked
+    return rating if isinstance(rating, Outcome) else Outcome("ok", {"labels": checked.value, **rating})
+
+
+def read_written(content, prompt, wanted, rated=False):
+    """Texts that the teacher wrote, from `{"texts": [{"text": ..., "labels": [...]}]}`: one item, a block of texts.
+
+    Args:
+        content (`str`)
+        prompt (`Prompt`)
+        wanted (`int`): how many were asked for.
+        rated (`bool`): whether each comes with valence, arousal and dominance.
     """
     try:
-        data = read_json(content)
+        data = read_json(content, ("texts",))
     except ValueError as error:
         return invalid(str(error))
     texts = data.get("texts") if isinstance(data, dict) else data
-    if not isinstance(texts, list) or not all(isinstance(one, dict) for one in texts):
-        return invalid("the reply has no list of texts")
-    kept = []
-    for number, one in enumerate(texts, 1):
-        checked = check_labels(one.get("labels"), prompt)
-        if not isinstance(one.get("text"), str) or not one["text"].strip():
-            return invalid(f"text {number} is empty")
-        if checked.status != "ok":
-            return invalid(f"text {number}: {checked.reason}")
-        kept.append({"text": " ".join(one["text"].split()), "labels": checked.value})
+    kept, fault = _check_texts(texts, prompt, rated)
+    if fault:
+        return invalid(fault)
     if len(kept) != wanted:
         return invalid(f"{wanted} texts were asked for and {len(kept)} came")
     return Outcome("ok", kept)
+
+
+def read_contrasts(content, prompt, wanted):
+    """Groups of contrasts, from `{"groups": [{"texts": [{"text", "labels", "valence", ...}]}]}`: one item, a block of
+    groups.
+    """
+    try:
+        data = read_json(content, ("groups",))
+    except ValueError as error:
+        return invalid(str(error))
+    groups = data.get("groups") if isinstance(data, dict) else data
+    if not isinstance(groups, list) or not groups:
+        return invalid("the reply has no list of groups")
+    kept = []
+    for number, group in enumerate(groups, 1):
+        texts = group.get("texts") if isinstance(group, dict) else group
+        checked, fault = _check_texts(texts, prompt, rated=True)
+        if fault:
+            return invalid(f"group {number}: {fault}")
+        if not 2 <= len(checked) <= 5 or len({one["text"].lower() for one in checked}) < len(checked):
+            return invalid(f"group {number} needs two to five different texts")
+        kept.append(checked)
+    if len(kept) != wanted:
+        return invalid(f"{wanted} groups were asked for and {len(kept)} came")
+    return Outcome("ok", kept)
+
+
+def _check_texts(texts, prompt, rated):
+    """Texts with their labels, checked, and what is wrong with them, `None` for nothing."""
+    if not isinstance(texts, list) or not all(isinstance(one, dict) for one in texts):
+        return None, "the reply has no list of texts"
+    kept = []
+    for number, one in enumerate(texts, 1):
+        checked = check_rated(one, prompt) if rated else check_labels(one.get("labels"), prompt)
+        if not isinstance(one.get("text"), str) or not one["text"].strip():
+            return None, f"text {number} is empty"
+        if checked.status != "ok":
+            return None, f"text {number}: {checked.reason}"
+        values = checked.value if rated else {"labels": checked.value}
+        kept.append({"text": " ".join(one["text"].split()), **values})
+    return kept, None

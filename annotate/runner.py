@@ -9,21 +9,23 @@ import signal
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from ..descriptors.tables import TextRow, read_texts
-from .client import ChatClient, FatalError, FormatUnsupported, RequestFailed, RequestRefused
+from .client import ChatClient
+from .faults import FatalError, FormatUnsupported, LimitNameUnsupported, RequestFailed, RequestRefused
 from .job import Job
-from .limits import Budget, BudgetReached, Gate, Stopped
-from .output import check_output, write_rows
-from .prices import estimate_messages
+from .limits import Gate, Stopped
+from .money import Attempt, Budget, BudgetReached
+from .output import check_output, store_path, write_rows
 from .progress import Progress
 from .prompts import Prompt, load_prompt
 from .replies import Outcome
 from .settings import STATUSES
-from .store import GroupWriter, RequestRecord, Store
-from .tasks import DescriptorTask
+from .store import IN_FLIGHT, GroupWriter, Store, StoreDamagedError, UnstorableError
+from .tasks import TEXT_TASKS, task_for
+
+__all__ = ["Report", "Run", "annotate", "ask_pending", "prepare", "read_rows"]
 
 
 @dataclass
@@ -82,8 +84,7 @@ class Run:
         self.job, self.settings, self.progress = job, job.settings, progress
         self.gate = Gate()
         self.budget = Budget(self.settings.max_cost, job.store.spent())
-        self.structured = self.settings.reply_format != "text"  # whether JSON is asked for
-        self.schema = self.structured  # whether the server is given the schema
+        self.dialect = job.dialect
         self.report = Report(cost=0.0 if job.price else None)
         self.failures = 0
         self.client = self.writer = None
@@ -124,9 +125,9 @@ class Run:
         while groups and not self.gate.closed:
             keys = groups.popleft()
             try:
-                again = await self._ask(keys)
+                again = await self._guarded(keys)
                 while again:  # one text at a time: fewer ways to go wrong
-                    again += await self._ask([again.pop()])
+                    again += await self._guarded([again.pop()])
             except Stopped:
                 return
             except BudgetReached:
@@ -140,66 +141,82 @@ class Run:
             self.report.stopped, self.report.interrupted = why, interrupted
         self.gate.close()
 
+    async def _guarded(self, keys):
+        """`_ask`, where what nobody foresaw is the fault of these texts and never the run's."""
+        try:
+            return await self._ask(keys)
+        except (Stopped, BudgetReached, FatalError, OSError, StoreDamagedError):
+            raise
+        except Exception as error:
+            words = self.client.redact(f"unexpected {type(error).__name__}: {error}")[:300]
+            return await self._failed(keys, RequestFailed(words))
+
     async def _ask(self, keys):
         """Ask one group and store what comes; returns the keys to be asked again."""
         while True:
-            structured, schema = self.structured, self.schema
+            schema, limit_name = self.dialect.schema, self.dialect.limit_name
             try:
-                request, outcomes = await self._exchange(keys, structured, schema)
+                return await self._exchange(keys, self.dialect.structured, schema, limit_name)
             except FormatUnsupported as error:
-                self._without_schema(error, schema)
-                continue
-            rows = [self.job.row(key, outcome) for key, outcome in zip(keys, outcomes, strict=True)]
-            await self.writer.record(request, rows, self.job.identity)
-            return self._stored(request, rows)
+                if not schema:
+                    raise FatalError(f"the server turns the request down: {error}") from None
+                if self.dialect.without_schema(error):
+                    self.progress.say("the server has no structured outputs; asking for plain replies instead")
+            except LimitNameUnsupported as error:
+                if not self.settings.longest or not self.dialect.rename_limit(limit_name):
+                    return await self._failed(keys, RequestFailed(str(error)))
 
-    async def _exchange(self, keys, structured, schema):
-        """One request: the `RequestRecord` of its answer (`None` without one) and the outcome of each item."""
+    async def _exchange(self, keys, structured, schema, limit_name):
+        """One request and what it comes to; returns the keys to be asked again."""
         job = self.job
-        messages = job.messages(keys, structured)
-        body = self.settings.request_body(messages, job.task.response_format(len(keys)) if schema else None)
-        tokens = estimate_messages(messages), job.task.output_tokens * len(keys)
-        reserved = self._worst_case(tokens)
-        await self.budget.reserve(reserved)
+        body = job.body(keys, structured, schema, limit_name)
+        guessed, shape = job.guess(body, len(keys)), (len(keys), structured, schema)
+
+        async def begin():
+            def worst():
+                return job.worst.tokens(body, shape)
+
+            reserved = await self.budget.reserve(lambda: job.cost(worst()) or 0.0)
+            record = job.open_record(len(keys), structured, worst(), fault=IN_FLIGHT)
+            return await Attempt.begin(self.budget, self.writer, job, record, reserved, self.report)
+
         try:
-            reply = await self.client.ask(body, sum(tokens), lambda fault: self._lost(fault, keys, structured, tokens))
-            if reply.refused:
-                reply = replace(reply, content=self.client.redact(reply.content))
-            self.failures = 0
-            request = job.request_record(reply, keys, structured)
-            self.budget.spend(request.cost or 0.0)
-            return request, job.outcomes(reply, keys, structured)
+            reply, attempt = await self.client.ask(body, sum(guessed), begin)
         except RequestRefused as error:
             self.failures = 0
-            return None, [Outcome("refused", reason=str(error))] * len(keys)
+            reason = str(error)
+            alone = len(keys) == 1  # of several texts one is meant, and alone each shows which
+            outcome = Outcome("refused", reason=reason) if alone else Outcome("error", reason=reason)
+            return await self._store(keys, None, [outcome] * len(keys), split=not alone)
         except RequestFailed as error:
-            self._count_failure(error)
-            return None, [Outcome("error", reason=str(error))] * len(keys)
-        finally:
-            await self.budget.release(reserved)
+            return await self._failed(keys, error)
+        self.failures = 0
+        capped = self.settings.max_cost is not None
+        reserved = attempt.record.prompt_tokens, attempt.record.completion_tokens
+        request = job.request_record(reply, len(keys), structured, reserved if capped else guessed)
+        if job.worst.learn(shape, reply, reserved) and capped:
+            self.progress.say("an answer took more tokens than was allowed; reserving more money for each from now on")
+        outcomes = job.outcomes(reply, keys, structured)
+        return await self._store(keys, request, outcomes, attempt, split=len(keys) > 1 and reply.refused)
 
-    def _worst_case(self, tokens):
-        """The most that one request can cost: its completion as long as it may get."""
-        price, longest = self.job.price, self.settings.longest
-        return price.cost(tokens[0] * 1.5, max(tokens[1] * 2, longest)) if price else 0.0
+    async def _store(self, keys, request, outcomes, attempt=None, split=False):
+        """Put an answer on the disk; returns the keys to be asked again, all of them singly for a `split`."""
+        rows = [self.job.row(key, outcome) for key, outcome in zip(keys, outcomes, strict=True)]
+        try:
+            if attempt is None:
+                await self.writer.record(request, rows, self.job.identity)
+            else:
+                await attempt.answered(request, rows)
+        except UnstorableError as error:  # what the door let through: this answer's fault, and never the run's
+            rows = [self.job.row(key, Outcome("error", reason=str(error))) for key in keys]
+            await self.writer.record(None, rows, self.job.identity)
+        return self._stored(request, rows, split)
 
-    async def _lost(self, fault, keys, structured, tokens):
-        """A request whose answer was lost may have been billed: it counts with its estimated tokens."""
-        job = self.job
-        cost = job.price.cost(*tokens) if job.price else None
-        request = RequestRecord(
-            **job.common(keys, structured),
-            fault=fault,
-            prompt_tokens=tokens[0],
-            completion_tokens=tokens[1],
-            estimated=True,
-            cost=cost,
-        )
-        self.budget.spend(cost or 0.0)
-        self.report.book(request)
-        await self.writer.record(request, [], job.identity)
+    async def _failed(self, keys, error):
+        self._count_failure(error)
+        return await self._store(keys, None, [Outcome("error", reason=str(error))] * len(keys))
 
-    def _stored(self, request, rows):
+    def _stored(self, request, rows, split):
         """After rows are on the disk: progress, and which of them are to be asked again."""
         report = self.report
         if request is not None:
@@ -208,19 +225,11 @@ class Run:
         again = []
         for row in rows:
             self.job.rows[row.key] = row
-            if row.status == "invalid" and row.asks < self.settings.max_asks:
+            if split or (row.status == "invalid" and row.asks < self.settings.max_asks):
                 again.append(row.key)
         tokens = report.prompt_tokens + report.completion_tokens
         self.progress.update(len(rows) - len(again), tokens, report.cost)
         return again
-
-    def _without_schema(self, error, schema):
-        if not schema or self.settings.reply_format == "json":
-            raise FatalError(f"the server has no structured outputs ({error}); use the reply format auto or text")
-        if self.schema:
-            self.schema = False
-            self.structured = self.job.task.structured_only
-            self.progress.say("the server has no structured outputs; asking for plain replies instead")
 
     def _count_failure(self, error):
         self.failures += 1
@@ -262,6 +271,7 @@ def ask_pending(job):
     Returns:
         `Report`: without `statuses`.
     """
+    job.store.settle()
     pending = len(job.pending())
     if not pending:
         report = Report(cost=0.0 if job.price else None, total_cost=job.store.spent())
@@ -288,17 +298,21 @@ def _run_to_end(coroutine):
         return pool.submit(asyncio.run, coroutine).result()
 
 
-def prepare(settings, task_name="descriptors"):
-    """The prompt of a run, its closed list in place."""
-    prompt = settings.prompt if isinstance(settings.prompt, Prompt) else load_prompt(settings.prompt, task_name)
-    if prompt.task != task_name:
-        raise ValueError(f"prompt: {prompt.name!r} is for the task {prompt.task!r}, and {task_name!r} is needed here")
-    return prompt.with_labels(settings.labels) if settings.labels else prompt
+def prepare(settings, tasks=TEXT_TASKS):
+    """The task of a run, its prompt's closed list in place.
 
+    Args:
+        settings (`Settings`)
+        tasks (`Iterable[str]`): the tasks that its prompt may be for.
 
-def store_path(output, store=None):
-    """`Path`: where the store of an output is: beside it unless named."""
-    return Path(store) if store else Path(f"{output}.sqlite")
+    Returns:
+        `Task`
+    """
+    prompt = settings.prompt if isinstance(settings.prompt, Prompt) else load_prompt(settings.prompt)
+    if prompt.task not in tasks:
+        needed = " or ".join(map(repr, tasks))
+        raise ValueError(f"prompt: {prompt.name!r} is for the task {prompt.task!r}, and {needed} is needed here")
+    return task_for(prompt.with_labels(settings.labels) if settings.labels else prompt)
 
 
 def annotate(source, output, settings, *, store=None, every=False, merge_variants=False, on_estimate=None, **reading):
@@ -331,7 +345,7 @@ def annotate(source, output, settings, *, store=None, every=False, merge_variant
     report = annotate(["I am so glad", "Thanks, I hate it"], "mine.jsonl", settings)
     ```
     """
-    task = DescriptorTask(prepare(settings))
+    task = prepare(settings)
     rows = read_rows(source, **reading)
     path = store_path(output, store)
     check_output(output, path)
@@ -342,7 +356,9 @@ def annotate(source, output, settings, *, store=None, every=False, merge_variant
         if on_estimate is not None:
             on_estimate(job.estimate())
         report = ask_pending(job)
-        report.statuses = write_rows(output, rows, job.found, every=every, merge_variants=merge_variants)
+        report.statuses = write_rows(
+            output, rows, job.found, fields=task.fields, every=every, merge_variants=merge_variants
+        )
     return report
 
 

@@ -8,20 +8,26 @@ there, what was not leaves no trace. The file is locked while a run has it open,
 Rows keep what the teacher wrote; normal forms are made when the output is written.
 """
 
+import asyncio
 import hashlib
 import json
 import queue
 import sqlite3
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..files import DiskFullError, disk_full_named, is_disk_full
+from .settings import STATUSES
 from .tasks import FORMAT_VERSION
 
 OPEN_STATES = ("built", "uploaded", "creating", "submitted")  # of a shard whose texts are spoken for
 APPLICATION_ID = 0x656D6F64  # "emod", so that another program's database is not taken for a store
 SCHEMA_VERSION = 1
+IN_FLIGHT = "in flight"  # the fault of a request that was sent and not answered yet
+KILLED = "the run ended before the answer came"
 _SCHEMA = """
 CREATE TABLE requests (
     id INTEGER PRIMARY KEY, model TEXT NOT NULL, prompt TEXT NOT NULL, parameters TEXT NOT NULL, server TEXT NOT
@@ -39,6 +45,14 @@ CREATE TABLE shards (
     cost REAL, file_id TEXT, batch_id TEXT, note TEXT, time REAL NOT NULL
 );
 """
+
+
+class StoreDamagedError(ValueError):
+    """The file is a store that was harmed."""
+
+
+class UnstorableError(ValueError):
+    """A record holds what SQLite cannot."""
 
 
 @dataclass
@@ -64,6 +78,7 @@ class RequestRecord:
     reply_id: str | None = None
     time: float = field(default_factory=time.time)
     seconds: float | None = None
+    number: int | None = None  # in the store; a record that has one is written in its own place
 
 
 @dataclass
@@ -127,8 +142,14 @@ class Store:
             self._open()
         except sqlite3.DatabaseError as error:
             self._db.close()
+            if is_disk_full(error):
+                raise DiskFullError(self.path) from None
             if "locked" in str(error):
                 raise ValueError(f"{self.path}: another run has this store open; wait for it or stop it") from None
+            if "malformed" in str(error):
+                raise StoreDamagedError(
+                    f"{self.path}: the store is damaged ({error}); bring back a copy of it"
+                ) from None
             raise ValueError(f"{self.path}: not a store of emodistill annotate ({error}); move it away") from None
         except ValueError:
             self._db.close()
@@ -170,32 +191,28 @@ class Store:
         """Write requests with the rows that they decide, all in one durable transaction.
 
         Args:
-            entries (`Iterable[tuple[RequestRecord | None, list[RowRecord], dict]]`): a request, its rows, and the
+            entries (`list[tuple[RequestRecord | None, list[RowRecord], dict]]`): a request, its rows, and the
                 model, prompt and parameters under which the rows stand.
             statements (`Iterable[tuple[str, tuple]]`): further SQL of the same transaction, with its values.
         """
-        with self._lock:
+        with self._lock, self._named("written"):
+            fresh = [request for request, _, _ in entries if request is not None and request.number is None]
+            self._db.execute("BEGIN IMMEDIATE")
             try:
-                self._db.execute("BEGIN IMMEDIATE")
-                try:
-                    for request, rows, identity in entries:
-                        self._write(request, rows, identity)
-                    for sql, values in statements:
-                        self._db.execute(sql, values)
-                except BaseException:
-                    self._db.execute("ROLLBACK")
-                    raise
+                for request, rows, identity in entries:
+                    self._write(request, rows, identity)
+                for sql, values in statements:
+                    self._db.execute(sql, values)
                 self._db.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise OSError(f"{self.path}: the store cannot be written ({error})") from error
+            except BaseException:
+                for request in fresh:  # their numbers are not in the store
+                    request.number = None
+                if self._db.in_transaction:  # SQLite itself may have ended it, on a full disk
+                    self._db.execute("ROLLBACK")
+                raise
 
     def _write(self, request, rows, identity):
-        number = None
-        if request is not None:
-            values = {**vars(request), "parameters": canonical_json(request.parameters)}
-            names = ", ".join(values)
-            marks = ", ".join(f":{name}" for name in values)
-            number = self._db.execute(f"INSERT INTO requests ({names}) VALUES ({marks})", values).lastrowid
+        number = None if request is None else self._write_request(request)
         now = time.time()
         for row in rows:
             value = None if row.value is None else canonical_json(row.value)
@@ -214,6 +231,40 @@ class Store:
                 ),
             )
 
+    def _write_request(self, request):
+        values = {**vars(request), "parameters": canonical_json(request.parameters)}
+        number = values.pop("number")
+        if number is None:
+            names, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
+            request.number = self._db.execute(f"INSERT INTO requests ({names}) VALUES ({marks})", values).lastrowid
+        else:
+            assigned = ", ".join(f"{name} = :{name}" for name in values)
+            self._db.execute(f"UPDATE requests SET {assigned} WHERE id = :id", {**values, "id": number})
+        return request.number
+
+    def settle(self):
+        """What an earlier run had in flight when it was killed counts with the most that it can have cost.
+
+        Returns:
+            `int`: how many requests these were.
+        """
+        killed = self.query("SELECT count(*) FROM requests WHERE fault = ?", (IN_FLIGHT,))[0][0]
+        if killed:
+            self.execute("UPDATE requests SET fault = ? WHERE fault = ?", (KILLED, IN_FLIGHT))
+        return killed
+
+    def frames(self, model, prompt, server):
+        """Fewest prompt tokens of a request, as the server counted them, by items and format.
+
+        Returns:
+            `dict[tuple[int, bool], int]`
+        """
+        query = (
+            "SELECT items, structured, min(prompt_tokens) FROM requests WHERE model = ? AND prompt = ? AND server = ? "
+            "AND NOT estimated AND fault IS NULL AND prompt_tokens > 0 GROUP BY items, structured"
+        )
+        return {(items, bool(json)): tokens for items, json, tokens in self.query(query, (model, prompt, server))}
+
     def rows(self, keys):
         """The rows that there are for some keys.
 
@@ -225,28 +276,50 @@ class Store:
         """
         found = {}
         keys = list(keys)
-        with self._lock:
-            for start in range(0, len(keys), 500):
-                part = keys[start : start + 500]
-                marks = ",".join("?" * len(part))
-                query = f"SELECT key, text_id, text, status, value, reason, asks FROM rows WHERE key IN ({marks})"
-                for key, text_id, text, status, value, reason, asks in self._db.execute(query, part):
-                    value = None if value is None else json.loads(value)
-                    found[key] = RowRecord(key, text_id, text, status, value, reason, asks)
+        for start in range(0, len(keys), 500):
+            part = keys[start : start + 500]
+            marks = ",".join("?" * len(part))
+            names = "key, text_id, text, status, value, reason, asks"
+            for columns in self.query(f"SELECT {names} FROM rows WHERE key IN ({marks})", part):
+                found[columns[0]] = self._row(*columns)
         return found
+
+    def _row(self, key, text_id, text, status, value, reason, asks):
+        try:
+            value = None if value is None else json.loads(value)
+            if status not in STATUSES or type(asks) is not int or (status == "ok" and not value):
+                raise ValueError
+        except (ValueError, TypeError, RecursionError):
+            raise StoreDamagedError(
+                f"{self.path}: the row of the text {str(text_id)[:80]!r} is damaged (key {str(key)[:16]}...); bring "
+                "back a copy of the file, or delete the row to have the text asked again"
+            ) from None
+        return RowRecord(key, text_id, text, status, value, reason, asks)
 
     def query(self, sql, values=()):
         """`list[tuple]`: the answer to any reading query; for inspection."""
-        with self._lock:
+        with self._lock, self._named("read"):
             return self._db.execute(sql, values).fetchall()
 
     def execute(self, sql, values=()):
         """One durable writing statement; for the batch jobs' states."""
-        with self._lock:
-            try:
-                self._db.execute(sql, values)
-            except sqlite3.Error as error:
-                raise OSError(f"{self.path}: the store cannot be written ({error})") from error
+        with self._lock, self._named("written"):
+            self._db.execute(sql, values)
+
+    @contextmanager
+    def _named(self, what):
+        """SQLite's faults with the file's name: of the data a `ValueError`, of the disk an `OSError`."""
+        try:
+            with disk_full_named(self.path):
+                yield
+        except (sqlite3.InterfaceError, sqlite3.ProgrammingError, UnicodeError, OverflowError) as error:
+            raise UnstorableError(f"{self.path}: a value cannot be stored ({error})") from error
+        except sqlite3.Error as error:
+            if "malformed" in str(error) or "not a database" in str(error):
+                raise StoreDamagedError(
+                    f"{self.path}: the store is damaged ({error}); bring back a copy of it"
+                ) from error
+            raise OSError(f"{self.path}: the store cannot be {what} ({error})") from error
 
     def spent(self):
         """`float`: US dollars of all runs on this store, as far as prices were known."""
@@ -267,7 +340,10 @@ class Store:
         query = f"SELECT {', '.join(names)} FROM shards WHERE state IN ({marks}) ORDER BY time, name"
         shards = [dict(zip(names, row, strict=True)) for row in self.query(query, tuple(states))]
         chosen = [shard for shard in shards if run in (None, shard["run"])]
-        return [{**shard, "items": json.loads(shard["items"])} for shard in chosen]
+        try:
+            return [{**shard, "items": json.loads(shard["items"])} for shard in chosen]
+        except (ValueError, TypeError):
+            raise ValueError(f"{self.path}: a batch's record is damaged; bring back a copy of the file") from None
 
     def counts(self):
         """`dict[str, int]`: rows by status."""
@@ -309,9 +385,16 @@ class GroupWriter:
 
     async def record(self, request, rows, identity):
         """Returns once the record is on the disk."""
+        await self._put((request, rows, identity), [])
+
+    async def forget(self, number):
+        """Take a request out again that was not billed; returns once it is gone."""
+        await self._put(None, [("DELETE FROM requests WHERE id = ?", (number,))])
+
+    async def _put(self, entry, statements):
         future = self._loop.create_future()
-        self._queue.put(((request, rows, identity), future))
-        await future
+        self._queue.put(([] if entry is None else [entry], statements, future))
+        await asyncio.shield(future)
 
     def close(self):
         self._queue.put(None)
@@ -323,15 +406,24 @@ class GroupWriter:
             while not self._queue.empty():
                 batch.append(self._queue.get())
             jobs = [job for job in batch if job is not None]
-            error = None
-            try:
-                if jobs:
-                    self._store.record([entry for entry, _ in jobs])
-            except Exception as caught:
-                error = caught
-            self._loop.call_soon_threadsafe(_tell, [future for _, future in jobs], error)
+            if jobs:
+                self._commit(jobs)
             if len(jobs) < len(batch):
                 return
+
+    def _commit(self, jobs):
+        """All in one transaction; one by one where that fails, so that what cannot be stored spoils only itself."""
+        error = None
+        try:
+            entries = [entry for entries, _, _ in jobs for entry in entries]
+            self._store.record(entries, [one for _, statements, _ in jobs for one in statements])
+        except Exception as caught:
+            if len(jobs) > 1 and not isinstance(caught, OSError):
+                for job in jobs:
+                    self._commit([job])
+                return
+            error = caught
+        self._loop.call_soon_threadsafe(_tell, [future for _, _, future in jobs], error)
 
 
 def _tell(futures, error):

@@ -1,50 +1,105 @@
-"""`emodistill annotate write`: texts that the teacher composes, genre by genre, with their descriptors."""
+"""Texts that the teacher composes: by genre, by drawn specifications, or as groups of minimal contrasts."""
 
+import hashlib
 import json
+import random
 import re
-from pathlib import Path
 
-from .cli import LIMITS, MODEL, finish, make_parser, settings_from, show_estimate
 from .job import Job
 from .normalise import normalise_labels
-from .output import atomic_writer, check_output, json_line
-from .runner import ask_pending, prepare, store_path
+from .output import check_output, json_line, open_output, store_path
+from .runner import ask_pending, prepare
 from .store import Store
-from .tasks import WrittenTask
+
+__all__ = ["WRITING_TASKS", "blocks", "contrast_rows", "specifications", "write_texts"]
+
+WRITING_TASKS = ("written", "specification", "contrasts")
+_NEUTRAL_SHARE, _CONSTRAINED_SHARE = 1 / 8, 1 / 2
 
 
-def blocks(genres, count, size):
-    """The requests for `count` texts of each genre: `list[str]`, each the JSON of `genre`, `block` and `count`."""
+def blocks(field, kinds, count, size):
+    """The requests for `count` texts or groups of each genre or theme.
+
+    Args:
+        field (`str`): `genre` or `theme`.
+        kinds (`list[str]`): the genres or themes.
+        count, size (`int`): how many of each, and how many in one request.
+
+    Returns:
+        `list[str]`: each the JSON of the kind, `block` and `count`.
+    """
     items = []
-    for genre in genres:
+    for kind in kinds:
         for number, start in enumerate(range(0, count, size), 1):
-            item = {"genre": genre, "block": number, "count": min(size, count - start)}
-            items.append(json.dumps(item, ensure_ascii=False))
+            items.append(_item({field: kind, "block": number, "count": min(size, count - start)}))
     return items
 
 
-def write_texts(genres, count, output, settings, *, size=10, store=None, on_estimate=None):
-    """Let a teacher write texts, and write them as a descriptor data set.
+def specifications(prompt, genres, count, size, seed):
+    """The requests for `count` texts, each with a drawn genre, feeling, topic and, for half of them, a constraint.
+
+    The same seed draws the same specifications, of which more texts take the first ones: nothing is asked twice.
+    Feelings are balanced; one in eight is neutral.
 
     Args:
-        genres (`list[str]`): such as `customer review` or `diary entry`.
-        count (`int`): texts of each genre.
-        output (`str` or `Path`): JSON lines: `id`, `source` (`written`), `genre`, `text`, `labels`, `status`.
-        settings (`Settings`): its prompt is one for the task `written`.
-        size (`int`): texts of one request.
+        prompt (`Prompt`): its `draw` holds what there is to draw from.
+        genres (`list[str]`): in place of the prompt's; empty for these.
+        count, size, seed (`int`)
+
+    Returns:
+        `list[str]`: each the JSON of `block` and `specifications`.
+    """
+    rng, drawn, feelings = random.Random(seed), [], []
+    for _ in range(-(-count // size) * size):
+        if rng.random() < _NEUTRAL_SHARE:
+            feeling = "neutral"
+        else:
+            if not feelings:
+                feelings = rng.sample(prompt.draw["feeling"], len(prompt.draw["feeling"]))
+            feeling = feelings.pop()
+        one = {"genre": rng.choice(genres or prompt.draw["genre"]), "feeling": feeling}
+        one["topic"] = rng.choice(prompt.draw["topic"])
+        constrained, constraint = rng.random() < _CONSTRAINED_SHARE, rng.choice(prompt.draw.get("constraint", [""]))
+        drawn.append({**one, "constraint": constraint} if constrained and constraint else one)
+    starts = range(0, count, size)
+    return [_item({"block": n, "specifications": drawn[s : min(s + size, count)]}) for n, s in enumerate(starts, 1)]
+
+
+def _item(fields):
+    return json.dumps(fields, ensure_ascii=False)
+
+
+def write_texts(count, output, settings, *, genres=(), themes=(), size=None, seed=0, store=None, on_estimate=None):
+    """Let a teacher write texts, and write them as a descriptor data set.
+
+    What is written is the task of the settings' prompt: `written` (texts of named genres), `specification` (texts of a
+    drawn genre, feeling and topic) or `contrasts` (groups of two to five texts that differ in what turns the feeling).
+
+    Args:
+        count (`int`): texts of each genre; texts in all by specification; groups of each theme.
+        output (`str` or `Path`): JSON lines with `id`, `source`, `text`, `labels` and `status`, and `genre`, or for
+            contrasts `theme`, `group`, `valence`, `arousal` and `dominance`. `emodistill build-data` takes them.
+        settings (`Settings`)
+        genres (`list[str]`): such as `customer review` or `diary entry`; for a specification in place of the prompt's.
+        themes (`list[str]`): of the prompt's; all by default.
+        size (`int`, *optional*): texts or groups of one request; 10 texts or 5 groups by default.
+        seed (`int`): of what is drawn.
         store (`str` or `Path`, *optional*): `output` with `.sqlite` appended by default.
         on_estimate (`Callable`, *optional*): told what the run will take.
 
     Returns:
         `Report`: its statuses count blocks. Texts that the teacher wrote twice are written once.
+
+    Raises:
+        `ValueError`: for no genre, an unknown theme, or nothing to write.
     """
-    genres = list(dict.fromkeys(genre.strip() for genre in genres if genre.strip()))
-    if not genres or count < 1 or size < 1:
-        raise ValueError("genres, count, size: name a genre, and 1 text or more")
+    task = prepare(settings, WRITING_TASKS)
+    size = task.size if size is None else size
+    if count < 1 or size < 1:
+        raise ValueError("count, size: must be 1 or more")
+    items, rows = _items(task.prompt, list(genres), list(themes), count, size, seed), _ROWS[task.prompt.task]
     path = store_path(output, store)
     check_output(output, path)
-    task = WrittenTask(prepare(settings, "written"), size)
-    items = blocks(genres, count, size)
     settings.read_key()
     with Store(path) as opened:
         job = Job(task, [(item, item) for item in items], settings, opened)
@@ -54,44 +109,72 @@ def write_texts(genres, count, output, settings, *, size=10, store=None, on_esti
         found = [(json.loads(item), job.rows.get(job.key(item))) for item in items]
     statuses = [row.status if row else "pending" for _, row in found]
     report.statuses = {status: statuses.count(status) for status in sorted(set(statuses))}
-    seen = set()
-    with atomic_writer(output) as file:
-        for item, row in found:
-            for number, one in enumerate(row.value if row is not None and row.status == "ok" else (), 1):
-                if one["text"] in seen:
-                    continue
-                seen.add(one["text"])
-                slug = re.sub(r"\W+", "-", item["genre"].lower()).strip("-")
-                line = {"id": f"{slug}-{item['block']}-{number}", "source": "written", "genre": item["genre"]}
-                line.update(text=one["text"], labels=normalise_labels(one["labels"]), status="ok")
-                file.write(json_line(line))
+    values = [(item, row.value) for item, row in found if row is not None and row.status == "ok"]
+    with open_output(output) as file:
+        for line in rows(values):
+            labels = normalise_labels(line.pop("labels"))
+            file.write(json_line({**line, "labels": labels, "status": "ok"}))
     return report
 
 
-def main(argv):
-    """Run `emodistill annotate write`. Returns the exit status."""
-    parser = make_parser(
-        "write",
-        "Let the teacher write texts of given genres, each with its descriptors.",
-        model=MODEL,
-        limits=LIMITS,
-    )
-    parser.set_defaults(max_tokens=4096)
-    parser.add_argument("--genres", nargs="+", default=[], metavar="GENRE", help="such as 'customer review' diary")
-    parser.add_argument("--genres-file", metavar="FILE", help="one genre a line")
-    parser.add_argument("--count", type=int, default=100, metavar="N", help="texts of each genre (default: 100)")
-    parser.add_argument("--texts-per-request", type=int, default=10, metavar="N", help="(default: 10)")
-    parser.add_argument("--prompt", default="written", metavar="NAME", help="a prompt for writing (default: written)")
-    parser.add_argument("--output", required=True, metavar="FILE", help="JSON lines, as annotate writes them")
-    parser.add_argument(
-        "--store", metavar="FILE", help="everything asked and answered (default: the output's .sqlite)"
-    )
-    args = parser.parse_args(argv)
-    genres = args.genres + (Path(args.genres_file).read_text("utf-8-sig").splitlines() if args.genres_file else [])
-    if not genres:
-        raise ValueError("--genres: name at least one")
-    size, args.texts_per_request, args.labels = args.texts_per_request, 1, None
-    settings = settings_from(args)
-    show = None if settings.quiet else show_estimate
-    report = write_texts(genres, args.count, args.output, settings, size=size, store=args.store, on_estimate=show)
-    return finish(report, settings.quiet)
+def _items(prompt, genres, themes, count, size, seed):
+    genres = list(dict.fromkeys(genre.strip() for genre in genres if genre.strip()))
+    if prompt.task != "contrasts" and themes:
+        raise ValueError(f"themes: the prompt {prompt.name!r} has none; use a prompt for contrasts")
+    if prompt.task == "specification":
+        return specifications(prompt, genres, count, size, seed)
+    if prompt.task == "written":
+        if not genres:
+            raise ValueError("genres: name at least one")
+        return blocks("genre", genres, count, size)
+    if genres:
+        raise ValueError(f"genres: the prompt {prompt.name!r} has themes instead")
+    unknown = sorted(set(themes) - set(prompt.themes))
+    if unknown:
+        raise ValueError(f"themes: no theme {unknown[0]!r}; choose from {', '.join(prompt.themes)}")
+    return blocks("theme", dict.fromkeys(themes or prompt.themes), count, size)
+
+
+def _genre_rows(values):
+    seen = set()
+    for item, texts in values:
+        slug = re.sub(r"\W+", "-", item["genre"].lower()).strip("-")
+        for number, one in enumerate(texts, 1):
+            if one["text"] not in seen:
+                seen.add(one["text"])
+                yield {"id": f"{slug}-{item['block']}-{number}", "source": "written", "genre": item["genre"], **one}
+
+
+def _specified_rows(values):
+    seen = set()
+    for item, texts in values:
+        for specification, one in zip(item["specifications"], texts, strict=True):
+            if one["text"] not in seen:
+                seen.add(one["text"])
+                head = {"id": _identity("written", one["text"]), "source": "written", "selection": "by specification"}
+                yield {**head, "genre": specification["genre"], **one}
+
+
+def contrast_rows(values):
+    """Rows of contrasts, those of a group beside each other; a group with a text seen before is left out.
+
+    Args:
+        values (`Iterable[tuple[dict, list]]`): items and their groups.
+    """
+    seen, number = set(), 0
+    for item, groups in values:
+        for group in groups:
+            if seen & {one["text"] for one in group}:
+                continue
+            seen.update(one["text"] for one in group)
+            for one in group:
+                head = {"id": _identity("contrast", one["text"]), "source": "contrast", "selection": "contrast"}
+                yield {**head, "theme": item["theme"], "group": number, **one}
+            number += 1
+
+
+def _identity(source, text):
+    return f"{source}-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:10]}"
+
+
+_ROWS = {"written": _genre_rows, "specification": _specified_rows, "contrasts": contrast_rows}

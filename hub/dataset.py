@@ -50,7 +50,7 @@ def build_dataset(source, folder, name=None, licence=None, language="en", store=
     if not source.is_file():
         raise ValueError(f"there is neither a folder nor a file {source}")
     from ..annotate.card import provenance, write_card
-    from ..annotate.runner import store_path
+    from ..annotate.output import store_path
     from ..annotate.vocabulary import Vocabulary, read_rows
 
     vocabulary = Vocabulary.of(read_rows(source))  # what is no descriptor data set is told here

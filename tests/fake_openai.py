@@ -40,16 +40,16 @@ def texts_of(body):
     if content.startswith("Text: "):
         return [content[6:]]
     lines = [json.loads(line) for line in content.split("\n") if line.startswith('{"number"')]
-    return [line.get("text", line.get("descriptor")) for line in lines] or [content]
+    return [line.get("text", line.get("descriptor")) or content for line in lines] or [content]
 
 
 class FakeOpenAI:
     """The server, in a thread of its own.
 
     Args:
-        script (`Callable[[Call, int], str | dict | None]`): what happens to a request: a fault's name, an answer's
-            content as a dictionary, or `None` for a good answer. The second argument counts the earlier requests
-            with the same texts.
+        script (`Callable[[Call, int], str | dict | tuple | None]`): what happens to a request: a fault's name, an
+            answer's message as a dictionary (with `finish_reason`, `usage`), a status with a body and headers as a
+            tuple, or `None` for a good answer. The second argument counts the earlier requests with the same texts.
         delay (`float`): seconds before each answer.
         structured (`bool`): whether `response_format` is accepted.
         usage (`bool`): whether answers report tokens.
@@ -63,6 +63,8 @@ class FakeOpenAI:
             usage,
         )
         self.log, self.seen, self.files, self.batches = [], {}, {}, {}
+        # Callable[[Call, dict], tuple[int, int]]: prompt and completion tokens as this server counts and bills them
+        self.counts, self.billed = None, []
         self.in_flight = self.most_in_flight = self.connections = 0
         self.retry_after = "0.05"
         self.batch_script = None  # Callable[[str, dict], str | None]: an event of the batch endpoints to a fault
@@ -112,9 +114,7 @@ class FakeOpenAI:
     async def _one(self, reader, writer):
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         method, path, _ = head.split("\r\n", 1)[0].split(" ")
-        headers = {
-            k.lower(): v for k, v in (line.split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
-        }
+        headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -144,6 +144,8 @@ class FakeOpenAI:
         status, reply, extra = self.answer(call, action)
         if action == "slow":
             await asyncio.sleep(1.5)
+        if action == "trickle":
+            return await self._trickle(writer, json.dumps(reply).encode())
         if action == "cut":
             data = json.dumps(reply).encode()
             writer.write(_head(200, len(data)) + data[: len(data) // 2])
@@ -154,8 +156,19 @@ class FakeOpenAI:
         call.finished = True
         return sent
 
+    async def _trickle(self, writer, data):
+        """A byte at a time, each soon enough for a time-out that begins anew with each."""
+        writer.write(_head(200, len(data)))
+        for position in range(len(data)):
+            writer.write(data[position : position + 1])
+            await writer.drain()
+            await asyncio.sleep(0.2)
+        return True
+
     def answer(self, call, action):
         """Status, body and headers for a request under an action."""
+        if isinstance(action, tuple):
+            return (*action, {}) if len(action) == 2 else action
         if isinstance(action, dict):
             return 200, self.completion(call, action), {}
         if action == "429":
@@ -182,9 +195,15 @@ class FakeOpenAI:
     def content(self, call, texts):
         """A good answer in the format that was asked for."""
         structured = "response_format" in call.body or '{"' in call.body["messages"][0]["content"]
-        if '"valence"' in call.body["messages"][0]["content"]:
+        if '"implies"' in call.body["messages"][0]["content"]:
             answers = [{"number": n, **rating(text)} for n, text in enumerate(texts, 1)]
             return json.dumps({"answers": answers})
+        if (made := _composed(call.body["messages"])) is not None:
+            return json.dumps(made)
+        if '"valence"' in call.body["messages"][0]["content"] and '"labels"' in call.body["messages"][0]["content"]:
+            answers = [{"labels": default_labels(text), **_dimensions(text)} for text in texts]
+            numbered = [{"number": n, **one} for n, one in enumerate(answers, 1)]
+            return json.dumps(answers[0] if len(texts) == 1 else {"answers": numbered})
         if match := re.match(r"Write (\d+) texts\. Genre: (.*?)\.", texts[0]):
             count, genre = int(match.group(1)), match.group(2)
             made = [
@@ -202,7 +221,11 @@ class FakeOpenAI:
     def completion(self, call, message):
         message = dict(message)
         finish = message.pop("finish_reason", "stop")
-        usage = message.pop("usage", None) or {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+        usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+        if self.counts is not None:
+            usage["prompt_tokens"], usage["completion_tokens"] = self.counts(call, message)
+            self.billed.append((usage["prompt_tokens"], usage["completion_tokens"]))
+        usage = message.pop("usage", usage)
         reply = {
             "id": f"chatcmpl-{len(self.log)}",
             "object": "chat.completion",
@@ -223,9 +246,7 @@ class FakeOpenAI:
 
     def _batch_route(self, method, path, headers, body):
         parts = path.split("/v1/", 1)[-1].strip("/").split("/")
-        event = f"{method} {parts[0]}" + (
-            "/content" if parts[-1] == "content" else "/id" if len(parts) > 1 else ""
-        )
+        event = f"{method} {parts[0]}" + ("/content" if parts[-1] == "content" else "/id" if len(parts) > 1 else "")
         self.batch_events.append(event)
         fault = self.batch_script(event, {"body": body, "path": path}) if self.batch_script else None
         if fault and fault[:1] == "!":
@@ -322,6 +343,28 @@ def rating(descriptor):
     digest = hashlib.sha256(descriptor.encode()).digest()
     numbers = [round(1 + digest[i] / 255 * 8, 1) for i in range(3)]
     return {"valence": numbers[0], "arousal": numbers[1], "dominance": numbers[2], "implies": ["joy", "Calm"]}
+
+
+def _dimensions(text):
+    return {name: number for name, number in rating(text).items() if name != "implies"}
+
+
+def _composed(messages):
+    """What a teacher writes for specifications and for themes of contrasts; `None` for other requests."""
+    asked = messages[-1]["content"].split("\n\nYour last answer")[0]
+    if '"groups"' in messages[0]["content"]:
+        count, theme = re.match(r"Write (\d+) groups\. Theme: (\w+)", asked).groups()
+        block = re.search(r"Block (\d+)", asked).group(1)
+        names = [[f"{theme} {block} {n} {turn}" for turn in ("was", "was not")] for n in range(int(count))]
+        groups = [
+            [{"text": name, "labels": default_labels(name), **_dimensions(name)} for name in one] for one in names
+        ]
+        return {"groups": [{"texts": texts} for texts in groups]}
+    if asked.startswith('{"number"') and '"feeling"' in asked:
+        lines = [json.loads(line) for line in asked.split("\n")]
+        texts = [f"{one['genre']}, {one['feeling']}, {one['topic']}" for one in lines]
+        return {"texts": [{"text": text, "labels": default_labels(text)} for text in texts]}
+    return None
 
 
 def _error(message, code=None):

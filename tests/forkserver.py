@@ -24,8 +24,9 @@ import tempfile
 from pathlib import Path
 
 PRELOADED = [
-    "torch", "transformers.pipelines", "emodistill.pipeline_emodistill", "emodistill.cli", "emodistill.annotate.cli",
-    "emodistill.train_accelerate", "accelerate", "datasets", "openai", "forkserver",
+    "torch", "transformers.pipelines", "emodistill.pipeline_emodistill", "emodistill.cli",
+    "emodistill.annotate.commands.run", "emodistill.annotate.commands.batch", "emodistill.train_accelerate",
+    "accelerate", "datasets", "openai", "forkserver",
 ]  # fmt: skip
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(PRELOADED)

@@ -11,8 +11,7 @@ from fake_openai import FakeOpenAI, default_labels
 from processes import fork
 
 from emodistill import cli
-from emodistill.annotate import Settings, Store, annotate
-from emodistill.annotate import cli as annotate_cli
+from emodistill.annotate import Settings, Store, annotate, commands
 from emodistill.annotate.batch import BatchOptions, annotate_batch
 
 KEY = "sk-test-0123456789abcdef"
@@ -207,7 +206,7 @@ def test_a_kill_at_any_stage_asks_nothing_twice(tmp_path, stage, acts):
         server.batch_script = kill
         argv = ["annotate", "batch", "--input", str(tmp_path / "t.txt"), "--output", str(tmp_path / "o.jsonl")]
         argv += ["--model", "gpt-4o", "--base-url", server.url, "--poll", "0.01", "--backoff", "0.01", "--quiet"]
-        process = fork(annotate_cli.main, argv[1:])
+        process = fork(commands.main, argv[1:])
         process.join(60)
         assert process.exitcode == -signal.SIGKILL
         server.batch_script = None

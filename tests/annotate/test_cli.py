@@ -103,7 +103,10 @@ def test_a_mistake_is_one_sentence(tmp_path, texts, capsys, more, words):
     assert [path.name for path in tmp_path.iterdir()] == ["texts.csv"]
 
 
-@pytest.mark.parametrize("name", ["compare", "limits", "normalise", "prices", "progress", "prompts"])
+@pytest.mark.parametrize(
+    "name",
+    ["compare", "connection", "faults", "limits", "normalise", "prices", "progress", "prompts", "redaction"],
+)
 def test_the_examples_of_the_docstrings_hold(name):
     module = importlib.import_module(f"emodistill.annotate.{name}")
     results = doctest.TestResults(0, 0)
@@ -127,8 +130,9 @@ def test_importing_the_room_loads_nothing_heavy():
     code = (
         "import sys, emodistill\n"
         "before = set(sys.modules)\n"
-        "import emodistill.annotate, emodistill.annotate.cli, emodistill.annotate.batch_cli\n"
-        "import emodistill.annotate.compare, emodistill.annotate.lexicon, emodistill.annotate.stats\n"
+        "import emodistill.annotate, emodistill.annotate.commands, importlib\n"
+        "for name in emodistill.annotate.commands.SUBCOMMANDS:\n"
+        "    importlib.import_module('emodistill.annotate.commands.' + name)\n"
         "heavy = {'openai', 'datasets', 'pandas', 'pyarrow', 'matplotlib'} & (set(sys.modules) - before)\n"
         "assert not heavy and 'openai' not in sys.modules, heavy"
     )

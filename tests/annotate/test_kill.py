@@ -14,7 +14,8 @@ import pytest
 from fake_openai import FAULTS, FakeOpenAI
 from processes import environment, fork
 
-from emodistill.annotate import Store, cli
+from emodistill.annotate import Store
+from emodistill.annotate import commands as cli
 
 
 @pytest.fixture(autouse=True)

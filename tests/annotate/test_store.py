@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from processes import environment
 
 from emodistill.annotate import Settings, Store, TextRow, load_prompt
-from emodistill.annotate.limits import Budget, BudgetReached, Gate, Rate, Stopped, backoff, retry_after
-from emodistill.annotate.output import atomic_writer, check_output, write_rows
+from emodistill.annotate.limits import Gate, Rate, Stopped, backoff, retry_after
+from emodistill.annotate.money import Budget, BudgetReached
+from emodistill.annotate.output import check_output, open_output, write_rows
 from emodistill.annotate.prices import Price, estimate_tokens, find_price
 from emodistill.annotate.store import RequestRecord, RowRecord, row_key
 
@@ -126,7 +127,7 @@ def test_the_output_is_in_input_order_and_whole(tmp_path):
 def test_an_output_that_fails_half_way_leaves_the_old_one(tmp_path):
     output = tmp_path / "o.jsonl"
     output.write_text("old\n")
-    with pytest.raises(RuntimeError), atomic_writer(output) as file:
+    with pytest.raises(RuntimeError), open_output(output) as file:
         file.write("new")
         raise RuntimeError
     assert output.read_text() == "old\n" and list(tmp_path.iterdir()) == [output]

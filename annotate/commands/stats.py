@@ -1,13 +1,14 @@
 """`emodistill annotate stats`: look at the vocabulary of a descriptor data set."""
 
-import json
 from pathlib import Path
 
-from .card import provenance, write_card
-from .cli import make_parser
-from .output import atomic_writer
-from .runner import store_path
-from .vocabulary import Vocabulary, plot, read_rows
+from ...files import write_json
+from ..card import provenance, write_card
+from ..output import store_path
+from ..vocabulary import Vocabulary, plot, read_rows
+from .flags import make_parser
+
+__all__ = ["main"]
 
 
 def main(argv):
@@ -31,9 +32,8 @@ def main(argv):
     if args.plot:
         plot(vocabulary, args.plot)
     if args.json:
-        with atomic_writer(args.json) as file:
-            json.dump({**vocabulary.facts, "coverage": vocabulary.coverage, "counts": vocabulary.counts}, file,
-                      ensure_ascii=False, indent=1)  # fmt: skip
+        figures = {**vocabulary.facts, "coverage": vocabulary.coverage, "counts": vocabulary.counts}
+        write_json(args.json, figures)
     if args.card:
         runs, asked = provenance(store_path(args.data, args.store))
         name = args.name or Path(args.data).stem

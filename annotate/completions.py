@@ -1,0 +1,203 @@
+"""What a server's body says: a completion, or an error. Nothing in it is trusted to have the type it should have."""
+
+import json
+import math
+from dataclasses import dataclass
+
+__all__ = ["Reply", "ServerError", "read_body", "read_completion", "read_error"]
+
+_TEXT_PARTS = ("text", "output_text", "input_text", None)
+_LARGEST = 2**53  # more tokens than anything has; what SQLite and JSON carry exactly
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A model's answer.
+
+    Args:
+        content (`str`): the message, empty where there is none.
+        refused (`bool`): whether the model or the server's filter declined.
+        finish_reason (`str`, *optional*): `stop`, `length`, `content_filter`, ...
+        prompt_tokens, cached_tokens, completion_tokens (`int`, *optional*): as the server counts them; what it gives
+            that is no count is `None`.
+        model, id (`str`, *optional*): as the server names them.
+        seconds (`float`): from sending to having the whole answer, without waits.
+    """
+
+    content: str
+    refused: bool = False
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    cached_tokens: int = 0
+    completion_tokens: int | None = None
+    model: str | None = None
+    id: str | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class ServerError:
+    """An error in a server's words.
+
+    Args:
+        status (`int`): of HTTP, or the code in the body where HTTP said 200; 0 where neither gives one.
+        words (`str`): code, message and what else names the fault, for people.
+        code (`str`): machine-readable names of the fault, in lower case.
+        wait (`float`, *optional*): the seconds that the body asks to wait.
+    """
+
+    status: int
+    words: str
+    code: str = ""
+    wait: float | None = None
+
+
+def read_body(data, redactor):
+    """The JSON value of a body, redacted; its text, redacted, where it is not JSON.
+
+    Args:
+        data (`bytes`)
+        redactor (`Redactor`)
+    """
+    text = data.decode("utf-8-sig", "replace")
+    try:
+        return redactor.value(json.loads(text))
+    except (ValueError, RecursionError):
+        return redactor.text(text)
+
+
+def read_completion(data, seconds=0.0):
+    """A `Reply` from a chat-completions object.
+
+    Content may be text, a list of parts (text parts are joined, thinking is skipped) or, from servers that parse it,
+    JSON. An answer given as the arguments of a tool is taken as well.
+
+    Raises:
+        `ValueError`: where it is not one.
+    """
+    choices = data.get("choices") if isinstance(data, dict) else None
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(choice, dict):
+        raise ValueError("the server's reply is not a chat completion")
+    finish = _word(choice.get("finish_reason"))
+    message = choice.get("message")
+    if isinstance(message, str):
+        message = {"content": message}
+    if not isinstance(message, dict):
+        if "text" not in choice and finish != "content_filter":
+            raise ValueError("the server's reply is not a chat completion")
+        message = {"content": choice.get("text")}
+    content, refusal = _content(message.get("content"))
+    refusal = _word(message.get("refusal")) or refusal
+    usage = data.get("usage") if isinstance(data.get("usage"), dict) else {}
+    details = usage.get("prompt_tokens_details")
+    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    prompt = _count(usage.get("prompt_tokens"))
+    return Reply(
+        content=refusal or content or _arguments(message),
+        refused=bool(refusal) or finish == "content_filter",
+        finish_reason=finish,
+        prompt_tokens=prompt,
+        cached_tokens=min(cached or 0, prompt or 0),
+        completion_tokens=_count(usage.get("completion_tokens")),
+        model=_word(data.get("model")),
+        id=_word(data.get("id")),
+        seconds=seconds,
+    )
+
+
+def _content(content):
+    """Text and refusal of a message's content."""
+    if content is None or isinstance(content, str):
+        return content or "", ""
+    if not isinstance(content, list) or not any(isinstance(part, dict) and "type" in part for part in content):
+        return json.dumps(content, ensure_ascii=False), ""
+    texts, refusals = [], []
+    for part in content:
+        if isinstance(part, str):
+            texts.append(part)
+        elif isinstance(part, dict) and part.get("type") == "refusal":
+            refusals.append(_word(part.get("refusal") or part.get("text")) or "")
+        elif isinstance(part, dict) and part.get("type") in _TEXT_PARTS:
+            text = part.get("text")
+            texts.append(_word(text.get("value") if isinstance(text, dict) else text) or "")
+    return "".join(texts), " ".join(refusals).strip()
+
+
+def _arguments(message):
+    calls = message.get("tool_calls")
+    call = calls[0] if isinstance(calls, list) and calls else None
+    function = call.get("function") if isinstance(call, dict) else None
+    return (_word(function.get("arguments")) or "") if isinstance(function, dict) else ""
+
+
+def _word(value):
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _count(value):
+    """A count of tokens, or `None` for what is none: text, a negative number, nothing."""
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit() and len(value) < 20:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        return None
+    return min(math.ceil(value), _LARGEST)
+
+
+def read_error(body, status=200):
+    """The `ServerError` that a body holds, or `None` where it holds an answer.
+
+    Servers and the proxies before them put errors in `error`, in `detail`, in `message`, in the choice, or in plain
+    text, and some send them with the status 200: the body decides.
+
+    Args:
+        body: as `read_body` gives it.
+        status (`int`): of HTTP.
+    """
+    if not isinstance(body, dict):
+        is_page = isinstance(body, str) and body.strip()[:1] == "<"
+        if status < 400 and not is_page:
+            return None
+        return ServerError(status if status >= 400 else 0, _page(body), "page" if is_page else "")
+    error = body.get("error") or _of_choice(body)
+    answered = isinstance(body.get("choices"), list) and bool(body["choices"])
+    named = isinstance(body.get("id"), str) and body.get("object") in ("batch", "file", "list")
+    if not error and not answered and not named:
+        error = body.get("errors") or body.get("detail")
+        if not error and (status >= 400 or body.get("object") == "error" or isinstance(body.get("message"), str)):
+            error = body
+    if not error or (status < 400 and answered and not _of_choice(body)):
+        return ServerError(status, "no reason given") if status >= 400 else None
+    error = error[0] if isinstance(error, list) and len(error) == 1 else error
+    inner = error if isinstance(error, dict) else {"message": _word(error)}
+    code, message = inner.get("code"), inner.get("message") or inner.get("error") or inner.get("msg")
+    if status < 400:
+        numbers = [n for n in map(_status, (code, inner.get("status"), body.get("code"), body.get("status"))) if n]
+        status = numbers[0] if numbers else 0
+    names = [inner.get(name) for name in ("code", "type", "status", "param", "reason")]
+    words = _word(message) or _word(error)
+    more = inner.get("metadata") or inner.get("details")
+    label = _word(code) if code is not None and not _status(code) else ""
+    said = " ".join(part for part in (label, words, _word(more) or "") if part).strip()
+    low = " ".join(str(name) for name in names if isinstance(name, str | int))
+    return ServerError(status, said or "no reason given", low.lower())
+
+
+def _of_choice(body):
+    choices = body.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    return choice.get("error") if isinstance(choice, dict) else None
+
+
+def _status(value):
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
+        value = int(value) if len(value) < 6 else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 400 <= value <= 599 else 0
+
+
+def _page(body):
+    import re
+
+    text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+    text = re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", " ", text[:20000])
+    return " ".join(text.split())[:300] or "no reason given"
