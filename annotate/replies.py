@@ -20,6 +20,7 @@ _CLOSED = re.compile(
 _OPEN = re.compile(rf"\s*(?:<{_THOUGHTS}>|\[THINK\]|◁think▷|<\|channel\|>analysis<\|message\|>)", re.IGNORECASE)
 _SPECIAL = re.compile(r"<\|[a-z_]+\|>|</s>")
 _ANSWER = re.compile(r"^(?:the )?(?:answers?|descriptors?|labels?|emotions?|final answer)\s*:\s*", re.IGNORECASE)
+_LONE = re.compile("[\ud800-\udfff]")
 _START = re.compile(r"[{\[]")
 _MARK = re.compile(r"^(?:[-*•]|\d{1,2}[.)])\s+")
 _NUMBERED = re.compile(r"^(\d{1,4})\s*[:.)]\s*(.*)$")
@@ -69,6 +70,17 @@ def strip_reasoning(content):
     return _SPECIAL.sub("", content).strip()
 
 
+def _whole(value):
+    """A JSON value whose strings any file can carry: an answer may hold half of a surrogate pair as an escape."""
+    if isinstance(value, str):
+        return _LONE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_whole(one) for one in value]
+    if isinstance(value, dict):
+        return {_whole(name): _whole(one) for name, one in value.items()}
+    return value
+
+
 def find_json(content, wanted=()):
     """The JSON value of a reply, wherever it stands: alone, in a fence, after a preamble, before a remark.
 
@@ -87,7 +99,7 @@ def find_json(content, wanted=()):
         except (ValueError, RecursionError):
             continue
         if isinstance(value, dict | list):
-            return value
+            return _whole(value)
     found, decoder, start = [], json.JSONDecoder(), 0
     while (match := _START.search(text, start)) and len(found) < 1000:
         try:
@@ -98,8 +110,8 @@ def find_json(content, wanted=()):
         found.append((start - match.start(), value))
     fitting = [value for _, value in found if isinstance(value, dict) and set(wanted) & set(value)]
     if fitting:
-        return fitting[-1]
-    return max(found, key=lambda one: one[0])[1] if found else None
+        return _whole(fitting[-1])
+    return _whole(max(found, key=lambda one: one[0])[1]) if found else None
 
 
 def read_json(content, wanted=()):

@@ -22,16 +22,15 @@ import time
 from pathlib import Path
 
 from emodistill.annotate import Settings, annotate
-from emodistill.annotate.client import async_client
+from emodistill.annotate.connection import async_client
 from emodistill.annotate.runner import prepare
-from emodistill.annotate.tasks import DescriptorTask
 
 SERVER = Path(__file__).resolve().parent.parent / "tests" / "fake_openai.py"
 
 
 async def bare(texts, settings):
     """The baseline: every request through the client, at most `concurrency` at a time."""
-    task = DescriptorTask(prepare(settings))
+    task = prepare(settings)
     client = async_client(settings)
     slots = asyncio.Semaphore(settings.concurrency)
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from fake_openai import FakeOpenAI, default_labels
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emodistill.annotate import Settings, annotate, load_prompt
@@ -31,7 +31,7 @@ def key(monkeypatch):
 
 def run(tmp_path, server, texts=("strange", "plain"), **options):
     """One run; its report and its rows by text."""
-    chosen = {"model": "gpt-4o", "base_url": server.url, "backoff": 0.001, "timeout": 5, "quiet": True}
+    chosen = {"model": "gpt-4o", "base_url": server.url, "backoff": 0.001, "timeout": 60, "quiet": True}
     report = annotate(list(texts), tmp_path / "o.jsonl", Settings(**{**chosen, **options}), every=True)
     lines = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text("utf-8").splitlines()]
     return report, {line["text"]: line for line in lines}
@@ -162,7 +162,7 @@ def test_half_a_surrogate_pair_spoils_nothing(tmp_path):
         with FakeOpenAI(strange(answer)) as server:
             report, rows = run(folder, server, max_asks=1)
             assert rows["plain"]["status"] == "ok" and report.stopped is None
-            assert rows["strange"]["status"] in ("ok", "invalid")
+            assert rows["strange"]["status"] == "ok" and rows["strange"]["labels"][1] == "fear"
 
 
 USAGES = [
@@ -292,6 +292,7 @@ def test_a_fault_that_nobody_foresaw_spoils_one_row(tmp_path, monkeypatch):
         assert report.statuses == {"ok": 1, "error": 1} and '{"labels": ["fear"]}' in rows["strange"]["reason"]
 
 
+READERS = [task_for(load_prompt(name)) for name in ("rated", "specification", "contrasts", "rich")]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3)
@@ -304,11 +305,12 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(JSON, st.sampled_from([200, 200, 400, 403, 404, 429, 500]))
 def test_no_body_whatever_raises_anything_else(body, status):
-    settings = Settings(model="m", base_url="http://h")
+    chosen = Settings(model="m", base_url="http://h")
     body = read_body(json.dumps(body).encode(), Redactor(KEY))
-    fault = judge(body, status, {}, settings, True, fresh=True)
+    fault = judge(body, status, {}, chosen, True, fresh=True)
     assert (fault is not None) == (read_error(body, status) is not None)
     if fault is None:
         try:
@@ -319,11 +321,11 @@ def test_no_body_whatever_raises_anything_else(body, status):
         json.dumps(vars(reply), allow_nan=False)
 
 
+@settings(deadline=None)
 @given(JSON, st.sampled_from(["", "Sure: ", "</think>", "```json\n"]), st.sampled_from(["", " Bye [1]", "\n```"]))
 def test_no_answer_whatever_breaks_a_task(value, before, after):
     item = json.dumps({"count": 2, "genre": "g", "theme": "turns", "block": 1, "specifications": [{}, {}]})
-    for name in ("rated", "specification", "contrasts", "rich"):
-        task = task_for(load_prompt(name))
+    for task in READERS:
         outcomes = task.parse(before + json.dumps(value) + after, [item], True)
         assert len(outcomes) == 1 and outcomes[0].status in ("ok", "invalid", "refused")
         assert outcomes[0].status != "ok" or task.accepts(outcomes[0].value)

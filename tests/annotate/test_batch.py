@@ -1,5 +1,6 @@
 """Batch mode against the batch endpoints of the loopback server, ended and killed at every stage."""
 
+import asyncio
 import json
 import os
 import signal
@@ -28,7 +29,7 @@ def run(tmp_path, server, texts, *, options=None, **settings):
         "model": "gpt-4o",
         "base_url": server.url,
         "backoff": 0.01,
-        "timeout": 5,
+        "timeout": 60,
         "max_retries": 3,
         **settings,
     }
@@ -264,3 +265,104 @@ def test_wrong_options():
     for name in ("max_requests", "rounds", "max_enqueued_tokens"):
         with pytest.raises(ValueError, match=name):
             BatchOptions(**{name: 0})
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_what_was_paid_is_kept_whatever_the_input_is_when_it_comes(tmp_path, size):
+    """Submitted with 40 texts, collected with the last 20 of them and 20 others."""
+    with FakeOpenAI() as server:
+        report, _ = run(tmp_path, server, texts(40), options={"wait": False}, texts_per_request=size)
+        assert report.statuses == {"pending": 40}
+        later = [*texts(40)[20:], *(f"new {n}" for n in range(20))]
+        report, rows = run(tmp_path, server, later, texts_per_request=size)
+        assert report.statuses == {"ok": 40} and rows["text 33"]["labels"] == default_labels("text 33")
+        assert sorted(server.asked) == sorted({*texts(40), *later})  # nothing twice
+        answers = {1: 60, 5: 12}[size]
+        assert report.total_cost == pytest.approx(answers * 350e-6 / 2)  # and every answer booked
+        again, rows = run(tmp_path, server, texts(40), texts_per_request=size)
+        assert again.asked == 0 and again.statuses == {"ok": 40} and len(server.asked) == 60
+
+
+def test_a_batch_that_was_not_sent_is_made_anew_where_its_texts_left_the_input(tmp_path):
+    with FakeOpenAI() as server:
+        server.batch_script = lambda event, details: "!400 no" if event == "POST files" else None
+        report, _ = run(tmp_path, server, texts(4))
+        assert report.stopped and states(tmp_path) == ["built"]
+        server.batch_script = None
+        report, _ = run(tmp_path, server, ["text 1", "other"])
+        assert report.statuses == {"ok": 2} and sorted(server.asked) == ["other", "text 1"]
+
+
+STRANGE = {
+    "error with status 200": (200, {"error": {"message": "overloaded", "code": 502}}),
+    "parts": {"content": [{"type": "text", "text": '{"labels": ["joy"]}'}]},
+    "filter": (200, {"choices": [{"index": 0, "finish_reason": "content_filter"}]}),
+    "surrogate": {"content": '{"labels": ["joy \ud83d"]}'},
+    "surrogate escape": {"content": '{"labels": ["joy \\ud83d"]}'},
+    "usage of text": {"content": '{"labels": ["joy"]}', "usage": "none"},
+    "usage below zero": {"content": '{"labels": ["joy"]}', "usage": {"prompt_tokens": -9, "completion_tokens": -9}},
+    "a list for a body": (200, [1, 2]),
+    "text for a body": (200, '"nothing"'),
+    "no body": (200, None),
+    "wrong model": (404, {"error": {"message": "no such model"}}),
+    "bad key": (401, {"error": {"message": "bad key"}}),
+    "flagged": (403, {"error": {"message": "Your input was flagged"}}),
+    "deep": (200, json.loads('{"a":' * 500 + "1" + "}" * 500)),
+}
+
+
+def test_one_strange_line_spoils_neither_batch_nor_run(tmp_path):
+    names = list(STRANGE)
+    script = dict(STRANGE)
+    with FakeOpenAI(lambda call, seen: script.get(call.texts[0])) as server:
+        report, rows = run(tmp_path, server, [*names, *texts(3)], options={"rounds": 2}, max_asks=1)
+        assert report.stopped is None and all(rows[text]["status"] == "ok" for text in texts(3))
+        good = ("parts", "surrogate", "surrogate escape", "usage of text", "usage below zero")
+        assert {name for name in names if rows[name]["status"] == "ok"} == set(good), rows
+        assert rows["filter"]["status"] == rows["flagged"]["status"] == "refused"
+        assert "overloaded" in rows["error with status 200"]["reason"]
+        assert "no such model" in rows["wrong model"]["reason"] and report.cost > 0
+    assert all(state == "collected" for state in states(tmp_path))
+
+
+def test_lines_of_a_result_that_are_no_answers_are_passed_over(tmp_path):
+    def spoil(event, details):
+        if event == "GET files/content":
+            for file in server.files.values():
+                if file["name"] == "results.jsonl" and b"strange" not in file["data"]:
+                    more = [b"", b"{", b"[]", b"null", b'{"custom_id": 7}', b'{"custom_id": "strange-1"}', b"\xff"]
+                    more += [b'{"custom_id": "x-' + b"9" * 5000 + b'"}', b"[" * 9999]
+                    file["data"] = b"\n".join([*more, file["data"]])
+
+    with FakeOpenAI() as server:
+        server.batch_script = spoil
+        report, _ = run(tmp_path, server, texts(6))
+        assert report.statuses == {"ok": 6} and len(server.log) == 6
+
+
+def test_the_name_of_the_longest_answer_is_swapped_in_a_batch_too(tmp_path):
+    words = "!400 Unsupported parameter: max_tokens. Use max_completion_tokens instead"
+    with FakeOpenAI(lambda call, seen: words if "max_tokens" in call.body else None) as server:
+        report, _ = run(tmp_path, server, texts(4))
+        assert report.statuses == {"ok": 4} and len(server.batches) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"status": 5}, {"error": {"message": "overloaded"}}, [], {"id": "b", "object": "batch", "status": None}],
+)
+def test_an_answer_that_is_no_batch_is_asked_again(tmp_path, answer):
+    shown = iter([answer])
+    with FakeOpenAI() as server:
+        poll = server._poll
+        server._poll = lambda batch: (poll(batch), next(shown, None) or batch["object"])[1]
+        report, _ = run(tmp_path, server, texts(3))
+        assert report.statuses == {"ok": 3} and len(server.log) == 3
+
+
+def test_a_batch_inside_a_running_loop_as_in_a_notebook(tmp_path):
+    async def cell():
+        return run(tmp_path, server, texts(2))[0]
+
+    with FakeOpenAI() as server:
+        assert asyncio.run(cell()).statuses == {"ok": 2}

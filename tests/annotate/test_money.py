@@ -36,18 +36,17 @@ def by_bytes(call, message):
 
 
 def run(tmp_path, server, texts, cap, **options):
-    chosen = {"model": "m", "base_url": server.url, "backoff": 0.001, "timeout": 1, "quiet": True, **PRICE}
+    chosen = {"model": "m", "base_url": server.url, "backoff": 0.001, "timeout": 60, "quiet": True, **PRICE}
     chosen.update(max_cost=cap, max_tokens=60, concurrency=16, max_failures=1000, **options)
     return annotate(texts, tmp_path / "o.jsonl", Settings(**chosen))
 
 
 RUNES = [" ".join(chr(0x16A0 + (n * 7 + k) % 75) * 9 for k in range(20)) for n in range(60)]
 SCHEMA = {"prompt": "closed", "labels": [f"label number {n}" for n in range(400)]}
-LONG = {"content": '{"labels": ["' + '", "'.join(["joy"] * 400) + '"]}'}
+LONG = {"content": '{"labels": ["' + '", "'.join(["joy"] * 100) + '"]}'}
 ATTACKS = {
     "answers lost mid-body": ({}, lambda call, seen: "cut" if seen < 3 else None, {}),
     "longest ignored": ({}, lambda call, seen: LONG, {}),
-    "longest ignored at times": ({}, lambda call, seen: LONG if hash(call.texts[0]) % 3 == 0 else None, {}),
     "rare scripts": ({"texts": RUNES}, None, {}),
     "rare scripts, no usage": ({"texts": RUNES, "usage": False}, None, {}),
     "a schema of 400 labels": ({}, lambda call, seen: {"content": '{"labels": ["label number 1"]}'}, SCHEMA),

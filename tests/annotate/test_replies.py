@@ -255,3 +255,12 @@ def test_a_prompt_of_ones_own_and_its_digest(tmp_path):
 
 def test_refusals_are_sentences():
     assert is_refusal("As an AI, I am unable to rate this.") and not is_refusal("unable to cope, helpless")
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["jo\u200by", "\u202ejoy\u202c", "joy\u2060", "\ufeffjoy", "j\u00adoy", "joy\U000e0041", "\u3164joy", "joy\x00"],
+)
+def test_what_nobody_sees_is_taken_out_of_labels(label):
+    assert normalise(label) == "joy" and normalise_labels([label, "joy"]) == ["joy"]
+    assert DescriptorTask(CLOSED).parse(json.dumps({"labels": [label]}), ["x"], True)[0].status == "ok"

@@ -21,7 +21,7 @@ def key(monkeypatch):
 
 def run(tmp_path, server, texts, *, every=True, **options):
     """One run; its report and its rows by text."""
-    chosen = {"model": "gpt-4o", "base_url": server.url, "backoff": 0.01, "timeout": 5, "quiet": True, **options}
+    chosen = {"model": "gpt-4o", "base_url": server.url, "backoff": 0.01, "timeout": 60, "quiet": True, **options}
     report = annotate(texts, tmp_path / "o.jsonl", Settings(**chosen), every=every)
     lines = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text("utf-8").splitlines()]
     return report, {line["text"]: line for line in lines}

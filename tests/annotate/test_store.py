@@ -1,4 +1,5 @@
 import asyncio
+import os
 import signal
 import sqlite3
 import subprocess
@@ -9,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from processes import environment
 
-from emodistill.annotate import Settings, Store, TextRow, load_prompt
+from emodistill.annotate import Settings, Store, TextRow, annotate, load_prompt
 from emodistill.annotate.limits import Gate, Rate, Stopped, backoff, retry_after
 from emodistill.annotate.money import Budget, BudgetReached
-from emodistill.annotate.output import check_output, open_output, write_rows
+from emodistill.annotate.output import check_output, open_output, store_path, write_rows
 from emodistill.annotate.prices import Price, estimate_tokens, find_price
-from emodistill.annotate.store import RequestRecord, RowRecord, row_key
+from emodistill.annotate.store import IN_FLIGHT, GroupWriter, RequestRecord, RowRecord, UnstorableError, row_key
 
 IDENTITY = {"model": "m", "prompt": "rich/1 abc", "parameters": "{}"}
 
@@ -264,3 +265,99 @@ def test_servers(monkeypatch):
         Settings(model="m").read_key()
     with pytest.raises(ValueError, match="base_url"):
         _ = Settings(model="m", base_url="localhost:8000").server
+
+
+def spoiled(path, where, what):
+    """A store with bytes overwritten."""
+    data = bytearray(path.read_bytes())
+    data[where : where + len(what)] = what
+    path.write_bytes(data)
+
+
+def test_an_overwritten_page_is_told_with_the_file_s_name(tmp_path):
+    path = tmp_path / "s.sqlite"
+    with Store(path) as store:
+        store.record([(None, [row(f"{n:064d}") for n in range(2000)], IDENTITY)])
+    size = path.stat().st_size
+    for where in range(4096, size - 4096, size // 7):
+        spoiled(path, where, os.urandom(2048))
+    with pytest.raises(ValueError) as error, Store(path) as store:
+        store.rows([f"{n:064d}" for n in range(2000)])
+    assert "s.sqlite" in str(error.value) and "damaged" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "value = '{'",
+        "value = NULL",
+        "value = '[]'",
+        "status = 'great'",
+        "asks = 'many'",
+        "value = x'ff00'",
+        "status = 7",
+    ],
+)
+def test_a_damaged_row_is_told_with_the_file_s_name(tmp_path, change):
+    with Store(tmp_path / "s.sqlite") as store:
+        store.record([(None, [row("a"), row("b")], IDENTITY)])
+        store.execute(f"UPDATE rows SET {change} WHERE key = 'b'")
+        assert list(store.rows(["a"])) == ["a"]
+        with pytest.raises(ValueError, match=r"s\.sqlite.*damaged.*asked again"):
+            store.rows(["a", "b"])
+
+
+def test_a_row_of_another_shape_is_damaged_too(tmp_path, monkeypatch):
+    settings = Settings(model="m", base_url="http://127.0.0.1:1/v1", limit=0, quiet=True)
+    output = tmp_path / "o.jsonl"
+    annotate(["a text"], output, settings)
+    with Store(tmp_path / "o.jsonl.sqlite") as store:
+        key = row_key("m", {}, load_prompt("rich"), "a text")
+        store.record([(None, [RowRecord(key, "text-1", "a text", "ok", [1, 2])], IDENTITY)])
+    with pytest.raises(ValueError, match=r"o\.jsonl\.sqlite.*damaged"):
+        annotate(["a text"], output, settings)
+
+
+def test_a_request_in_flight_is_on_record_and_counts_after_a_kill(tmp_path):
+    with Store(tmp_path / "s.sqlite") as store:
+        one = request(fault=IN_FLIGHT)
+        store.record([(one, [], IDENTITY)])
+        assert store.spent() == 0.5 and store.settle() == 1 and store.settle() == 0
+        one.fault, one.cost = None, 0.25
+        store.record([(one, [row("a")], IDENTITY)])  # in its own place
+        assert store.spent() == 0.25 and store.query("SELECT count(*) FROM requests") == [(1,)]
+        assert store.query("SELECT request FROM rows") == [(one.number,)]
+
+
+def test_what_cannot_be_stored_spoils_only_itself(tmp_path):
+    async def write():
+        writer = GroupWriter(store, asyncio.get_running_loop())
+        bad = RequestRecord("m", "p", {}, "u", 1, reply="half \ud83d")
+        records = [writer.record(request(), [row("a")], IDENTITY), writer.record(bad, [row("b")], IDENTITY)]
+        records.append(writer.record(request(), [row("c")], IDENTITY))
+        results = await asyncio.gather(*records, return_exceptions=True)
+        writer.close()
+        return results
+
+    with Store(tmp_path / "s.sqlite") as store:
+        results = asyncio.run(write())
+        assert results[0] is None and results[2] is None and isinstance(results[1], UnstorableError)
+        assert set(store.rows(["a", "b", "c"])) == {"a", "c"}
+
+
+def test_an_output_that_is_no_plain_file_needs_a_store_elsewhere(tmp_path):
+    rows = [TextRow("1", "s", "text")]
+    for special in ("/dev/null", "/dev/stdout"):
+        with pytest.raises(ValueError, match="--store"):
+            store_path(special)
+    check_output("/dev/null", store_path("/dev/null", tmp_path / "s.sqlite"))
+    write_rows("/dev/null", rows, lambda one: row("a"))
+    assert not os.path.isfile("/dev/null")
+
+
+def test_a_planted_link_is_not_followed(tmp_path):
+    secret, output = tmp_path / "secret", tmp_path / "o.jsonl"
+    secret.write_text("precious")
+    (tmp_path / ".o.jsonl.tmp").symlink_to(secret)
+    write_rows(output, [TextRow("1", "s", "text")], lambda one: row("a"))
+    assert secret.read_text() == "precious" and "joy" in output.read_text()
