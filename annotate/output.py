@@ -32,6 +32,10 @@ def store_path(output, store=None):
 
 
 def _is_special(path):
+    """Whether it is a device, a pipe, or a name for what the shell gave us, behind which a plain file may stand."""
+    name = os.path.abspath(path)
+    if name in ("/dev/stdout", "/dev/stderr") or name.startswith(("/dev/fd/", "/proc/")):
+        return True
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
@@ -48,7 +52,7 @@ def check_output(path, store_path):
         raise FileNotFoundError(f"output: there is no folder {path.parent}")
     if not os.access(path if _is_special(path) else path.parent, os.W_OK):
         raise PermissionError(f"output: {path} cannot be written")
-    if path.is_file() and path.stat().st_size and not store_path.exists():
+    if not _is_special(path) and path.is_file() and path.stat().st_size and not store_path.exists():
         raise ValueError(
             f"output: {path} is there already and has no store ({store_path.name}) beside it, so it was not "
             "written by an earlier run; move it away or choose another name"

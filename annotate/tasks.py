@@ -205,7 +205,7 @@ class RatedTask(DescriptorTask):
         return isinstance(value, dict) and set(value) == {"labels", *DIMENSIONS} and super().accepts(value["labels"])
 
     def fields(self, value):
-        return dict(value)
+        return {name: value[name] for name in ("labels", *DIMENSIONS)}
 
 
 class LexiconTask(Task):

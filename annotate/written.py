@@ -8,6 +8,7 @@ import re
 from .job import Job
 from .normalise import normalise_labels
 from .output import check_output, json_line, open_output, store_path
+from .replies import DIMENSIONS
 from .runner import ask_pending, prepare
 from .store import Store
 
@@ -113,7 +114,8 @@ def write_texts(count, output, settings, *, genres=(), themes=(), size=None, see
     with open_output(output) as file:
         for line in rows(values):
             labels = normalise_labels(line.pop("labels"))
-            file.write(json_line({**line, "labels": labels, "status": "ok"}))
+            ratings = {name: line.pop(name) for name in DIMENSIONS if name in line}
+            file.write(json_line({**line, "labels": labels, **ratings, "status": "ok"}))
     return report
 
 

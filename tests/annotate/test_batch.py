@@ -271,6 +271,7 @@ def test_wrong_options():
 def test_what_was_paid_is_kept_whatever_the_input_is_when_it_comes(tmp_path, size):
     """Submitted with 40 texts, collected with the last 20 of them and 20 others."""
     with FakeOpenAI() as server:
+        server.batch_polls = 3
         report, _ = run(tmp_path, server, texts(40), options={"wait": False}, texts_per_request=size)
         assert report.statuses == {"pending": 40}
         later = [*texts(40)[20:], *(f"new {n}" for n in range(20))]

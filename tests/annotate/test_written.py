@@ -114,7 +114,7 @@ def test_groups_of_contrasts_are_written_by_theme(tmp_path, capsys):
         assert command("write", server, tmp_path / "x.jsonl", "--themes", "people", "--genres", "diary") == 2
     rows = rows_of(output)
     assert [row["group"] for row in rows] == [n // 2 for n in range(28)]
-    names = ["id", "source", "selection", "theme", "group", "text", *DIMENSIONS, "labels", "status"]
+    names = ["id", "source", "selection", "theme", "group", "text", "labels", *DIMENSIONS, "status"]
     assert list(rows[0]) == names and {row["theme"] for row in rows} == {"negation", "people"}
     assert all(row["source"] == "contrast" and row["valence"] == rating(row["text"])["valence"] for row in rows)
 
