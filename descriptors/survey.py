@@ -147,8 +147,14 @@ class SplitChoice:
 
     def __init__(self, texts, lexicon, held_out):
         self.held_out = held_out.descriptors | choose_held_out(texts.counts, lexicon)
-        free = {name: group for name, group in texts.groups.items() if self.held_out.isdisjoint(group.labels)}
-        before = {group.key for group in free.values() if group.was_held_out or group.key in held_out.groups}
+        before = {
+            group.key for group in texts.groups.values() if group.was_held_out or group.key in held_out.groups
+        }  # chosen by an earlier build: they stay, whatever their members carry now
+        free = {
+            name: group
+            for name, group in texts.groups.items()
+            if group.key in before or self.held_out.isdisjoint(group.labels)
+        }
         chosen = choose_groups({group.key: group.theme for group in free.values()}, before)
         self.chosen = {name for name, group in free.items() if group.key in chosen}
         # A group stays together: one member with a held-out descriptor takes the others along.
