@@ -4,6 +4,8 @@ import contextlib
 
 import torch
 
+from .eight_bit_emodistill import is_eight_bit, read_eight_bit
+
 __all__ = ["DamagedCheckpointError", "check_loaded", "quiet_loading", "stored_state"]
 
 # Rounding to half precision moves the eigenvalues of a covariance by far less than this share of the largest one.
@@ -24,7 +26,12 @@ def stored_state(folder):
     Returns:
         `dict[str, torch.Tensor]` or `None`: all of them in fp32; `None` where the checkpoint has an ordinary form.
     """
-    return None
+    if not is_eight_bit(folder):
+        return None
+    try:
+        return read_eight_bit(folder)
+    except ValueError as error:
+        raise DamagedCheckpointError(f"the checkpoint {folder} is damaged: {error}") from error
 
 
 @contextlib.contextmanager

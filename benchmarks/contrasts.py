@@ -2,9 +2,9 @@
 
     python -m emodistill.benchmarks.contrasts --data data/descriptors --model small
 
-The groups are those of the data set's validation split, which no training text is of. Two texts of a group that have
-no descriptor in common are asked for as a user would, between the two descriptors that come first; both must be right,
-so chance is 0.25. `neutral` is not asked for.
+The groups are those that the data set holds out for this (`selection` is `held-out contrast`). Two texts of a group
+that have no descriptor in common are asked for as a user would, between the two descriptors that come first; both must
+be right, so chance is 0.25. `neutral` is not asked for.
 """
 
 import argparse
@@ -19,7 +19,7 @@ __all__ = ["contrast_pairs", "measure_contrasts", "read_contrasts"]
 
 def read_contrasts(path):
     """
-    Groups of contrasts of a data set's validation split, whole ones.
+    Groups of contrasts that a data set keeps out of training.
 
     Args:
         path (`str`): Folder or Hub id of a data set as `emodistill build-data` makes it.
@@ -29,10 +29,11 @@ def read_contrasts(path):
     """
     import datasets
 
+    from ..descriptors.inputs import HELD_OUT_GROUP
+
     split = datasets.load_dataset(str(path), "default")
-    training = {row for row in split["train"]["group"] if row is not None}
     rated = {row["id"]: row["valence"] for row in datasets.load_dataset(str(path), "rated")["validation"]}
-    rows = [row for row in split["validation"] if row["group"] is not None and row["group"] not in training]
+    rows = [row for row in split["validation"] if row["selection"] == HELD_OUT_GROUP]
     return [row | {"valence": rated.get(row["id"])} for row in rows]
 
 

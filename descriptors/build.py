@@ -117,10 +117,15 @@ def _write_texts(files, texts, splits, views):
 
 
 def _lexicon_rows(counts, lexicon, held_out):
-    """Every descriptor, rated or not, in alphabetical order; also one that was held out and occurs no more."""
+    """Every descriptor, rated or not, in alphabetical order; also one that was held out and occurs no more.
+
+    What an earlier build held out may be implied by a later descriptor: it is not taught that way either.
+    """
     blank = dict.fromkeys(DIMENSIONS) | {"implies": []}
     for descriptor in sorted(counts.keys() | lexicon.keys() | held_out):
-        yield {"descriptor": descriptor, **lexicon.get(descriptor, blank), "count": counts.get(descriptor, 0)}
+        entry = lexicon.get(descriptor, blank)
+        implies = [word for word in entry["implies"] if word not in held_out]
+        yield {"descriptor": descriptor, **entry, "implies": implies, "count": counts.get(descriptor, 0)}
 
 
 def _refuse_stale(output, configs):
