@@ -21,7 +21,9 @@ __all__ = [
     "LabelBank",
     "ZeroShotEmotionPipeline",
     "__version__",
+    "adapt",
     "checkpoint_path",
+    "load",
     "load_checkpoint",
 ]
 
@@ -36,7 +38,12 @@ _LAZY = {
     "ZeroShotEmotionPipeline": "pipeline_emodistill",
 }
 # The same, of what must not wait for torch and transformers.
-_LIGHT = {"LabelBank": "serving.label_bank"}
+_LIGHT = {
+    "LabelBank": "serving.label_bank",
+    "adapt": "serving.adapt",
+    "load": "serving.load",
+    "onnx": "serving.onnx",
+}
 _MODULES = ("configuration", "decision", "encoding", "loss", "modeling", "pipeline")
 
 

@@ -66,6 +66,9 @@ class EmotionCalls:
                 raise ValueError(f"{name} must be {words}, not {value!r}")
             parts[step][name] = value
         parts = tuple({name: value for name, value in part.items() if value is not UNSET} for part in parts)
+        if parts[2].get("adaptation") is not None:
+            parts = (*parts[:2], _serving("adapt").with_adaptation(parts[2], parts[2]["adaptation"]))
+            labels = parts[2].get("labels")
         if hasattr(labels, "give_to"):  # a label bank brings its embeddings along
             labels.give_to(self)
         # Parsed here, so that bad labels are told before any text is read.
@@ -250,6 +253,7 @@ class EmotionCalls:
         dimensions=None,
         labels_per_text=None,
         own_labels=False,
+        adaptation=None,
     ):
         """What to compute for every text: labels, their thresholds, and axes."""
         if labels is None and dimensions in (None, False) and not own_labels:
@@ -258,6 +262,8 @@ class EmotionCalls:
         if label_set and not multi_label:
             label_set.check_choice()
         names = () if label_set is None else label_set.names
+        if adaptation is not None:
+            adaptation.check(names or None, multi_label)
         if multi_label and self.background is None and uses_auto(threshold, names or ("",)) and (names or own_labels):
             raise ValueError(
                 'threshold="auto" needs a checkpoint with background statistics, and this one has none: '
@@ -316,9 +322,14 @@ class EmotionCalls:
             self._label([results[row] for row in rows], embeds, rows, group, blank, options)
         if axes:
             values = self._dimension_values(embeds, axes)
+            middle = {name: 5.0 if poles is None else 0.0 for name, poles in axes.items()}
+            if (adaptation := options.get("adaptation")) is not None:
+                moved = adaptation.positions({name: [value] for name, value in middle.items()})
+                middle = {name: value for name, [value] in moved.items()}
+                values = adaptation.positions(values, np.asarray(embeds))
             for index, result in enumerate(results):
                 if index in blank:
-                    result["dimensions"] = {name: 5.0 if poles is None else 0.0 for name, poles in axes.items()}
+                    result["dimensions"] = dict(middle)
                 else:
                     result["dimensions"] = {name: column[index] for name, column in values.items()}
         self._add_windows(results, model_outputs, options)
@@ -344,6 +355,9 @@ class EmotionCalls:
         thresholds = read_thresholds(threshold, label_set.names, multi_label, all_of_them=False)
         mine = embeds if len(rows) == len(embeds) else embeds[list(rows)]
         scores = self._scores(mine, label_set, multi_label, options)
+        if (adaptation := options.get("adaptation")) is not None:
+            adaptation.check(label_set.names, multi_label)  # texts may have sets of their own
+            scores = adaptation.scores(scores, np.asarray(mine), label_set.names)
         blank = {place for place, row in enumerate(rows) if row in blank}
         if blank:
             scores[sorted(blank)] = blank_scores(label_set, multi_label)
@@ -460,6 +474,7 @@ _CHECKS = {
     "multi_label": (2, lambda value: value is None or _is_boolean(value), "True or False"),
     "top_k": (2, lambda value: value is None or _is_positive_integer(value), "a positive integer"),
     "labels_per_text": (2, lambda value: value is None or _is_positive(value), "a number above 0"),
+    "adaptation": (2, lambda value: True, ""),  # an adaptation or its file
     "dimensions": (2, lambda value: True, ""),  # read with the checkpoint at hand
 }
 NAMES = ("labels", "candidate_labels", "label_template", "hypothesis_template", "threshold", *_CHECKS)

@@ -29,6 +29,8 @@ COMMANDS = {
     "push-data": (".hub.dataset", "main", "publish a descriptor data set on the Hugging Face Hub"),
     "build-data": (".descriptors.commands", "build", "build a descriptor data set from annotated texts"),
     "describe-data": (".descriptors.commands", "describe", "print the statistics of a descriptor data set"),
+    "export": (".serving.export", "main", "write a checkpoint for onnxruntime, checked against it"),
+    "adapt": (".serving.adapt_command", "main", "fit scores to some labelled texts of your own"),
     "annotate": (".annotate.commands", "main", "ask a language model for emotion descriptors of texts"),
     "demo": (".demo.serve", "main", "open a page for trying labels on texts"),
 }
@@ -39,6 +41,9 @@ EXTRAS = {
     "datasets": "train",
     "evaluate": "train",
     "openai": "annotate",
+    "onnx": "export",
+    "onnxscript": "export",
+    "onnxruntime": "onnx",
     "gradio": "demo",
     "matplotlib": "benchmarks",
     "scipy": "benchmarks",

@@ -1,14 +1,20 @@
 """Strings to embeddings: windows over long texts, batches of like length, several wordings of a label."""
 
 import contextlib
-import threading
 import warnings
-from dataclasses import dataclass, field
 
 import torch
 from torch.nn import functional as F
 
-from .normalisation_emodistill import plain_texts, spell_emoji
+from .normalisation_emodistill import spell_emoji
+from .tokenizing_emodistill import (
+    MAX_WINDOWS,
+    TOKENIZER_LOCK,
+    WINDOW_OVERLAP,
+    TokenizedTexts,
+    forget_settings,
+    tokenize_texts,
+)
 
 __all__ = [
     "MAX_WINDOWS",
@@ -25,13 +31,7 @@ __all__ = [
     "tokenize_texts",
 ]
 
-# A fast tokenizer keeps the last call's truncation and padding, so two threads must not be in it at once.
-TOKENIZER_LOCK = threading.Lock()
-MAX_WINDOWS = 16  # of one text: some 1,500 words; what lies beyond is sampled, so that no text blocks a server
-LONGEST_TOKEN = 20  # characters; a piece of so many for each token of a window fills it
-FAR_TOO_LONG = 4  # times what is read: from here on a text is not even tokenised in full
 ENDLESS = 100_000  # tokens; what transformers puts for "not known" is above
-WINDOW_OVERLAP = 32  # tokens that neighbouring windows of a long text share, so that no clause is only cut
 
 
 @contextlib.contextmanager
@@ -45,138 +45,6 @@ def evaluating(model):
     finally:
         if training:
             model.train()
-
-
-@dataclass(frozen=True)
-class TokenizedTexts:
-    """
-    Texts as token ids, ready for the text tower.
-
-    Args:
-        windows (`list[list[int]]`): Token ids; a long text has several windows.
-        owners (`list[int]`): For each window the place of its text.
-        texts (`int`): Number of texts.
-        pad_token_id (`int`): What shorter windows are padded with.
-        plain (`list[str]`): The texts as they are read.
-        totals (`list[int]`): For each text how many windows it has in all, of which at most `max_windows` are read;
-            estimated for a text of more than a hundred thousand characters.
-        parts (`list[str]`): For each window its part of the text, where that was asked for.
-    """
-
-    windows: list
-    owners: list
-    texts: int
-    pad_token_id: int
-    plain: list = field(default_factory=list)
-    totals: list = field(default_factory=list)
-    parts: list = field(default_factory=list)
-
-
-def tokenize_texts(tokenizer, config, texts, max_windows=MAX_WINDOWS, normalise=None, with_parts=False):
-    """
-    Token ids of texts; no model is needed, so one thread may do this while another embeds.
-
-    Args:
-        tokenizer (`PreTrainedTokenizerBase`): The model's tokenizer.
-        config ([`EmoDistillConfig`]): Gives the length of a window and how texts are normalised.
-        texts (`list[str]`): The texts.
-        max_windows (`int`, *optional*, defaults to 16): Windows of one text that are read, spread evenly over it;
-            `None` for all.
-        normalise (`bool`, *optional*): Whether texts are normalised; by default as the configuration says.
-        with_parts (`bool`, *optional*, defaults to `False`): Whether to tell the part of the text in each window.
-
-    Returns:
-        [`TokenizedTexts`]
-
-    Example:
-
-    ```python
-    >>> from transformers import AutoTokenizer
-    >>> from emodistill import DEFAULT_CHECKPOINT, EmoDistillConfig
-    >>> from emodistill.encoding_emodistill import tokenize_texts
-
-    >>> tokenizer = AutoTokenizer.from_pretrained(DEFAULT_CHECKPOINT)
-    >>> config = EmoDistillConfig.from_pretrained(DEFAULT_CHECKPOINT)
-    >>> tokenize_texts(tokenizer, config, ["What a day!", "long " * 200]).owners
-    [0, 1, 1]
-
-    ```
-    """
-    texts = [texts] if isinstance(texts, str) else list(texts)
-    if not texts:
-        return TokenizedTexts([], [], 0, tokenizer.pad_token_id)
-    pieces, shares = [], []  # of a huge text some pieces are read, of any other all
-    for text in texts:
-        parts = _pieces(text, config.text_max_length, max_windows)
-        pieces.extend(parts)
-        shares.append((len(parts), 1.0 if len(parts) == 1 else len(text) / sum(map(len, parts))))
-    plain = plain_texts(config, pieces, normalise)
-    windows, owners, parts = _windows(tokenizer, plain, config.text_max_length, with_parts)
-    if len(windows) == len(pieces) == len(texts):  # one window each, as nearly always
-        return TokenizedTexts(windows, owners, len(texts), tokenizer.pad_token_id, plain, [1] * len(texts), parts)
-    groups = [[] for _ in pieces]
-    for place, owner in enumerate(owners):
-        groups[owner].append(place)
-    kept, owners, totals, whole, start = [], [], [], [], 0
-    for place, (number, share) in enumerate(shares):
-        mine = [window for group in groups[start : start + number] for window in group]
-        chosen = _spread(mine, max_windows)
-        kept.extend(chosen)
-        owners.extend([place] * len(chosen))
-        totals.append(round(len(mine) * share))
-        whole.append(" ".join(plain[start : start + number]))
-        start += number
-    windows, parts = ([values[window] for window in kept] if values else [] for values in (windows, parts))
-    return TokenizedTexts(windows, owners, len(texts), tokenizer.pad_token_id, whole, totals, parts)
-
-
-def _windows(tokenizer, texts, max_length, with_parts):
-    with TOKENIZER_LOCK:
-        encoded = tokenizer(
-            texts,
-            truncation=True,
-            max_length=max_length,
-            stride=min(WINDOW_OVERLAP, max_length // 4),
-            return_overflowing_tokens=True,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            return_offsets_mapping=with_parts,
-        )
-        forget_settings(tokenizer)
-    windows, owners, parts = encoded["input_ids"], encoded["overflow_to_sample_mapping"], []
-    if with_parts:
-        spans = [[span for span in window if span[0] < span[1]] for window in encoded["offset_mapping"]]
-        pairs = zip(owners, spans, strict=True)
-        parts = [texts[owner][span[0][0] : span[-1][1]] if span else "" for owner, span in pairs]
-    return windows, owners, parts
-
-
-def forget_settings(tokenizer):
-    """A fast tokenizer keeps how it was last called, and would be pickled otherwise after a call than before."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is not None:
-        backend.no_truncation()
-        backend.no_padding()
-
-
-def _pieces(text, max_length, max_windows):
-    """The text, or, of one that is far longer than what will be read of it, pieces spread evenly over it."""
-    size = LONGEST_TOKEN * max_length
-    if max_windows is None or len(text) <= FAR_TOO_LONG * size * max_windows:
-        return [text]
-    last = len(text) - size
-    starts = [round(last * number / max(1, max_windows - 1)) for number in range(max_windows)]
-    # A piece begins after a blank, where there is one.
-    return [text[start : start + size].partition(" ")[2] or text[start : start + size] for start in starts]
-
-
-def _spread(windows, most):
-    """At most so many, evenly spread, the first and last among them."""
-    if most is None or len(windows) <= most:
-        return windows
-    if most == 1:
-        return [windows[len(windows) // 2]]
-    return [windows[round(place * (len(windows) - 1) / (most - 1))] for place in range(most)]
 
 
 @torch.no_grad()

@@ -107,7 +107,16 @@ class ZeroShotEmotionPipeline(EmotionCalls, Pipeline):
     _load_feature_extractor = False
     _load_tokenizer = True
 
-    def __init__(self, *args, **kwargs):
+    def __new__(cls, *args, backend=None, **kwargs):
+        """An exported model answers for itself, with onnxruntime: [`~serving.onnx.OnnxEmotionClassifier`]."""
+        model = kwargs.get("model", args[0] if args else None)
+        exported = hasattr(model, "classifier")
+        if backend not in (None, "torch", "onnx") or (backend is not None and exported != (backend == "onnx")):
+            fits = '"onnx", since the model is an export' if exported else '"torch", since the model is no export'
+            raise ValueError(f"backend must be {fits}, not {backend!r}")
+        return model.classifier(**{**kwargs, "model": None}) if exported else super().__new__(cls)
+
+    def __init__(self, *args, backend=None, **kwargs):
         self._forget()
         if damage := getattr(kwargs.get("model", args[0] if args else None), "damage", None):
             raise ValueError(damage)

@@ -26,6 +26,9 @@ def _register_configuration():
     AutoConfig.register(EmoDistillConfig.model_type, EmoDistillConfig, exist_ok=True)
     # With this and its like below, a saved folder carries the code that loads it where the package is absent.
     EmoDistillConfig.register_for_auto_class()
+    from .serving.onnx_transformers import EmoDistillOnnxConfig
+
+    AutoConfig.register(EmoDistillOnnxConfig.model_type, EmoDistillOnnxConfig, exist_ok=True)
 
 
 def _register_model():
@@ -39,6 +42,9 @@ def _register_model():
     resolve_names(AutoModel, EmoDistillModel)
     AutoModel.register(EmoDistillConfig, EmoDistillModel, exist_ok=True)
     EmoDistillModel.register_for_auto_class("AutoModel")
+    from .serving.onnx_transformers import EmoDistillOnnxConfig, EmoDistillOnnxModel
+
+    AutoModel.register(EmoDistillOnnxConfig, EmoDistillOnnxModel, exist_ok=True)
 
 
 def _register_task():

@@ -260,7 +260,7 @@ class LabelBank(Mapping):
 
 
 def _probe(classify):
-    return classify.encode_labels({word: word for word in PROBES}).numpy().astype(np.float32)
+    return np.asarray(classify.encode_labels({word: word for word in PROBES}), dtype=np.float32)
 
 
 def _statistics(embeds, background):

@@ -25,7 +25,7 @@ MODULES = [
     "demo.app", "demo.drawing", "demo.guard", "demo.proxies", "demo.scoring", "demo.serve", "demo.tables",
     "hub.card", "hub.check", "hub.dataset", "hub.errors", "hub.figures", "hub.folder", "hub.leaks", "hub.origin",
     "hub.pickles", "hub.push", "hub.sandbox", "hub.verify",
-    "serving.explain",
+    "serving.adapt", "serving.explain", "serving.load", "tokenizing_emodistill",
 ]  # fmt: skip
 MEASURING = [
     "benchmarks.audit.counterfactual", "benchmarks.audit.statistics",

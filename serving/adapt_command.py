@@ -1,0 +1,85 @@
+"""`emodistill adapt`: a table of labelled texts to an adaptation."""
+
+import argparse
+import sys
+
+__all__ = ["main"]
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="emodistill adapt",
+        description="Fit scores and label directions to 20 to 500 labelled texts; the encoder is not trained.",
+    )
+    parser.add_argument("table", help="CSV, TSV, JSONL, JSON or Parquet file, folder, Hub id, or - for standard input")
+    parser.add_argument("--labels-column", help="column of labels; several in one cell are separated by commas")
+    parser.add_argument("--dimensions", help="columns of positions in place of labels, separated by commas")
+    parser.add_argument("--text-column", help="column of texts; found by its name by default")
+    parser.add_argument("--labels", help="the label set, separated by commas; what the column holds by default")
+    parser.add_argument("--multi-label", action="store_true", help="any number of labels may hold")
+    parser.add_argument("--model", help="small, base, a folder, an export or a Hub id; the default one by default")
+    parser.add_argument("--output", default="adaptation.json", help="the file to write (default: adaptation.json)")
+    parser.add_argument("--batch-size", type=int, default=32, help="texts in a batch")
+    return parser
+
+
+def _number(value, column, number):
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{number} needs a number in column {column!r}, not {value!r}") from None
+
+
+def main(argv=None):
+    """Adapt as the command line says.
+
+    Args:
+        argv (`list[str]`, *optional*): The arguments after `adapt`.
+
+    Returns:
+        `int`: 0.
+
+    Raises:
+        `ValueError`: for arguments or rows that do not fit.
+    """
+    args = _parser().parse_args(argv)
+    if (args.labels_column is None) == (args.dimensions is None):
+        raise ValueError("give --labels-column or --dimensions, not both")
+    texts, cells = _read(args)
+    from .adapt import adapt
+    from .load import load
+
+    classify = load(args.model)
+    if args.dimensions:
+        own = adapt(classify, texts, cells, dimensions=True, batch_size=args.batch_size)
+    else:
+        several = True if args.multi_label else None
+        own = adapt(classify, texts, cells, names=args.labels, multi_label=several, batch_size=args.batch_size)
+    own.save(args.output)
+    report = own.report
+    directions = "kept as they are" if report["direction_ridge"] is None else "corrected"
+    print(
+        f"{args.output}: {own.kind} for {', '.join(own.names)}, from {report['texts']} texts; left-out loss "
+        f"{report['loss_zero_shot']} before, {report['loss_adapted']} after; label directions {directions}"
+    )
+    return 0
+
+
+def _read(args):
+    """Texts, and for each its labels or positions; rows that are no use are told and left out."""
+    from ..descriptors.tables import iter_texts
+
+    columns = args.dimensions.split(",") if args.dimensions else []
+    rows = iter_texts(args.table, text_column=args.text_column, labels_column=args.labels_column, keep=columns)
+    texts, cells, bad = [], [], []
+    for row in rows:
+        if row.error:
+            bad.append(f"{row.place}: {row.error}")
+            continue
+        texts.append(row.text)
+        cells.append({name: _number(row.extra[name], name, row.place) for name in columns} if columns else row.labels)
+    for line in bad[:5]:
+        print(f"emodistill adapt: left out {line}", file=sys.stderr)
+    if len(bad) > 5:
+        print(f"emodistill adapt: left out {len(bad) - 5} more rows", file=sys.stderr)
+    return texts, cells

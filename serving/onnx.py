@@ -1,0 +1,301 @@
+"""Exported models at work: NumPy, tokenizers and onnxruntime, neither torch nor transformers.
+
+`emodistill.load(folder)` gives an [`OnnxEmotionClassifier`]: the same call as the pipeline, and the same answer.
+"""
+
+import collections.abc
+import json
+import os
+import threading
+import types
+from collections import Counter, OrderedDict
+
+import numpy as np
+
+from ..arrays_emodistill import normalised
+from ..calls_emodistill import UNSET, EmotionCalls
+from ..constants_emodistill import DecisionConstants
+from ..decision_emodistill import EmbeddedLabels, LabelStatistics
+from ..inputs_emodistill import sequence_of
+from ..tokenizing_emodistill import MAX_WINDOWS, tokenize_texts
+
+__all__ = ["FORMAT", "OnnxEmotionClassifier", "is_export"]
+
+FORMAT = 1
+SETTINGS, STATISTICS, LABELS = "emodistill_onnx.json", "decision.safetensors", "labels.safetensors"
+TEXT_TOWER, LABEL_TOWER = os.path.join("onnx", "model.onnx"), os.path.join("onnx", "label_model.onnx")
+STATISTICS_PARTS = {
+    "background": ("mean", "covariance"),
+    "reference": ("embeds", "directions"),
+    "dimension": ("weight", "bias"),
+}
+BATCH_SIZE, CACHED_LABEL_SETS = 32, 64
+
+
+def is_export(folder):
+    """Whether a folder is what `emodistill export` writes."""
+    return os.path.isfile(os.path.join(folder, SETTINGS))
+
+
+def read_safetensors(path):
+    """
+    Arrays and notes of a safetensors file, by NumPy alone: a length, a header in JSON, then the numbers.
+
+    Args:
+        path (`str`): The file.
+
+    Returns:
+        `tuple(dict[str, numpy.ndarray], dict[str, str])`: arrays mapped from the file, and its metadata.
+
+    Raises:
+        `ValueError`: if the file is damaged.
+    """
+    kinds = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8"}
+    try:
+        with open(path, "rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            if size > os.path.getsize(path):
+                raise ValueError("its header is longer than the file")
+            header = json.loads(file.read(size))
+        data = np.memmap(path, mode="r", dtype=np.uint8, offset=8 + size)
+        notes = header.pop("__metadata__", {})
+        arrays = {}
+        for name, entry in header.items():
+            first, last = entry["data_offsets"]
+            arrays[name] = data[first:last].view(kinds[entry["dtype"]]).reshape(entry["shape"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+    return arrays, notes
+
+
+class Tokenizer:
+    """
+    A tokenizer file, called as those of transformers are.
+
+    Args:
+        path (`str`): A `tokenizer.json`.
+        pad_token_id (`int`): Id of the padding token.
+    """
+
+    def __init__(self, path, pad_token_id):
+        from tokenizers import Tokenizer as Backend
+
+        self._backend = Backend.from_file(path)
+        self._backend.no_padding()
+        self.pad_token_id = pad_token_id
+
+    def __call__(self, texts, max_length, stride=0, return_offsets_mapping=False, **_):
+        """Token ids of texts, cut at `max_length`, or with a stride in windows that overlap by it."""
+        self._backend.enable_truncation(max_length, stride=stride)
+        found = {"input_ids": [], "overflow_to_sample_mapping": [], "offset_mapping": []}
+        for place, encoding in enumerate(self._backend.encode_batch(texts)):
+            for window in [encoding, *encoding.overflowing] if stride else [encoding]:
+                found["input_ids"].append(window.ids)
+                found["overflow_to_sample_mapping"].append(place)
+                if return_offsets_mapping:
+                    found["offset_mapping"].append(window.offsets)
+        return found
+
+
+class OnnxEmotionClassifier(EmotionCalls):
+    r"""
+    Scores texts against any emotion labels and dimensions with an exported model.
+
+    Args:
+        folder (`str`): What `emodistill export` wrote.
+        labels (`list[str]`, `str` or `dict`, *optional*): Labels for calls that name none, and likewise every other
+            argument of a call of [`ZeroShotEmotionPipeline`].
+        threads (`int`, *optional*): Threads of onnxruntime; one for each core by default, or `OMP_NUM_THREADS`.
+        providers (`list[str]`, *optional*): Execution providers of onnxruntime; the CPU by default.
+
+    Raises:
+        `ValueError`: if the folder is no export, or one that this version cannot read.
+
+    Example:
+
+    ```python
+    >>> import emodistill
+
+    >>> classify = emodistill.load("exported", labels=["joy", "anger", "relief"])  # doctest: +SKIP
+    >>> classify("How dare you lie to me again!")["predicted"]  # doctest: +SKIP
+    ['anger']
+
+    ```
+    """
+
+    def __init__(self, folder, threads=None, providers=None, batch_size=None, **options):
+        self.folder = os.fspath(folder)
+        if not is_export(self.folder):
+            raise ValueError(f"{self.folder} is no exported model: emodistill export CHECKPOINT writes one")
+        self.settings, self.config = self._read(SETTINGS), types.SimpleNamespace(**self._read("config.json"))
+        if self.settings.get("format") != FORMAT:
+            raise ValueError(
+                f"{self.folder} was exported in format {self.settings.get('format')!r}, and this emodistill reads "
+                f"{FORMAT}: export the checkpoint anew, or update the package"
+            )
+        self.constants = DecisionConstants.from_config(self.config.decision)
+        self.dimension_names = self.config.dimension_names
+        self._statistics, self._dimension_head = self._read_statistics()
+        self._bank = self._read_labels()
+        self._threads, self._providers = threads, providers or ["CPUExecutionProvider"]
+        self._sessions, self._tokenizer, self._lock = {}, None, threading.RLock()
+        self._label_cache = OrderedDict()
+        self._batch_size = batch_size
+        self._parameters = self._sanitize_parameters(**options)
+
+    def _read(self, name):
+        path = os.path.join(self.folder, name)
+        try:
+            with open(path, encoding="utf-8") as file:
+                return json.load(file)
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged: {error}") from None
+
+    def _read_statistics(self):
+        arrays, notes = read_safetensors(os.path.join(self.folder, STATISTICS))
+        pairs = {
+            name: tuple(arrays[f"{name}_{part}"] for part in parts) if f"{name}_{parts[0]}" in arrays else None
+            for name, parts in STATISTICS_PARTS.items()
+        }
+        logit = tuple(json.loads(notes["logit"]))
+        priors = arrays.get("reference_priors")
+        return LabelStatistics(pairs["background"], pairs["reference"], priors, logit), pairs["dimension"]
+
+    def _read_labels(self):
+        path = os.path.join(self.folder, LABELS)
+        if not os.path.isfile(path):
+            return {}
+        arrays, notes = read_safetensors(path)
+        wordings = [tuple(texts) for texts in json.loads(notes["wordings"])]
+        return dict(zip(wordings, arrays["embeds"], strict=True))
+
+    # ---- towers
+
+    def _session(self, path):
+        with self._lock:
+            if path not in self._sessions:
+                import onnxruntime
+
+                options = onnxruntime.SessionOptions()
+                options.log_severity_level = 3
+                threads = self._threads or int(os.environ.get("OMP_NUM_THREADS") or 0)
+                options.intra_op_num_threads = threads
+                file = os.path.join(self.folder, path)
+                self._sessions[path] = onnxruntime.InferenceSession(file, options, providers=self._providers)
+            return self._sessions[path]
+
+    @property
+    def tokenizer(self):
+        """[`Tokenizer`]: the folder's."""
+        with self._lock:
+            if self._tokenizer is None:
+                self._tokenizer = Tokenizer(os.path.join(self.folder, "tokenizer.json"), self.settings["pad_token_id"])
+            return self._tokenizer
+
+    def _run(self, path, rows, batch_size, progress=None):
+        """First output of a tower for rows of token ids, in their order; batches hold rows of like length."""
+        session, pad = self._session(path), self.settings["pad_token_id"]
+        name = session.get_outputs()[0].name
+        output = np.empty((len(rows), self.config.projection_dim), dtype=np.float32)
+        order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
+        starts = range(0, len(order), batch_size)
+        for start in progress(starts) if progress else starts:
+            chosen = order[start : start + batch_size]
+            ids = np.full((len(chosen), len(rows[chosen[-1]])), pad, dtype=np.int64)
+            mask = np.zeros_like(ids)
+            for place, index in enumerate(chosen):
+                ids[place, : len(rows[index])] = rows[index]
+                mask[place, : len(rows[index])] = 1
+            output[chosen] = session.run([name], {"input_ids": ids, "attention_mask": mask})[0]
+        return output
+
+    def encode_texts(self, texts, batch_size=BATCH_SIZE):
+        """L2-normalised embeddings `(texts, d)` of a list of strings, or of one string, fp32."""
+        texts = [texts] if isinstance(texts, str) else sequence_of(texts)
+        return self._forward(self.preprocess(texts), batch_size)["embeds"]
+
+    def _forward(
+        self, model_inputs, batch_size, progress=None, max_windows=MAX_WINDOWS, return_windows=False, normalise=None
+    ):
+        texts = model_inputs["texts"]
+        tokenized = tokenize_texts(self.tokenizer, self.config, texts, max_windows, normalise, return_windows)
+        windows = self._run(TEXT_TOWER, tokenized.windows, batch_size, progress)
+        outputs = {**model_inputs, "embeds": windows, "plain": tokenized.plain}
+        if len(tokenized.windows) > len(texts):
+            read = Counter(tokenized.owners)
+            weights = np.array([len(window) for window in tokenized.windows], dtype=np.float32)
+            summed = np.zeros((len(texts), windows.shape[1]), dtype=np.float32)
+            np.add.at(summed, tokenized.owners, windows * weights[:, None])
+            outputs["embeds"] = normalised(summed)
+            outputs |= {"totals": tokenized.totals, "read": [read[place] for place in range(len(texts))]}
+        if return_windows:
+            outputs["windows"] = {"texts": tokenized.parts, "embeds": windows, "owners": tokenized.owners}
+        return outputs
+
+    def _embed_wordings(self, wordings):
+        """Embeddings of labels, each the mean of its wordings; those of the folder's label bank are not made anew."""
+        missing = [texts for texts in dict.fromkeys(wordings) if texts not in self._bank]
+        known = {texts: self._bank[texts] for texts in wordings if texts in self._bank}
+        if missing:
+            flat = [text for texts in missing for text in texts]
+            rows = self.tokenizer(flat, max_length=self.config.label_max_length)["input_ids"]
+            embeds = self._run(LABEL_TOWER, rows, batch_size=256)
+            summed = np.zeros((len(missing), embeds.shape[1]), dtype=np.float32)
+            np.add.at(summed, [place for place, texts in enumerate(missing) for _ in texts], embeds)
+            known.update(zip(missing, normalised(summed), strict=True))
+        return np.stack([known[texts] for texts in wordings])
+
+    # ---- what EmotionCalls asks for
+
+    @property
+    def language(self):
+        """`str` or `None`: the language of the texts that the model reads."""
+        return getattr(self.config, "language", "en")
+
+    @property
+    def background(self):
+        """`tuple(numpy.ndarray, numpy.ndarray)` or `None`: mean `(d,)` and covariance `(d, d)`."""
+        return self._statistics.background
+
+    def _embedded(self, label_set):
+        with self._lock:
+            if label_set not in self._label_cache:
+                embeds = self._embed_wordings(label_set.wordings)
+                self._label_cache[label_set] = EmbeddedLabels(label_set.names, embeds)
+                if len(self._label_cache) > CACHED_LABEL_SETS:
+                    self._label_cache.popitem(last=False)
+            return self._label_cache[label_set], self._statistics
+
+    def _head(self, embeds):
+        weight, bias = self._dimension_head
+        return (5.0 + 4.0 * (embeds @ weight.T + bias)).tolist()
+
+    # ---- calls
+
+    def __call__(self, inputs, labels=UNSET, batch_size=None, **kwargs):
+        """Score one text, or a list, generator or data set of texts; as [`ZeroShotEmotionPipeline`]."""
+        if labels is not UNSET:
+            kwargs["labels"] = labels
+        given = self._sanitize_parameters(**kwargs)
+        reading, forward, options = ({**kept, **new} for kept, new in zip(self._parameters, given, strict=True))
+        inputs = sequence_of(inputs)
+        if isinstance(inputs, str | collections.abc.Mapping) or not isinstance(inputs, collections.abc.Iterable):
+            model_inputs = self.preprocess([inputs], **self._reading(reading, options))
+            return self.postprocess(self._forward(model_inputs, 1, **forward), **options)[0]
+        if isinstance(inputs, collections.abc.Sized) and not len(inputs):
+            return []
+        size = batch_size if batch_size is not None else self._batch_size
+        size = size if size is not None else 1 if reading.get("stream") else BATCH_SIZE
+
+        def run(model_inputs, batch_size, progress):
+            return self._forward(model_inputs, batch_size, progress, **forward)
+
+        results = self._results(inputs, size, run, reading, options)
+        return list(results) if isinstance(inputs, list) else results
+
+    @property
+    def _postprocess_params(self):
+        return self._parameters[2]
+
+    def __repr__(self):
+        return f"OnnxEmotionClassifier({self.folder!r}, quantize={self.settings.get('quantize')!r})"

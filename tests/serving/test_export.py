@@ -1,0 +1,278 @@
+"""Exports: the same answers as the checkpoint, refused where they are not, without torch, for both encoders."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
+from transformers import AutoTokenizer, MPNetConfig, pipeline
+
+import emodistill
+from emodistill import EmoDistillModel, cli
+from emodistill.serving import export as exporting
+from emodistill.serving import export_check, export_graphs
+from emodistill.serving.onnx import OnnxEmotionClassifier, read_safetensors
+
+pytest.importorskip("onnxscript")
+
+TEXTS = [
+    "my dog is lost", "", "we won the day", "a", "so very happy 😂",
+    "my birthday was on the train and the rain cried " * 6, "the sun is not angry",
+]  # fmt: skip
+
+
+def save(folder, model, tokenizer):
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory, tiny_model, tokenizer, checkpoint):
+    """Folders of tiny checkpoints by encoder: BERT with a reference vocabulary, MPNet with relative positions."""
+    torch.manual_seed(3)
+    # Positions of several buckets: those of the traced length must not be kept for others.
+    encoder = MPNetConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
+        max_position_embeddings=66, pad_token_id=0,
+    )  # fmt: skip
+    mpnet = tiny_model(text_config=encoder, pooling="mean", text_max_length=64)
+    for tower in (mpnet.text_encoder, mpnet.label_encoder):  # a fresh bias is all but zero, and hides mistakes
+        with torch.no_grad():
+            tower.encoder.relative_attention_bias.weight.normal_()
+    return {"bert": checkpoint, "mpnet": save(tmp_path_factory.mktemp("mpnet"), mpnet, tokenizer)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def traced_once(tmp_path_factory):
+    """Tracing a tower takes seconds whatever its size: each checkpoint's are traced once and then copied."""
+    kept, original = {}, export_graphs.export_towers
+
+    def export_towers(model, folder):
+        key = model.config.text_config.model_type
+        if key not in kept:
+            kept[key] = original(model, str(tmp_path_factory.mktemp(key)))
+        files = {tower: os.path.join(folder, os.path.basename(path)) for tower, path in kept[key].items()}
+        for tower, path in kept[key].items():
+            shutil.copy(path, files[tower])
+        return files
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export_graphs, "export_towers", export_towers)
+        yield
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory, checkpoints, traced_once):
+    """Their exports in fp32."""
+    folder = tmp_path_factory.mktemp("exports")
+    for name, path in checkpoints.items():
+        exporting.export(str(path), str(folder / name), labels="joy, anger")
+    return folder
+
+
+@pytest.fixture(scope="module", params=["bert", "mpnet"])
+def pair(request, checkpoints, exports):
+    """A checkpoint's pipeline and its export."""
+    folder = checkpoints[request.param]
+    classify = pipeline(
+        emodistill.TASK, model=EmoDistillModel.from_pretrained(folder),
+        tokenizer=AutoTokenizer.from_pretrained(folder), device="cpu",
+    )  # fmt: skip
+    return classify, emodistill.load(str(exports / request.param))
+
+
+def assert_alike(first, second, tolerance=1e-4):
+    assert len(first) == len(second)
+    for ours, theirs in zip(first, second, strict=True):
+        assert ours["sequence"] == theirs["sequence"]
+        for part in ("scores", "dimensions"):
+            if part in ours:
+                mine, other = (
+                    dict(zip(row["labels"], row["scores"], strict=True)) if part == "scores" else row[part]
+                    for row in (ours, theirs)
+                )
+                assert mine.keys() == other.keys()
+                assert all(mine[name] == pytest.approx(other[name], abs=tolerance) for name in mine)
+
+
+@pytest.mark.parametrize("options", [
+    {"labels": ["joy", "anger", "fear"]},
+    {"labels": {"joy": ["delight", "happy"], "none": "calm"}, "multi_label": True},
+    {"labels": "joy", "multi_label": True, "threshold": 0.3},
+    {"labels": ["joy", "Neutral"], "label_template": "a feeling of {}", "top_k": 1},
+    {"dimensions": True},
+    {"labels": ["joy", "fear"], "dimensions": {"mood": ("joy, love", "sad"), "valence": None}, "threshold": None},
+])  # fmt: skip
+def test_the_same_call_has_the_same_answer(pair, options):
+    original, exported = pair
+    assert_alike(original(TEXTS, **options), exported(TEXTS, **options))
+    assert_alike([original(TEXTS[0], **options)], [exported(TEXTS[0], **options)])
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_any_batch_and_length(pair, data):
+    """The towers were traced at one shape: others must not see it."""
+    words = st.lists(st.sampled_from(["my", "dog", "joy", "cat", ",", "!", "xyz"]), min_size=1, max_size=90)
+    texts = data.draw(st.lists(words.map(" ".join), min_size=1, max_size=7))
+    size = data.draw(st.integers(1, 5))
+    original, exported = (np.asarray(each.encode_texts(texts, batch_size=size)) for each in pair)
+    assert np.abs(original - exported).max() < 1e-5
+
+
+def test_streams_and_tables(pair):
+    _, exported = pair
+    listed = exported(TEXTS, labels="joy,fear")
+    assert_alike(list(exported(iter(TEXTS), labels="joy,fear", batch_size=2)), listed)
+    assert_alike(list(exported((text for text in TEXTS), labels="joy,fear", batch_size=2)), listed)
+    assert_alike(exported(np.array(TEXTS), labels="joy,fear"), listed)
+    assert exported([], labels="joy") == []
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    ({"inputs": "my dog"}, "labels is missing"),
+    ({"inputs": ["a", 3], "labels": "joy"}, "text 1 is int"),
+    ({"inputs": {"text": "a"}, "labels": "joy"}, "column of texts"),
+    ({"inputs": 7, "labels": "joy"}, "text 0 is int"),
+    ({"inputs": ["a"], "labels": "joy", "batch_size": 0}, "batch_size must be a positive integer"),
+    ({"inputs": "a", "labels": "joy", "colour": 1}, "unknown argument colour"),
+    ({"inputs": "a", "dimensions": "warmth"}, "not built in"),
+])  # fmt: skip
+def test_mistakes_are_told_as_by_the_pipeline(pair, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        pair[1](**arguments)
+
+
+def test_labels_of_the_folder_need_no_label_tower(exports):
+    exported = emodistill.load(exports / "bert", labels="joy, anger")
+    exported("my dog")
+    assert [os.path.basename(path) for path in exported._sessions] == ["model.onnx"]
+    exported("my dog", labels="fear")
+    assert len(exported._sessions) == 2
+
+
+def test_transformers_finds_the_export(exports, pair):
+    through = pipeline(emodistill.TASK, model=str(exports / "bert"), backend="onnx", labels=["joy"], device="cpu")
+    assert isinstance(through, OnnxEmotionClassifier) and through("my dog")["predicted"] == ["joy"]
+    with pytest.raises(ValueError, match="model is an export"):
+        pipeline(emodistill.TASK, model=str(exports / "bert"), backend="torch")
+
+
+def test_load_tells_the_backends_apart(exports, checkpoint):
+    with pytest.raises(ValueError, match="was exported to ONNX"):
+        emodistill.load(exports / "bert", backend="torch")
+    with pytest.raises(ValueError, match="is no exported model"):
+        emodistill.load(checkpoint, backend="onnx")
+    with pytest.raises(ValueError, match="backend must be"):
+        emodistill.load(checkpoint, backend="tensorflow")
+    with pytest.raises(ValueError, match="is no exported model"):
+        OnnxEmotionClassifier(checkpoint)
+
+
+ALONE = """
+import sys
+sys.modules.update(dict.fromkeys(("torch", "transformers", "safetensors", "onnx", "onnxscript", "scipy", "pandas")))
+import emodistill
+classify = emodistill.load(sys.argv[1], labels=["joy", "anger"])
+row = classify("my dog is lost", multi_label=True, dimensions=True)
+why = classify.explain("my dog is lost", "joy")
+print(row["labels"], len(row["dimensions"]), len(why.level("word")), emodistill.onnx.__name__)
+"""
+
+
+def test_it_runs_where_torch_is_absent(exports):
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, str(exports / "bert")], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-3:] == ["3", "4", "emodistill.serving.onnx"]
+
+
+def test_the_folder_says_how_far_it_is_from_its_checkpoint(exports):
+    told = json.loads((exports / "bert" / "emodistill_onnx.json").read_text())
+    assert told["check"]["lowest_cosine"] > 0.99999 and told["check"]["largest_score_difference"] < 1e-4
+    assert told["check"]["best_labels_changed"] == 0.0 and told["quantize"] is None
+    assert "lowest cosine" in (exports / "bert" / "README.md").read_text()
+    config = json.loads((exports / "bert" / "config.json").read_text())
+    assert config["max_position_embeddings"] == 64 and config["hidden_size"] == 32  # for servers
+    assert not (exports / "bert" / "onnx" / "scratch").exists()
+
+
+@pytest.mark.parametrize("quantize", ["int8", "fp16"])
+def test_smaller_forms_load_and_answer_nearly_alike(tmp_path, checkpoints, exports, quantize, monkeypatch):
+    # A tiny random model is hurt more than a trained one; what is tested is that the figures are those of the folder.
+    limits = {name: 0.9 if "cosine" in name else 1.0 for name in export_check.LIMITS["int8"]}
+    monkeypatch.setitem(export_check.LIMITS, quantize, limits)
+    folder = tmp_path / "small"
+    figures = exporting.export(str(checkpoints["bert"]), str(folder), quantize=quantize)
+    assert 0.9 < figures["lowest_cosine"] <= 1.0
+    whole = os.path.getsize(exports / "bert" / "onnx" / "model.onnx")
+    assert os.path.getsize(folder / "onnx" / "model.onnx") < whole
+    told = json.loads((folder / "emodistill_onnx.json").read_text())
+    assert told["check"] == figures and told["quantize"] == quantize
+    assert emodistill.load(folder)("my dog", labels="joy,fear")["predicted"]
+    assert not (folder / "scratch").exists()
+
+
+def test_an_export_that_answers_otherwise_is_refused_and_leaves_nothing(tmp_path, checkpoints, monkeypatch):
+    original = exporting.compare
+    monkeypatch.setattr(exporting, "compare", lambda *pair: {**original(*pair), "lowest_cosine": float("nan")})
+    with pytest.raises(ValueError, match=r"refused.*lowest cosine nan is below"):
+        exporting.export(str(checkpoints["bert"]), str(tmp_path / "bad"))
+    assert os.listdir(tmp_path) == []
+
+
+def test_layers_that_lose_most_are_ranked_first(exports):
+    ids = np.array([[2, 5, 6, 7, 3]], dtype=np.int64)
+    path = str(exports / "bert" / "onnx" / "model.onnx")
+    errors = export_graphs.sensitive_products(path, [{"input_ids": ids, "attention_mask": np.ones_like(ids)}])
+    assert len(errors) > 12 and list(errors.values()) == sorted(errors.values(), reverse=True)
+    assert all(0.0 < error < 0.2 for error in errors.values())
+
+
+def test_no_folder_is_overwritten_by_mistake(exports, checkpoint, capsys):
+    assert cli.main(["export", str(checkpoint), "--output", str(exports / "bert")]) == 2
+    assert "is there already" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="quantize must be"):
+        exporting.export(str(checkpoint), "nowhere", quantize="int4")
+
+
+def test_a_damaged_folder_is_told_in_a_sentence(tmp_path, exports):
+    folder = shutil.copytree(exports / "bert", tmp_path / "copy")
+    (folder / "decision.safetensors").write_bytes(b"\xff" * 40)
+    with pytest.raises(ValueError, match=r"decision.safetensors is damaged"):
+        emodistill.load(folder)
+    shutil.copy(exports / "bert" / "decision.safetensors", folder)
+    (folder / "emodistill_onnx.json").write_text('{"format": 99}')
+    with pytest.raises(ValueError, match="exported in format 99"):
+        emodistill.load(folder)
+
+
+def test_safetensors_by_numpy_alone(tmp_path):
+    arrays = {"one": np.arange(6, dtype=np.float32).reshape(2, 3), "two": np.ones(3, dtype=np.float16)}
+    save_file(arrays, tmp_path / "file", metadata={"note": "kept"})
+    found, notes = read_safetensors(str(tmp_path / "file"))
+    assert notes == {"note": "kept"} and all((found[name] == arrays[name]).all() for name in arrays)
+
+
+def test_without_a_background_there_is_no_automatic_threshold(tmp_path, exports):
+    folder = shutil.copytree(exports / "bert", tmp_path / "copy")
+    path = str(folder / "decision.safetensors")
+    arrays, notes = read_safetensors(path)
+    arrays = {name: np.array(value) for name, value in arrays.items() if not name.startswith("background")}
+    os.remove(path)
+    save_file(arrays, path, metadata=notes)
+    exported = emodistill.load(folder)
+    assert exported.background is None
+    with pytest.raises(ValueError, match="needs a checkpoint with background"):
+        exported("my dog", labels="joy", multi_label=True)
+    assert exported("my dog", labels="joy", multi_label=True, threshold=0.5)["labels"] == ["joy"]
+    assert exported.explain("my dog", "joy", labels="joy,fear").baseline is None
