@@ -31,9 +31,10 @@ class EmoDistillOutput(ModelOutput):
 
     Args:
         loss (`torch.Tensor` of shape `(1,)`, *optional*): The contrastive loss, given `targets`.
-        logits (`torch.Tensor` of shape `(batch, labels)`): Scaled and biased similarities, fp32.
+        logits (`torch.Tensor` of shape `(batch, labels)`, *optional*): Scaled and biased similarities, fp32; given
+            labels.
         text_embeds (`torch.Tensor` of shape `(batch, d)`): L2-normalised text embeddings.
-        label_embeds (`torch.Tensor` of shape `(labels, d)`): L2-normalised label embeddings.
+        label_embeds (`torch.Tensor` of shape `(labels, d)`, *optional*): L2-normalised label embeddings, given labels.
         dimensions (`torch.Tensor` of shape `(batch, dimensions)`): Valence, arousal and dominance, 1 to 9.
     """
 
@@ -357,6 +358,7 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         Returns:
             `torch.Tensor` of shape `(batch, d)`: L2-normalised embeddings.
         """
+        _check_tokens(input_ids)
         return F.normalize(self.text_projection(self.get_text_states(input_ids, attention_mask, **kwargs)), dim=-1)
 
     def get_text_states(self, input_ids, attention_mask=None, **kwargs):
@@ -407,7 +409,7 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
                 states.append(_mean_of_tokens(tokens, mask))
             return torch.cat(states)[order.argsort()]
 
-    def get_label_features(self, input_ids=None, attention_mask=None, label_states=None):
+    def get_label_features(self, input_ids=None, attention_mask=None, label_states=None, token_type_ids=None):
         """
         Embed labels.
 
@@ -416,6 +418,8 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
             attention_mask (`torch.Tensor` of shape `(labels, length)`, *optional*): 1 for tokens, 0 for padding.
             label_states (`torch.Tensor` of shape `(labels, hidden)`, *optional*): Cached output of
                 [`~EmoDistillModel.get_label_states`], in place of `input_ids`.
+            token_type_ids (`torch.Tensor` of shape `(labels, length)`, *optional*): Taken so that a tokenizer's whole
+                output may be given, and not used: a label is one segment.
 
         Returns:
             `torch.Tensor` of shape `(labels, d)`: L2-normalised embeddings.
@@ -423,6 +427,7 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         if (input_ids is None) == (label_states is None):
             raise ValueError("give either input_ids or label_states")
         if label_states is None:
+            _check_tokens(input_ids)
             label_states = self.get_label_states(input_ids, attention_mask)
         return F.normalize(self.label_projection(label_states), dim=-1)
 
@@ -459,7 +464,7 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         **kwargs,
     ):
         """
-        Embed texts and labels and score every pair.
+        Embed texts and labels and score every pair; without labels, embed texts.
 
         Args:
             input_ids (`torch.LongTensor` of shape `(batch, length)`): Token ids of the texts.
@@ -475,11 +480,15 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
             [`EmoDistillOutput`] or `tuple`.
         """
         text_embeds = self.get_text_features(input_ids, attention_mask, **kwargs)
-        label_embeds = self.get_label_features(label_input_ids, label_attention_mask, label_states)
-        if targets is None:
-            logits, loss = self.get_logits(text_embeds, label_embeds), None
-        else:
-            logits, loss = self.contrastive_loss(text_embeds, label_embeds, targets, target_mask)
+        label_embeds = logits = loss = None
+        if label_input_ids is not None or label_states is not None:
+            label_embeds = self.get_label_features(label_input_ids, label_attention_mask, label_states)
+            if targets is None:
+                logits = self.get_logits(text_embeds, label_embeds)
+            else:
+                logits, loss = self.contrastive_loss(text_embeds, label_embeds, targets, target_mask)
+        elif targets is not None:
+            raise ValueError("targets need labels: give label_input_ids or label_states")
         output = EmoDistillOutput(
             loss=loss,
             logits=logits,
@@ -589,6 +598,17 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         """
         constants = DecisionConstants.from_config(self.config)
         return extend_labels(label_embeds, self.reference, self.background, constants)
+
+
+def _check_tokens(input_ids):
+    """Tell what is missing where a tokenizer's output is no batch of tensors."""
+    if not isinstance(input_ids, torch.Tensor):
+        raise ValueError(
+            f"input_ids must be a tensor, not {type(input_ids).__name__}: call the tokenizer with "
+            'return_tensors="pt", and padding=True for several texts'
+        )
+    if input_ids.dim() != 2:
+        raise ValueError(f"input_ids must have shape (batch, length), not {tuple(input_ids.shape)}")
 
 
 def _loads_on_cpu(device_map):

@@ -535,3 +535,22 @@ def test_the_papers_preset_takes_a_step_at_full_size(capsys):
 def test_a_saved_folder_names_no_path_of_the_encoders(encoder_folder, tmp_path):
     EmoDistillModel.from_encoders(str(encoder_folder)).save_pretrained(tmp_path)
     assert str(encoder_folder) not in (tmp_path / "config.json").read_text()
+
+
+def test_a_tokenizers_whole_output_may_be_given(tiny_model, tokenizer):
+    model = tiny_model()
+    encoded = tokenizer(["my dog", "joy"], padding=True, return_tensors="pt")
+    assert "token_type_ids" in encoded
+    plain = model.get_label_features(encoded["input_ids"], encoded["attention_mask"])
+    assert torch.equal(model.get_label_features(**encoded), plain)
+    output = model(**encoded)
+    assert torch.equal(output.text_embeds, model.get_text_features(**encoded))
+    assert output.logits is None and output.label_embeds is None and output.dimensions.shape == (2, 3)
+    assert len(model(**encoded, return_dict=False)) == 2
+    for call in (model, model.get_text_features, model.get_label_features):
+        with pytest.raises(ValueError, match=r'input_ids must be a tensor, not list: .*return_tensors="pt"'):
+            call(**tokenizer("hi"))
+        with pytest.raises(ValueError, match=r"input_ids must have shape \(batch, length\), not \(3,\)"):
+            call(torch.tensor([1, 2, 3]))
+    with pytest.raises(ValueError, match="targets need labels"):
+        model(**encoded, targets=torch.zeros(2, 3))
