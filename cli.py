@@ -18,7 +18,7 @@ import threading
 COMMANDS = {
     "predict": (".predict", "main", "score texts against labels and dimensions"),
     "score": (".serving.score", "main", "score every row of a table of texts, however large"),
-    "train": (".train_accelerate", "main", "train a model on emotion descriptors"),
+    "train": (".training.command", "main", "train a model on emotion descriptors"),
     "recipe": (".experiments.recipe", "main", "train a model in the stages that a recipe names"),
     "evaluate": (".benchmarks.cli", "evaluate", "measure a checkpoint on public benchmarks"),
     "ablate": (".experiments.cli", "ablate", "train and measure a grid of variants"),

@@ -45,7 +45,7 @@ def test_help_and_slips_load_nothing_heavy():
 import contextlib, io, sys
 sys.path.insert(0, {str(PARENT)!r})
 from emodistill import cli
-for name in cli.COMMANDS.keys() - {{'train'}}:
+for name in cli.COMMANDS:
     for slip in ("--help", "--no-such-argument"):
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             try:

@@ -1,5 +1,6 @@
 """Arguments of training: dataclasses with the ranges of their values, filled from a YAML file, flags, or both."""
 
+import argparse
 import math
 import os
 from dataclasses import dataclass, field, fields
@@ -11,7 +12,6 @@ from .encoders import checkpoint_path, require, require_data
 __all__ = ["DataArguments", "ModelArguments", "RunArguments", "parse_arguments", "read_yaml", "teacher_names"]
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
-ALLOWED = {"least", "most", "above", "among"}
 LARGEST_FILE = 1_000_000  # bytes of a configuration
 
 
@@ -206,7 +206,8 @@ def parse_arguments(argv):
         path = find_config(argv[0])
         values, argv = _check_types(read_yaml(path), path), argv[1:]
     parser.set_defaults(**values)
-    model, data, run = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
+    found = vars(parser.parse_args(argv))
+    model, data, run = (group(**{option.name: found[option.name] for option in fields(group)}) for group in GROUPS)
     for group in (model, data, run):
         for option in fields(group):
             _check_range(option, getattr(group, option.name))
@@ -217,23 +218,50 @@ def parse_arguments(argv):
     return model, data, run
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):  # one sentence, and not the usage of all arguments before it
+        raise ValueError(f"{message} (see emodistill train --help)")
+
+
 def _parser():
-    from transformers import HfArgumentParser
+    """A flag for each field of the dataclasses, in either spelling (`--output-dir`, `--output_dir`).
 
-    class Parser(HfArgumentParser):
-        def add_argument(self, *names, **options):  # it is handed the fields' metadata
-            return super().add_argument(*names, **{key: options[key] for key in options.keys() - ALLOWED})
-
-        def error(self, message):  # one sentence, and not the usage of all arguments before it
-            raise ValueError(f"{message} (see emodistill train --help)")
-
-    return Parser(
-        GROUPS,
+    transformers has one that does this, whose import alone costs more than a second.
+    """
+    parser = _Parser(
         prog="emodistill train",
         description="Train a model on emotion descriptors. A YAML file, or the name of one of the package, may come "
         "first; flags win over it.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
+    for group in GROUPS:
+        kinds = get_type_hints(group)
+        for option in fields(group):
+            _add_flag(parser, option, kinds[option.name])
+    return parser
+
+
+def _add_flag(parser, option, kind):
+    names = [f"--{option.name}", f"--{option.name.replace('_', '-')}"]
+    common = {"dest": option.name, "default": option.default, "help": option.metadata.get("help")}
+    if kind is not bool:
+        taken = next(part for part in getattr(kind, "__args__", (kind,)) if part is not type(None))
+        parser.add_argument(*dict.fromkeys(names), type=taken, metavar=taken.__name__.upper(), **common)
+        return
+    parser.add_argument(*dict.fromkeys(names), type=_truth, nargs="?", const=True, metavar="BOOL", **common)
+    if option.default is True:
+        opposite = dict.fromkeys([f"--no_{option.name}", f"--no-{option.name.replace('_', '-')}"])
+        parser.add_argument(*opposite, dest=option.name, action="store_false", default=True, help=argparse.SUPPRESS)
+
+
+def _truth(word):
+    """A truth value as people write it."""
+    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    try:
+        return known[word.lower()]
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"{word!r} is neither true nor false") from None
 
 
 def find_config(name):

@@ -1,62 +1,56 @@
-"""Made-up rows, a lexicon and the tiny configuration that all tests of training share."""
+"""Made-up rows, a lexicon and the tiny configuration that all tests of training share, and one finished run."""
 
-import json
-import random
+import contextlib
 from pathlib import Path
 
 import pytest
+import tiny
+
+from emodistill import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = str(ROOT / "configs" / "tiny.yaml")
-FEELINGS = {
-    "joy": ("i laughed so", "my birthday was sunny", "happy happy day"),
-    "anger": ("he was late and so angry", "the dog was angry", "rage rage"),
-    "sadness": ("she cried all day", "my cat lost the train", "so sad in the rain"),
-    "calm": ("the sun and the sun", "a calm day", "it was calm"),
-}
 
 
-@pytest.fixture(scope="session")
-def rows_file(tmp_path_factory):
-    """240 made-up rows in the format that `emodistill annotate` writes."""
-    chooser = random.Random(3)
-    path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
-    with open(path, "w", encoding="utf-8") as file:
-        for number in range(240):
-            label = chooser.choice(sorted(FEELINGS))
-            text = f"{chooser.choice(FEELINGS[label])} {'abc'[number % 3]} {number}"
-            labels = [label, *chooser.sample(["delight", "fear", "relief"], k=number % 3)]
-            row = {"id": str(number), "source": "made up", "text": text, "labels": labels, "status": "ok"}
-            file.write(json.dumps(row) + "\n")
-        file.write(json.dumps({"id": "x", "text": "refused", "labels": [], "status": "refused"}) + "\n")
-    return path
-
-
-@pytest.fixture(scope="session")
-def lexicon_file(tmp_path_factory):
-    path = tmp_path_factory.mktemp("lexicon") / "lexicon.tsv"
-    rows = [
-        "descriptor\tvalence\tarousal\tdominance\timplies",
-        "joy\t8.5\t7.0\t6.5\thappy, delight",
-        "anger\t2.0\t7.5\t6.0\trage",
-        "sadness\t2.0\t3.0\t3.0\tsad",
-        "calm\t7.0\t1.5\t6.0\t",
-    ]
-    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    return path
+def flags_of(encoder_folder, rows_file, lexicon_file, output):
+    flags = ["--text_encoder", str(encoder_folder), "--data", str(rows_file)]
+    flags += ["--lexicon", str(lexicon_file)] if lexicon_file else []
+    return [TINY, *flags, "--output_dir", str(output)]
 
 
 @pytest.fixture
 def arguments(encoder_folder, rows_file, lexicon_file, tmp_path):
+    """`arguments(*more, output="run", lexicon=True)`: the command line of a run in the test's own folder."""
+
     def build(*extra, output="run", lexicon=True):
-        flags = ["--text_encoder", str(encoder_folder), "--data", str(rows_file)]
-        flags += ["--lexicon", str(lexicon_file)] if lexicon else []
-        return [TINY, *flags, "--output_dir", str(tmp_path / output), *extra]
+        chosen = lexicon_file if lexicon else None
+        return [*flags_of(encoder_folder, rows_file, chosen, tmp_path / output), *extra]
 
     return build
 
 
 @pytest.fixture(scope="session")
+def train_once(encoder_folder, rows_file, lexicon_file, tmp_path_factory):
+    """`train_once(*more)`: train in a folder of its own, for fixtures that several tests share; the folder."""
+
+    def train(*extra):
+        folder = tmp_path_factory.mktemp("shared") / "run"
+        said = folder.parent / "output.txt"
+        with open(said, "w", encoding="utf-8") as file, contextlib.redirect_stdout(file):
+            assert cli.main(["train", *flags_of(encoder_folder, rows_file, lexicon_file, folder), *extra]) == 0
+        said.rename(folder / "output.txt")
+        return folder
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def finished_run(train_once):
+    """The folder of a run of six epochs, enough to learn the made-up feelings; not to be changed."""
+    return train_once("--epochs", "6")
+
+
+@pytest.fixture(scope="session")
 def feelings():
     """`dict[str, tuple[str]]`: label to the phrases that its rows are made of."""
-    return FEELINGS
+    return tiny.FEELINGS

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import forkserver
 import pytest
 import torch
 from accelerate.state import AcceleratorState
@@ -34,29 +35,27 @@ def digest(folder):
     return hashlib.sha256((Path(folder) / "final" / "model.safetensors").read_bytes()).hexdigest()
 
 
-def test_a_run_leaves_a_checkpoint_that_the_pipeline_loads(arguments, tmp_path, capsys):
-    assert cli.main(["train", *arguments("--epochs", "2")]) == 0
-    final = tmp_path / "run" / "final"
+def test_a_run_leaves_a_checkpoint_that_the_pipeline_loads(finished_run):
+    final = finished_run / "final"
     classify = pipeline("zero-shot-emotion", model=str(final), labels=["joy", "anger", "calm"])
     result = classify("rage rage", multi_label=True, dimensions=True)
     assert result["labels"] and set(result["dimensions"]) == {"valence", "arousal", "dominance"}
     assert json.loads((final / "config.json").read_text())["dtype"] == "float16"
-    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert len(metrics["history"]) == 2 and metrics["history"][0]["selection"] > 0
-    assert "finished" in capsys.readouterr().out
+    metrics = json.loads((finished_run / "metrics.json").read_text())
+    assert len(metrics["history"]) == 6 and metrics["history"][0]["selection"] > 0
+    assert "finished" in (finished_run / "output.txt").read_text()
+    assert AutoTokenizer.from_pretrained(final)("joy")["input_ids"]
 
 
-def test_training_learns_the_made_up_feelings(arguments, tmp_path, feelings):
-    main(arguments("--epochs", "6"))
-    classify = pipeline("zero-shot-emotion", model=str(tmp_path / "run" / "final"), labels=sorted(feelings))
+def test_training_learns_the_made_up_feelings(finished_run, feelings):
+    classify = pipeline("zero-shot-emotion", model=str(finished_run / "final"), labels=sorted(feelings))
     texts = [(f"{text} b 77", label) for label, texts in feelings.items() for text in texts]
     right = sum(classify(text)["labels"][0] == label for text, label in texts)
     assert right >= 10, f"{right} of {len(texts)}"
 
 
-def test_the_dimension_head_learns_the_lexicons_ratings(arguments, tmp_path):
-    main(arguments("--epochs", "6"))
-    classify = pipeline("zero-shot-emotion", model=str(tmp_path / "run" / "final"))
+def test_the_dimension_head_learns_the_lexicons_ratings(finished_run):
+    classify = pipeline("zero-shot-emotion", model=str(finished_run / "final"))
     values = [classify(text, dimensions=True)["dimensions"] for text in ("happy happy day", "rage rage", "a calm day")]
     assert values[0]["valence"] > values[1]["valence"]
     assert values[1]["arousal"] > values[2]["arousal"]
@@ -103,9 +102,8 @@ def test_a_frozen_label_encoder_stays_as_pretrained(arguments, tmp_path, encoder
     )
 
 
-def test_init_goes_on_from_a_trained_checkpoint(arguments, tmp_path, rows_file):
-    main(arguments("--epochs", "1"))
-    first = tmp_path / "run" / "final"
+def test_init_goes_on_from_a_trained_checkpoint(finished_run, tmp_path, rows_file):
+    first = finished_run / "final"
     more = [TINY, "--init", str(first), "--data", str(rows_file), "--output_dir", str(tmp_path / "more")]
     assert main([*more, "--epochs", "1"]) == 0
     before, after = (EmoDistillModel.from_pretrained(folder) for folder in (first, tmp_path / "more" / "final"))
@@ -115,7 +113,7 @@ def test_init_goes_on_from_a_trained_checkpoint(arguments, tmp_path, rows_file):
     assert torch.equal(after.background_mean, before.background_mean)
     assert after.config.decision == before.config.decision
     record = json.loads((tmp_path / "more" / "final" / "training.json").read_text())
-    assert record["parent"] == {"name": str(first), "digest": digest(tmp_path / "run")} and record["encoder"] is None
+    assert record["parent"] == {"name": str(first), "digest": digest(finished_run)} and record["encoder"] is None
     assert record["metrics"]["check"]["texts"] == 48 and record["data"]["rows"] == {"train": 219, "validation": 21}
     assert record["arguments"]["batch_size"] == 4 and record["versions"]["torch"] and record["steps"] > 0
 
@@ -235,34 +233,34 @@ def test_an_unknown_background_source_is_one_sentence(arguments, capsys):
     assert "background_sources novels is no source" in capsys.readouterr().err
 
 
-def test_a_run_leaves_a_reference_vocabulary_where_words_suffice(arguments, tmp_path, monkeypatch):
-    monkeypatch.setattr("emodistill.training.data.MIN_WORDS", 3)
-    monkeypatch.setattr("emodistill.training.data.MIN_TEXTS", 1)
-    main(arguments("--epochs", "1"))
-    model = EmoDistillModel.from_pretrained(tmp_path / "run" / "final")
+@pytest.fixture(scope="module")
+def run_with_words(train_once):
+    """A run of one epoch whose few words are enough for a reference vocabulary; the folder of its checkpoint."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("emodistill.training.data.MIN_WORDS", 3)
+        patch.setattr("emodistill.training.data.MIN_TEXTS", 1)
+        return train_once("--epochs", "1") / "final"
+
+
+def test_a_run_leaves_a_reference_vocabulary_where_words_suffice(run_with_words):
+    model = EmoDistillModel.from_pretrained(run_with_words)
     assert {"happy", "delight", "rage"} <= set(model.config.reference_words)
-    classify = pipeline("zero-shot-emotion", model=str(tmp_path / "run" / "final"), labels=["joy", "anger"])
+    classify = pipeline("zero-shot-emotion", model=str(run_with_words), labels=["joy", "anger"])
     with_words = classify("rage rage", threshold=None)["scores"]
     classify.model.set_reference([])
     assert classify("rage rage", threshold=None)["scores"] != with_words
 
 
-def test_going_on_without_enough_words_keeps_the_vocabulary_in_the_new_space(
-    arguments, tmp_path, monkeypatch, rows_file
+def test_going_on_from_a_checkpoint_without_enough_words_keeps_its_vocabulary_in_the_new_space(
+    run_with_words, tmp_path, monkeypatch, rows_file
 ):
-    monkeypatch.setattr("emodistill.training.data.MIN_WORDS", 3)
-    monkeypatch.setattr("emodistill.training.data.MIN_TEXTS", 1)
-    main(arguments("--epochs", "1"))
     monkeypatch.setattr("emodistill.training.data.MIN_WORDS", 1000)
-    first = tmp_path / "run" / "final"
-    main(
-        [TINY, "--init", str(first), "--data", str(rows_file), "--output_dir", str(tmp_path / "more"), "--epochs", "1",
-         "--refit", "always"]
-    )  # fmt: skip
-    before, after = (EmoDistillModel.from_pretrained(folder) for folder in (first, tmp_path / "more" / "final"))
+    more = [TINY, "--init", str(run_with_words), "--data", str(rows_file), "--output_dir", str(tmp_path / "more")]
+    assert main([*more, "--epochs", "1", "--refit", "always"]) == 0
+    before, after = (EmoDistillModel.from_pretrained(folder) for folder in (run_with_words, tmp_path / "more/final"))
     words = after.config.reference_words
     assert words and words == before.config.reference_words
-    tokenizer = AutoTokenizer.from_pretrained(first)
+    tokenizer = AutoTokenizer.from_pretrained(run_with_words)
     torch.testing.assert_close(after.reference[0], encode_labels(after, tokenizer, words), atol=3e-3, rtol=0)
     assert torch.equal(*after.reference) and not torch.allclose(after.reference[0], before.reference[0], atol=1e-3)
 
@@ -421,40 +419,51 @@ def test_a_lexicon_without_a_column_is_named(arguments, tmp_path, capsys):
 
 
 def launch(arguments, processes):
+    """The command as docs/training.md has it, for several processes."""
     command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(processes)]
-    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    command += ["--main_process_port", "0"] if processes > 1 else []
+    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    return subprocess.Popen(
-        [*command, str(ROOT / "train_accelerate.py"), *arguments],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-    )  # fmt: skip
+    done = subprocess.run(
+        [*command, str(ROOT / "train_accelerate.py"), *arguments], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
-def finish(process):
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output[-3000:]
+def finish(ranks):
+    for rank in ranks:
+        assert rank.wait(timeout=300) == 0, rank.stderr[-3000:]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("processes", "taught"), [(1, False), (2, False), (2, True)])
-def test_a_run_that_is_stopped_and_killed_ends_with_the_same_weights(arguments, tmp_path, processes, taught):
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_run_that_is_stopped_and_killed_ends_with_the_same_weights(
+    arguments, finished_run, tmp_path, processes
+):
+    """With two processes also a teacher, and the whole run by the real launcher; the broken one is forked."""
     settings = ("--epochs", "6", "--export_dtype", "float32", "--save_steps", "10")
-    if taught:
-        main(arguments("--epochs", "1", output="teacher"))
-        settings += ("--teachers", str(tmp_path / "teacher" / "final"), "--teacher_weight", "0.5")
-    finish(launch(arguments(*settings, output="whole"), processes))
+    if processes == 2:
+        settings += ("--teachers", str(finished_run / "final"), "--teacher_weight", "0.5")
+
+    def start(output):
+        target = "emodistill.train_accelerate:main"
+        return forkserver.group(arguments(*settings, output=output), processes, target=target)
+
+    if processes == 2:
+        launch(arguments(*settings, output="whole"), processes)
+    else:
+        finish(start("whole"))
     chooser = random.Random(processes)
     seen = 0
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
-        process = launch(arguments(*settings, output="broken"), processes)
-        wait_for_step(process, tmp_path / "broken", seen + chooser.randint(5, 30))
-        os.killpg(process.pid, number)
-        process.communicate(timeout=120)
-        assert process.returncode != 0, f"the run had ended before signal {number}"
+        ranks = start("broken")
+        wait_for_step(ranks, tmp_path / "broken", seen + chooser.randint(5, 30))
+        for rank in ranks:
+            rank.send_signal(number)
+        for rank in ranks:
+            assert rank.wait(timeout=120) != 0, f"the run had ended before signal {number}"
         seen = step_of(last_state(tmp_path / "broken"))
         assert not (tmp_path / "broken" / "final").exists()
-    finish(launch(arguments(*settings, output="broken"), processes))
+    finish(start("broken"))
     assert digest(tmp_path / "broken") == digest(tmp_path / "whole")
 
 
@@ -462,16 +471,11 @@ def step_of(state):
     return int(state.rsplit("-", 1)[1]) if state else 0
 
 
-def wait_for_step(process, folder, step):
+def wait_for_step(ranks, folder, step):
     """Until a state of at least this step is there, and a random moment longer."""
     deadline = time.time() + 200
     while step_of(last_state(folder)) < step:
-        assert process.poll() is None, process.communicate()[0][-3000:]
+        assert all(rank.poll() is None for rank in ranks), ranks[0].stderr[-3000:]
         assert time.time() < deadline, "no state was saved in time"
         time.sleep(0.01)
     time.sleep(random.Random(step).uniform(0.0, 0.1))
-
-
-def test_the_tokenizer_is_part_of_the_checkpoint(arguments, tmp_path):
-    main(arguments("--epochs", "1"))
-    assert AutoTokenizer.from_pretrained(tmp_path / "run" / "final")("joy")["input_ids"]
