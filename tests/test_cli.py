@@ -12,7 +12,7 @@ import emodistill
 from emodistill import cli
 
 PARENT = Path(emodistill.__file__).resolve().parent.parent
-HEAVY = ("torch", "transformers", "numpy", "pandas", "datasets", "accelerate", "gradio", "openai", "huggingface_hub")
+HEAVY = ("torch", "transformers", "pandas", "scipy", "datasets", "accelerate", "gradio", "openai", "huggingface_hub")
 
 
 def test_help_names_every_command(capsys):

@@ -21,14 +21,14 @@ MAY_IMPORT = {
     "training": {"model", "loading", "fingerprint", "descriptors", "files", "version"},
     "benchmarks": {"model", "loading", "fingerprint", "descriptors", "files", "version"},
     "experiments": {"benchmarks", "training", "descriptors", "files"},
-    "predict": {"loading", "model"},
+    "predict": {"loading", "registration", "model"},
     "serving": {"model", "loading", "fingerprint", "predict", "descriptors", "files", "version"},
     "hub": {"model", "loading", "benchmarks", "annotate", "descriptors", "files", "version"},
     "demo": {"model", "loading", "predict", "serving", "descriptors", "files", "version"},
     "onnx": {"model", "loading", "serving", "files"},
     "cli": {"version", "files"},
     # speed and reliability of any room, measured from above
-    "measurements": {"model", "loading", "annotate", "training", "benchmarks", "serving", "hub", "demo", "files"},
+    "measurements": {"model", "loading", "annotate", "training", "benchmarks", "serving", "hub", "demo", "files", "cli"},
 }
 # Lines that go up, each with its reason.
 UPWARD = {
