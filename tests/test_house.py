@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "onnx": {"model", "loading", "serving", "files"},
     "cli": {"version", "files"},
     # speed and reliability of any room, measured from above
-    "measurements": {"model", "loading", "annotate", "training", "benchmarks", "serving", "hub", "demo", "files", "cli"},
+    "measurements": {"model", "loading", "annotate", "training", "benchmarks", "serving", "hub", "files", "cli"},
 }
 # Lines that go up, each with its reason.
 UPWARD = {
