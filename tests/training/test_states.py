@@ -3,6 +3,9 @@
 import json
 import os
 import random
+import shutil
+import signal
+import sys
 
 import numpy
 import pytest
@@ -132,6 +135,53 @@ def test_a_state_saved_again_replaces_the_first_even_where_saving_fails(tmp_path
     other = Run(tmp_path)
     assert other.states.restore() and other.progress.epoch == 1
     assert os.listdir(tmp_path / "states") == ["step-00000002"]
+
+
+def killed_while_saving(run, operation):
+    """Save in a forked process that dies by SIGKILL in the midst of a file operation; whether it got that far."""
+    process = os.fork()
+    if not process:
+        seen = 0
+
+        def watch(event, details):
+            nonlocal seen
+            if event in ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir") and "states" in str(details):
+                seen += 1
+                if seen == operation:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(watch)
+        run.states.save()
+        os._exit(0)
+    _, status = os.waitpid(process, 0)
+    return os.WIFSIGNALED(status)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("again", [False, True], ids=["a new step", "a step saved again"])
+def test_a_kill_at_any_file_operation_of_a_save_leaves_a_whole_state(tmp_path, again):
+    run = Run(tmp_path).steps(1)
+    run.states.save()
+    run.steps(1)
+    if again:
+        run.states.save()
+        run.progress.epoch = 1
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    kills = 0
+    while killed_while_saving(run, kills + 1):
+        kills += 1
+        said, other = [], Run(tmp_path)
+        assert other.states.restore(said.append) and not said, f"kill {kills}"
+        assert other.progress.step == (2 if again else other.progress.step) and other.progress.epoch in (0, 1)
+        if other.progress.step == 2:
+            assert torch.equal(other.weights(), run.weights())
+        if set(before) - {path for path in tmp_path.rglob("*") if path.is_file()} or other.progress.step == 2:
+            shutil.rmtree(tmp_path / "states")  # back to where it was, for the next kill
+            for path, content in before.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+    assert kills >= 10
+    print(f"{kills} kills")
 
 
 def test_a_state_of_an_older_version_is_refused(tmp_path):
