@@ -79,6 +79,7 @@ def _pipeline(checkpoint):
 
 def _write_settings(classify, folder, quantize, check=None, left_out=()):
     """Configuration, tokenizer, decision data and what is said of the export."""
+    from ..encoding_emodistill import longest_label
     from ..files import write_bytes, write_json
 
     model, tokenizer = classify.model, classify.tokenizer
@@ -99,6 +100,7 @@ def _write_settings(classify, folder, quantize, check=None, left_out=()):
         "emodistill": __version__,
         "quantize": quantize,
         "pad_token_id": tokenizer.pad_token_id,
+        "longest_label": longest_label(model, tokenizer),
         "left_in_fp32": list(left_out),
         "check": check,
     }

@@ -17,6 +17,7 @@ from ..calls_emodistill import UNSET, EmotionCalls
 from ..constants_emodistill import DecisionConstants
 from ..decision_emodistill import EmbeddedLabels, LabelStatistics
 from ..inputs_emodistill import sequence_of
+from ..normalisation_emodistill import spell_emoji
 from ..tokenizing_emodistill import MAX_WINDOWS, tokenize_texts
 
 __all__ = ["FORMAT", "OnnxEmotionClassifier", "is_export"]
@@ -238,7 +239,9 @@ class OnnxEmotionClassifier(EmotionCalls):
         known = {texts: self._bank[texts] for texts in wordings if texts in self._bank}
         if missing:
             flat = [text for texts in missing for text in texts]
-            rows = self.tokenizer(flat, max_length=self.config.label_max_length)["input_ids"]
+            if self.config.spell_emoji or self.config.normalise_texts:
+                flat = [spell_emoji(text) for text in flat]  # as texts are
+            rows = self.tokenizer(flat, max_length=self.settings["longest_label"])["input_ids"]
             embeds = self._run(LABEL_TOWER, rows, batch_size=256)
             summed = np.zeros((len(missing), embeds.shape[1]), dtype=np.float32)
             np.add.at(summed, [place for place, texts in enumerate(missing) for _ in texts], embeds)
