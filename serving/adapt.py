@@ -361,7 +361,7 @@ def _losses(kind, values, targets):
 
 
 def _better(before, after):
-    """Whether a loss fell by more than its noise: two standard errors over texts, since the best of several is asked."""
+    """Whether a loss fell by more than its noise: two standard errors, since the best of several is asked."""
     gains = before - after
     return gains.mean() > 2.0 * gains.std() / np.sqrt(len(gains))
 
