@@ -1,5 +1,6 @@
 """Where rows come from: a file, a folder, standard input, a data set of the Hub, or a Python object."""
 
+import contextlib
 import glob
 import os
 import re
@@ -216,22 +217,54 @@ def _patterns(files):
 
 
 def _hub(name, split, config, local_only):
-    if local_only:  # before the import: the libraries read these once
-        os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
     try:
         import datasets
     except ImportError:
         raise ImportError(f"{name!r} is no file, and a Hub data set needs datasets: pip install datasets") from None
+    offline = local_only or not _reachable(name)
     try:
-        options = {"download_config": datasets.DownloadConfig(local_files_only=local_only)}
-        data = datasets.load_dataset(name, config, split=None if split == "all" else split, **options)
+        options = {"download_config": datasets.DownloadConfig(local_files_only=offline)}
+        with _offline(datasets) if offline else contextlib.nullcontext():
+            data = datasets.load_dataset(name, config, split=None if split == "all" else split, **options)
     except Exception as error:  # the library's errors are many: all mean that there is nothing to read
         if "Unknown split" in str(error):
             raise NoSuchSplit(f"the data set {name!r} has no split {split!r}: {_first_line(error)}") from None
-        why = "it is not in the local cache, and nothing is downloaded here" if local_only else _first_line(error)
+        why = _first_line(error)
+        if offline:
+            why = "it is not in the local cache, and " + (
+                "nothing is downloaded here" if local_only else "the Hub cannot be reached"
+            )
         raise ValueError(f"{name!r} is no file, and as a data set of the Hub it cannot be read: {why}") from None
     for part in data.values() if split == "all" else [data]:
         yield from _objects(part, name)
+
+
+def _reachable(name):
+    """Ask the Hub once, so that a name that stands for nothing costs no minute of retries."""
+    import huggingface_hub
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+
+    try:
+        huggingface_hub.HfApi().dataset_info(name, timeout=TIMEOUT)
+    except (RepositoryNotFoundError, HFValidationError):
+        where = f"{name!r} is no file or folder here, and the Hub has no data set of this name"
+        raise ValueError(f"{where} (or a private one: log in)") from None
+    except Exception:  # no network, no answer, offline by choice
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _offline(datasets):
+    """Have the libraries look into their cache alone; they read their environment variable only once."""
+    import huggingface_hub
+
+    before = datasets.config.HF_HUB_OFFLINE, huggingface_hub.constants.HF_HUB_OFFLINE
+    datasets.config.HF_HUB_OFFLINE = huggingface_hub.constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE, huggingface_hub.constants.HF_HUB_OFFLINE = before
 
 
 def _first_line(error):
