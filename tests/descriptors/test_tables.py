@@ -122,13 +122,35 @@ def test_a_missing_file_is_not_taken_for_a_hub_id(tmp_path):
 
 
 def test_a_hub_id_downloads_nothing_where_that_is_asked(monkeypatch):
-    import os
+    import socket
 
-    monkeypatch.setitem(os.environ, "HF_HUB_OFFLINE", "1")
-    monkeypatch.setitem(os.environ, "HF_DATASETS_OFFLINE", "1")
-    with pytest.raises(ValueError, match="nobody/nothing") as error:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: pytest.fail("something is asked"))
+    with pytest.raises(ValueError, match=r"nobody/nothing.*nothing is downloaded here") as error:
         read_texts("nobody/nothing-of-the-kind", local_only=True)
     assert "\n" not in str(error.value)
+
+
+def test_the_hub_is_asked_once(monkeypatch):
+    """A name that stands for nothing costs no minute of retries, with a network or without."""
+    import httpx
+    import huggingface_hub
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    response = httpx.Response(404, request=httpx.Request("GET", "https://hub.invalid"))
+    for fault, said in (
+        (RepositoryNotFoundError("no", response=response), "the Hub has no data set of this name"),
+        (httpx.ConnectError("no route"), "not in the local cache, and the Hub cannot be reached"),
+    ):
+        asked = []
+
+        def answer(self, name, fault=fault, asked=asked, **_):
+            asked.append(name)
+            raise fault
+
+        monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", answer)
+        with pytest.raises(ValueError, match=said):
+            read_texts("nobody/nothing-of-the-kind")
+        assert asked == ["nobody/nothing-of-the-kind"]
 
 
 def test_half_an_emoji_is_replaced(tmp_path):
