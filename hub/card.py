@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .. import files
 from .errors import quiet_client
-from .folder import read_config, safetensors_header, weight_files
+from .folder import is_packed, read_config, safetensors_header, weight_files
 from .origin import facts_of_training
 
 __all__ = ["card_for", "initial_card", "main", "model_card", "tensor_sizes"]
@@ -18,6 +18,7 @@ __all__ = ["card_for", "initial_card", "main", "model_card", "tensor_sizes"]
 HERE = Path(__file__).resolve().parent
 TEMPLATE = HERE / "templates" / "model_card.md"
 MARK = re.compile(r"<!-- written by emodistill for (\S+) -->")
+SCALE = r"[._]scales?$"
 TOWER = ("text_encoder.", "qformer.", "text_projection.")
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 PRECISION = {"F32": "fp32", "F16": "half precision (fp16)", "BF16": "half precision (bf16)", "F64": "fp64"}
@@ -51,12 +52,14 @@ def tensor_sizes(folder):
         folder (`str` or `Path`): of a checkpoint.
 
     Returns:
-        `dict`: `tower` and `whole` (numbers), `bytes`, and `dtype`, that of most numbers.
+        `dict`: `tower` and `whole` (numbers), `bytes`, and `dtype`, that of most numbers; of what is stored in eight
+        bits as it is published, in half precision.
 
     Raises:
         `ValueError`: where a weight file is missing or damaged.
     """
     folder, counts, tower = Path(folder), {}, 0
+    packed = is_packed(folder)
     names = [name for name in weight_files(folder) if name.endswith(".safetensors")]
     for name in names:
         try:
@@ -67,13 +70,15 @@ def tensor_sizes(folder):
             if tensor == "__metadata__":
                 continue
             number = math.prod(entry["shape"])
+            if packed and re.sub(SCALE, "", tensor) in header and re.search(SCALE, tensor):  # of rows in eight bits
+                continue
             counts[entry["dtype"]] = counts.get(entry["dtype"], 0) + number
             tower += number if tensor.startswith(TOWER) else 0
     return {
         "tower": tower,
         "whole": sum(counts.values()),
-        "bytes": sum((folder / name).stat().st_size for name in names),
-        "dtype": max(counts, key=counts.get, default="F32"),
+        "bytes": 2 * sum(counts.values()) if packed else sum((folder / name).stat().st_size for name in names),
+        "dtype": "F16" if packed else max(counts, key=counts.get, default="F32"),
     }
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ from .leaks import as_json
 __all__ = ["REFERENCE", "build_folder", "code_files", "is_published", "tree"]
 
 REFERENCE = "reference.json"
+EIGHT_BITS = ("I8", "U8", "F8_E4M3", "F8_E5M2")
 WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
 TOKENIZER = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
@@ -202,9 +204,11 @@ def build_folder(checkpoint, folder, card):
             raise ValueError(f"{checkpoint / name} is a link out of the checkpoint: put the file itself there")
         if not (checkpoint / name).is_file():
             raise ValueError(f"{checkpoint} has no {name}, which its {WEIGHTS_INDEX} names")
+    packed = is_packed(checkpoint)
+    for name in present if packed else [*weights, *present]:
         shutil.copyfile(checkpoint / name, folder / name)
     _without_paths(folder / "tokenizer_config.json")
-    config = EmoDistillConfig.from_pretrained(checkpoint)
+    config = _unpack(checkpoint, folder) if packed else EmoDistillConfig.from_pretrained(checkpoint)
     config.auto_map = {
         "AutoConfig": "configuration_emodistill.EmoDistillConfig",
         "AutoModel": "modeling_emodistill.EmoDistillModel",
@@ -215,6 +219,48 @@ def build_folder(checkpoint, folder, card):
     files.write_text(folder / "README.md", card)
     _write_reference(folder)
     return folder
+
+
+def is_packed(checkpoint):
+    """Whether a checkpoint's weights are stored in eight bits a value, which only this package reads.
+
+    Args:
+        checkpoint (`str` or `Path`): its folder.
+
+    Raises:
+        `ValueError`: where a weight file is damaged.
+    """
+    eight = others = 0
+    for name in weight_files(checkpoint):
+        if not name.endswith(".safetensors"):
+            continue
+        try:
+            header = safetensors_header(Path(checkpoint) / name)
+        except ValueError as error:
+            raise ValueError(f"{Path(checkpoint) / name}: {error}") from None
+        for tensor, entry in header.items():
+            number = 0 if tensor == "__metadata__" else math.prod(entry["shape"])
+            if number and entry["dtype"] in EIGHT_BITS:
+                eight += number
+            else:
+                others += number
+    return eight > others
+
+
+def _unpack(checkpoint, folder):
+    """Write the weights in half precision, as everybody's libraries read them; returns the configuration."""
+    import torch
+
+    from ..loading import load_checkpoint
+
+    model, _ = load_checkpoint(checkpoint)
+    model = model.to(torch.float16)
+    model.save_pretrained(folder)
+    for path in [*folder.glob("*.py"), folder / "config.json"]:
+        path.unlink(missing_ok=True)  # written below as for every checkpoint
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    return model.config
 
 
 def own_outputs(folder, texts=reference.TEXTS, labels=reference.LABELS):

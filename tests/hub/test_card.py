@@ -31,8 +31,8 @@ def measured(checkpoint, tmp_path_factory):
     (data / "emobank" / "emobank.csv").write_text("\n".join(["id,split,V,A,D,text", *rows]) + "\n")
     shared = ["--output", str(output), "--no-cache", "--quiet"]
     sets = ["--data-dir", str(data), "--benchmarks", "semeval2025-eng:train,emobank:train"]
-    assert cli.main(["evaluate", str(checkpoint), *sets, "--replicates", "50", *shared]) == 0
-    assert cli.main(["audit", str(checkpoint), *shared]) == 0
+    assert cli.main(["evaluate", str(checkpoint), *sets, "--replicates", "50", "--no-untrained", *shared]) == 0
+    assert cli.main(["audit", str(checkpoint), "--labels", "joy, anger", *shared]) == 0
     return output
 
 

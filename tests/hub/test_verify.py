@@ -6,11 +6,13 @@ import json
 import shutil
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
-from emodistill import cli
+from emodistill import EmoDistillModel, cli, loading
 from emodistill.hub import check, sandbox, verify
-from emodistill.hub.folder import REFERENCE, build_folder, code_files, own_outputs, sha256
+from emodistill.hub.card import tensor_sizes
+from emodistill.hub.folder import REFERENCE, build_folder, code_files, is_packed, own_outputs, sha256
 
 
 def edit(path, change):
@@ -104,6 +106,29 @@ def test_sharded_weights_are_taken_whole(tiny_model, tokenizer, tmp_path):
     assert len(parts) > 1 and check.check_files(folder) == []
     parts[0].unlink()
     assert check.check_files(folder) == [f"{parts[0].name} is missing"]
+
+
+def test_what_is_stored_in_eight_bits_is_published_in_half_precision(checkpoint, tmp_path, monkeypatch):
+    """Whoever has transformers alone can read no weights of the package's own form."""
+    packed = shutil.copytree(checkpoint, tmp_path / "packed")
+    weights, stored = load_file(packed / "model.safetensors"), {}
+    for name, value in weights.items():
+        if value.dim() == 2:
+            scale = value.float().abs().amax(1, keepdim=True).clamp(min=1e-9) / 127
+            stored |= {name: (value / scale).round().to(torch.int8), f"{name}_scale": scale}
+        else:
+            stored[name] = value
+    save_file(stored, packed / "model.safetensors", {"format": "pt"})
+    monkeypatch.setattr(loading, "load_checkpoint", lambda _: (EmoDistillModel.from_pretrained(checkpoint), None))
+    assert is_packed(packed) and not is_packed(checkpoint)
+    folder = build_folder(packed, tmp_path / "folder", "# a card\n")
+    published = load_file(folder / "model.safetensors")
+    assert set(published) == set(weights)
+    assert {value.dtype for value in published.values() if value.is_floating_point()} == {torch.float16}
+    assert check.check_files(folder) == []
+    sizes, published = tensor_sizes(packed), tensor_sizes(folder)
+    assert sizes["whole"] == published["whole"] and sizes["dtype"] == published["dtype"] == "F16"
+    assert abs(sizes["bytes"] - published["bytes"]) < 50_000
 
 
 @pytest.mark.parametrize(
