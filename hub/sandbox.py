@@ -37,7 +37,8 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "huggingface_
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store", "/etc/ld.so.cache", "/etc/localtime")
 SCRATCH_BYTES = 256_000_000  # what the program may write in all
 RESULT_BYTES = 64_000_000  # ... and into one file
-PROCESSES = 512
+PROCESSES = 128  # and threads, beside those that the user has
+THREADS = "4"  # of torch, so that these suffice on a machine of many cores
 
 
 @dataclass
@@ -88,7 +89,7 @@ def without_walls():
 def environment(folder):
     """The environment of a program that runs apart: an allow-list, and places of its own under `folder`."""
     scratch = f"{folder}/scratch"
-    return {name: os.environ[name] for name in ALLOWED if name in os.environ} | {
+    return {"OMP_NUM_THREADS": THREADS} | {name: os.environ[name] for name in ALLOWED if name in os.environ} | {
         "PATH": "/usr/bin:/bin",
         "LANG": "C.UTF-8",
         "USER": "nobody",

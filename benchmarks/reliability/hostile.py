@@ -151,7 +151,8 @@ REPOSITORIES = {
     "reads the token": (in_code(READ.format('open("@HOME@/.cache/huggingface/token").read()')), "it reads"),
     "reads its environment": (in_code("import os\n" + READ.format('os.environ["MARK"]')), "it reads"),
     "reads its parent's environment": (
-        in_code("import os\n" + READ.format('open(f"/proc/{os.getppid()}/environ").read().index("MARK=")')), "it reads"),
+        in_code("import os\n" + READ.format('open(f"/proc/{os.getppid()}/environ").read().index("MARK=")')),
+        "it reads"),
     "writes into HOME": (
         in_code('import os\nopen("@HOME@/.bashrc", "a").write("x")'), "a sign"),
     "leaves a process behind": (
