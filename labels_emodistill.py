@@ -1,6 +1,7 @@
 """Label sets: what users name, and the wordings that are embedded for it. Standard library only."""
 
 import collections.abc
+import functools
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -152,6 +153,13 @@ class LabelSet:
         """
         if isinstance(labels, LabelSet):
             return labels
+        if isinstance(labels, str | list | tuple) and all(type(label) is str for label in labels):
+            # The same set comes with every call: reading it again would cost a short text a part of its time.
+            return _parse_known(labels if isinstance(labels, str) else tuple(labels), template, argument)
+        return cls._parse(labels, template, argument)
+
+    @classmethod
+    def _parse(cls, labels, template, argument):
         if isinstance(labels, str):
             labels = labels.split(",")
             if not any(part.strip() for part in labels):
@@ -239,6 +247,11 @@ class LabelSet:
         known = [_same(name) for name in names]
         asked = [feeling or name for feeling, name in zip(self.absent, self.names, strict=True)]
         return LabelSet(tuple(names), tuple(wordings)), [known.index(_same(name)) for name in asked]
+
+
+@functools.lru_cache(maxsize=256)
+def _parse_known(labels, template, argument):
+    return LabelSet._parse(labels, template, argument)
 
 
 def _same(name):
