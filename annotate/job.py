@@ -47,7 +47,8 @@ class Job:
         shards = store.shards(OPEN_STATES)
         self.in_batches = {key for shard in shards for keys in shard["items"]["groups"] for key in keys}
         frames = {} if task.structured_only else store.frames(settings.model, self.identity["prompt"], settings.server)
-        self.worst = WorstCase(settings.longest, {(*shape, shape[1]): seen for shape, seen in frames.items()})
+        shapes = {(*shape, shape[1]): seen for shape, seen in frames.items()}
+        self.worst = WorstCase(settings.longest, shapes, store.excess(settings.model, settings.server))
 
     def _checked(self, rows):
         for row in rows.values():

@@ -81,10 +81,15 @@ class WorstCase:
     Args:
         longest (`int`): most tokens of an answer.
         frames (`dict`, *optional*): fewest prompt tokens seen for each shape of request (what is the same in each).
+        excess (`float`): the longest answer of earlier runs as a share of what was allowed.
     """
 
-    def __init__(self, longest, frames=None):
-        self.longest, self._frames, self._factor = longest, dict(frames or {}), 1.0
+    def __init__(self, longest, frames=None, excess=0.0):
+        self.longest, self._frames, self._factors = (
+            longest,
+            dict(frames or {}),
+            [1.0, 2 * excess if excess > 1 else 1.0],
+        )
 
     def tokens(self, body, shape):
         """Prompt and completion tokens at most.
@@ -97,7 +102,7 @@ class WorstCase:
             prompt = self._frames[shape] + _bytes(body["messages"][-1]["content"]) + 8
         else:
             prompt = _bytes(json.dumps(body, ensure_ascii=False))
-        return int(prompt * self._factor) + 1, int(max(self.longest, 1) * self._factor)
+        return int(prompt * self._factors[0]) + 1, int(max(self.longest, 1) * self._factors[1])
 
     def learn(self, shape, reply, reserved):
         """See what a request took.
@@ -113,10 +118,10 @@ class WorstCase:
         if reply.prompt_tokens:
             self._frames[shape] = min(reply.prompt_tokens, self._frames.get(shape, reply.prompt_tokens))
         taken = (reply.prompt_tokens or 0) / reserved[0], (reply.completion_tokens or 0) / reserved[1]
-        if max(taken) > 1:
-            self._factor *= 2 * max(taken)
-            return True
-        return False
+        self._factors = [
+            factor * (2 * share if share > 1 else 1) for factor, share in zip(self._factors, taken, strict=True)
+        ]
+        return max(taken) > 1
 
 
 def _bytes(text):

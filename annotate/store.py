@@ -265,6 +265,17 @@ class Store:
         )
         return {(items, bool(json)): tokens for items, json, tokens in self.query(query, (model, prompt, server))}
 
+    def excess(self, model, server):
+        """`float`: the longest answer of a model at a server as a share of what was allowed; above 1 where the server does
+        not keep to the limit.
+        """
+        query = (
+            "SELECT parameters, max(completion_tokens) FROM requests WHERE model = ? AND server = ? AND NOT estimated "
+            "GROUP BY parameters"
+        )
+        allowed = [(json.loads(one).get("max_tokens"), taken) for one, taken in self.query(query, (model, server))]
+        return max((taken / longest for longest, taken in allowed if longest and taken), default=0.0)
+
     def rows(self, keys):
         """The rows that there are for some keys.
 

@@ -83,7 +83,7 @@ CAPPED = {
     "no answer is a completion": (None, lambda call, seen: (200, {"choices": []}), True, {}),
     "five texts a request, a third cut": (
         None, lambda call, seen: "cut" if len(call.texts[0]) % 3 == 0 and seen < 2 else None, True,
-        {"texts_per_request": 5},
+        {"texts_per_request": 5, "max_tokens": 600},
     ),
 }  # fmt: skip
 
@@ -199,7 +199,7 @@ def attack_cap(name, cap=0.5, concurrency=32):
         server.counts = _by_bytes
         settings = Settings(
             model="m", base_url=server.url, backoff=0.001, timeout=2.0, concurrency=concurrency, quiet=True,
-            max_failures=10**6, max_cost=cap, max_tokens=60, **PRICE, **more,
+            max_failures=10**6, max_cost=cap, **{"max_tokens": 60, **PRICE, **more},
         )  # fmt: skip
         for _ in range(2):
             report = annotate(texts, Path(folder, "out.jsonl"), settings)
