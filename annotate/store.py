@@ -266,9 +266,7 @@ class Store:
         return {(items, bool(json)): tokens for items, json, tokens in self.query(query, (model, prompt, server))}
 
     def excess(self, model, server):
-        """`float`: the longest answer of a model at a server as a share of what was allowed; above 1 where the server does
-        not keep to the limit.
-        """
+        """`float`: the longest answer of a model at a server as a share of what was allowed."""
         query = (
             "SELECT parameters, max(completion_tokens) FROM requests WHERE model = ? AND server = ? AND NOT estimated "
             "GROUP BY parameters"
