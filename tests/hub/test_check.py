@@ -259,6 +259,7 @@ def test_pickles_are_found_by_name_and_content(name, tmp_path):
         saved(lambda buffer: np.save(buffer, np.ones(3))), zipped("a.txt", b"words"), tarred("a.txt", b"words"),
         gzip.compress(b"words"), gzip.compress(b"words")[:-3], b"\x78\x9c damaged", b"BZh9 damaged", b"\x1f\x8b",
     ],
+    ids=range(20),  # archives hold the time: processes that share the tests must call them alike
 )  # fmt: skip
 def test_what_is_no_pickle_passes(content, tmp_path):
     (tmp_path / "file.dat").write_bytes(content)
