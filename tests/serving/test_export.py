@@ -160,7 +160,8 @@ def test_labels_of_the_folder_need_no_label_tower(exports):
 
 
 def test_transformers_finds_the_export(exports, pair):
-    through = pipeline(emodistill.TASK, model=str(exports / "bert"), backend="onnx", labels=["joy", "fear"], device="cpu")
+    options = {"backend": "onnx", "labels": ["joy", "fear"], "device": "cpu"}
+    through = pipeline(emodistill.TASK, model=str(exports / "bert"), **options)
     assert isinstance(through, OnnxEmotionClassifier)
     assert through("my dog") == emodistill.load(exports / "bert", labels=["joy", "fear"])("my dog")
     with pytest.raises(ValueError, match="model is an export"):
