@@ -439,7 +439,7 @@ def finish(ranks):
 def test_a_run_that_is_stopped_and_killed_ends_with_the_same_weights(
     arguments, finished_run, tmp_path, processes
 ):
-    """With two processes also a teacher, and the whole run by the real launcher; the broken one is forked."""
+    """With two processes also a teacher."""
     settings = ("--epochs", "6", "--export_dtype", "float32", "--save_steps", "10")
     if processes == 2:
         settings += ("--teachers", str(finished_run / "final"), "--teacher_weight", "0.5")
@@ -448,10 +448,7 @@ def test_a_run_that_is_stopped_and_killed_ends_with_the_same_weights(
         target = "emodistill.train_accelerate:main"
         return forkserver.group(arguments(*settings, output=output), processes, target=target)
 
-    if processes == 2:
-        launch(arguments(*settings, output="whole"), processes)
-    else:
-        finish(start("whole"))
+    finish(start("whole"))
     chooser = random.Random(processes)
     seen = 0
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
@@ -465,6 +462,12 @@ def test_a_run_that_is_stopped_and_killed_ends_with_the_same_weights(
         assert not (tmp_path / "broken" / "final").exists()
     finish(start("broken"))
     assert digest(tmp_path / "broken") == digest(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_accelerates_launcher_trains_in_two_processes(arguments, tmp_path):
+    launch(arguments("--epochs", "1", output="launched"), 2)
+    assert (tmp_path / "launched" / "final" / "model.safetensors").is_file()
 
 
 def step_of(state):
