@@ -8,6 +8,7 @@ Stop it with Ctrl-C or SIGTERM, or let it be killed: the same command goes on fr
 with the same weights as a run that was never stopped.
 """
 
+import importlib
 import math
 import os
 import sys
@@ -299,6 +300,8 @@ def main(argv=None):
     """
     groups = parse_arguments(list(sys.argv[1:] if argv is None else argv))
     _check_precision(groups[2])
+    for library in ("accelerate", "datasets"):  # of the extra `train`: told before anything is looked for
+        importlib.import_module(library)
     check_sources(groups)
     _quiet_libraries()
     with locked(groups[2].output_dir):

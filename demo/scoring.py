@@ -140,12 +140,14 @@ def load_classifier(model=None):
     return pipeline(TASK, model=model)
 
 
-def parse_labels(text):
+def parse_labels(text, multi_label=True):
     """
     The labels that a visitor typed, separated by commas, semicolons or line ends.
 
     Args:
         text (`str`): What stands in the field; empty parts, as after a last comma, are left out.
+        multi_label (`bool`, *optional*, defaults to `True`): Whether any number of them may hold; else there must be
+            two to choose from.
 
     Returns:
         `list[str]`: the labels.
@@ -171,6 +173,10 @@ def parse_labels(text):
     twice = list(dict.fromkeys(label.casefold() for label in labels if counts[label.casefold()] > 1))
     if twice:
         raise Mistake(f"Given more than once: {', '.join(twice)}. Each label may stand only once.")
+    if len(labels) == 1 and not multi_label:
+        raise Mistake(
+            f"{labels[0]} alone would fit any text. Type more labels to choose from, or let any number of them hold."
+        )
     if len(labels) > MOST_LABELS:
         raise Mistake(f"These are {len(labels)} labels; the page takes {MOST_LABELS} at most.")
     if longest := [label for label in labels if len(label) > LONGEST_LABEL]:
@@ -228,7 +234,7 @@ def score_text(classify, text, labels, multi_label, threshold):
         raise Mistake(f"The text has {len(text):,} characters; the page takes {LONGEST_TEXT:,} at most.")
     return classify(
         text,
-        labels=parse_labels(labels),
+        labels=parse_labels(labels, multi_label),
         multi_label=bool(multi_label),
         threshold=check_threshold(threshold),
         dimensions=dimension_names(classify) or None,
@@ -265,7 +271,7 @@ def explain_text(classify, text, labels, multi_label, label=None):
     """
     from ..serving.explain import explain
 
-    names = parse_labels(labels)
+    names = parse_labels(labels, multi_label)
     if not (text or "").strip():
         raise Mistake("There is no text. Type a sentence or two in English.")
     if len(text.split()) > MOST_WORDS:

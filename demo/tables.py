@@ -204,7 +204,8 @@ def score_table(classify, table, column, labels, multi_label, threshold, progres
 
     ```
     """
-    names, threshold, dimensions = parse_labels(labels), check_threshold(threshold), dimension_names(classify)
+    names, threshold = parse_labels(labels, multi_label), check_threshold(threshold)
+    dimensions = dimension_names(classify)
     if column not in table.header:
         raise Mistake("Choose the column that holds the texts.")
     if len(table.rows) * len(names) > MOST_RESULTS:

@@ -34,6 +34,8 @@ MAY_IMPORT = {
 UPWARD = {
     # transformers copies the files that it finds by relative imports, and every save should bring them all
     ("configuration_emodistill.py", "pipeline_emodistill"),
+    # `pipeline(..., backend="onnx")` is answered by an export, which is imported when it is asked for
+    ("registration.py", "serving"),
 }
 NO_ROOM = {"tests", "scripts", "data", "lab", "docs", "examples", "build", "dist", ".venv", ".venv-minimum", "outputs"}
 

@@ -174,14 +174,16 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
     assert len(others) == 1 and others.pop().endswith(".dist-info")
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert {"emodistill/__init__.py", "emodistill/modeling_emodistill.py", "emodistill/cli.py"} <= package
-    for room in ("tests", "data", "scripts", "docs", "build", ".ci"):
+    for room in ("tests", "scripts", "docs", "lab", "build", ".ci"):
         assert not any(name.startswith(f"emodistill/{room}/") for name in package), room
     for room in sorted(path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name != "tests"):
         for source in (ROOT / room).rglob("*"):
             if source.is_file() and "__pycache__" not in source.parts:
                 assert f"emodistill/{source.relative_to(ROOT)}" in package
-    for config in (ROOT / "configs").glob("*.yaml"):
-        assert f"emodistill/configs/{config.name}" in package
+    for config in (ROOT / "configs").rglob("*.yaml"):
+        assert f"emodistill/{config.relative_to(ROOT)}" in package
+    data = {name for name in package if name.startswith("emodistill/data/")}
+    assert data and all(name.startswith("emodistill/data/descriptors/lexicon/") for name in data)  # train's default
 
 
 def test_the_wheel_holds_the_default_checkpoint(built):
@@ -196,7 +198,7 @@ def test_the_source_distribution_builds_the_same_wheel(built, tmp_path):
     shutil.unpack_archive(sdist, tmp_path)
     (source,) = tmp_path.iterdir()
     assert {"LICENSE", "CITATION.cff", "CHANGELOG.md", "constraints.txt"} <= {path.name for path in source.iterdir()}
-    assert not (source / "data").exists()
+    assert {path.name for path in (source / "data" / "descriptors").iterdir()} == {"lexicon"}
     again = build("wheel", source, tmp_path / "wheel")
     assert again.name == wheel.name and names_in(again) == names_in(wheel)
 

@@ -41,9 +41,11 @@ def test_ones_own_set_gets_a_card(annotated, hub, api, capsys):
 
 def test_the_repositorys_set_is_taken_as_it_is(tmp_path, hub, api):
     folder = tmp_path / "descriptors"
-    shutil.copytree(DATA, folder, ignore=shutil.ignore_patterns("default", "goemotions", "closed28", "rated"))
+    others = ("default", "goemotions", "closed28", "rated", "unread")
+    shutil.copytree(DATA, folder, ignore=shutil.ignore_patterns(*others))
     card = (folder / "README.md").read_text(encoding="utf-8")
-    kept = card[: card.index("configs:")] + card[card.index("- config_name: lexicon") :]
+    lexicon = card[card.index("- config_name: lexicon") : card.index("- config_name: unread")]
+    kept = card[: card.index("configs:")] + lexicon + card[card.index("---\n\n# ") :]
     (folder / "README.md").write_text(kept.replace("- config_name: lexicon", "configs:\n- config_name: lexicon"))
     assert cli.main(["push-data", str(folder), "--repo-id", REPO]) == 0
     files = hub.files(REPO, "dataset")
