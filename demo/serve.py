@@ -43,6 +43,11 @@ def _parser():
         help="also answer under this host name, that of a proxy before the page for instance; may be given again",
     )  # fmt: skip
     parser.add_argument("--space", metavar="FOLDER", help="write a Hub Space with this page into a folder, and end")
+    parser.add_argument(
+        "--web", metavar="FOLDER", help="write a page in which the model runs in the browser into a folder, and end"
+    )
+    parser.add_argument("--web-labels", metavar="LABELS", help="the labels of that page, separated by commas")
+    parser.add_argument("--web-runtime", metavar="FOLDER", help="the npm package onnxruntime-web; npm fetches it else")
     parser.add_argument("--serve-from", metavar="FOLDER", help=argparse.SUPPRESS)  # this is the process that serves
     return parser
 
@@ -127,6 +132,8 @@ def main(argv=None):
 
         print(f"wrote {write_space(args.space)}: publish the folder as a Space of kind Gradio")
         return 0
+    if args.web:
+        return _write_page(args)
     if args.serve_from:
         return _serve(args)
     port, models = free_port(args.host, args.port), own_models(args.model)
@@ -138,6 +145,17 @@ def main(argv=None):
         environment["GRADIO_TEMP_DIR"] = folder  # uploads and results go with the server
         command = [sys.executable, "-c", SERVER, json.dumps(sys.path), "demo", *argv]
         return _watch([*command, "--port", str(port), "--serve-from", folder], environment)
+
+
+def _write_page(args):
+    from .static_page import LABELS, write_page
+
+    def report(text):
+        print(f"  {text}", file=sys.stderr, flush=True)
+
+    folder = write_page(args.web, args.model, args.web_labels or LABELS, args.web_runtime, report)
+    print(f"wrote {folder}: serve it as static files, for instance python -m http.server --directory {folder}")
+    return 0
 
 
 def _stop(*_):

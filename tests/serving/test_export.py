@@ -1,7 +1,10 @@
 """Exports: the same answers as the checkpoint, refused where they are not, without torch, for both encoders."""
 
+import dataclasses
+import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,9 +19,14 @@ from transformers import AutoTokenizer, MPNetConfig, pipeline
 
 import emodistill
 from emodistill import EmoDistillModel, cli
+from emodistill.decision_emodistill import score_labels
+from emodistill.demo import static_page
+from emodistill.labels_emodistill import LabelSet
+from emodistill.normalisation_emodistill import normalise_text, spell_emoji
 from emodistill.serving import export as exporting
 from emodistill.serving import export_check, export_graphs
 from emodistill.serving.onnx import OnnxEmotionClassifier, read_safetensors
+from emodistill.tokenizing_emodistill import tokenize_texts
 
 pytest.importorskip("onnxscript")
 
@@ -139,11 +147,11 @@ def test_streams_and_tables(pair):
 
 @pytest.mark.parametrize(("arguments", "words"), [
     ({"inputs": "my dog"}, "labels is missing"),
-    ({"inputs": ["a", 3], "labels": "joy"}, "text 1"),
-    ({"inputs": {"text": "a"}, "labels": "joy"}, "text"),
-    ({"inputs": 7, "labels": "joy"}, "text"),
-    ({"inputs": ["a"], "labels": "joy", "batch_size": 0}, "batch_size must be a positive integer"),
-    ({"inputs": "a", "labels": "joy", "colour": 1}, "unknown argument colour"),
+    ({"inputs": ["a", 3], "labels": "joy, fear"}, "text 1"),
+    ({"inputs": {"words": "a"}, "labels": "joy, fear"}, "text"),
+    ({"inputs": 7, "labels": "joy, fear"}, "text"),
+    ({"inputs": ["a"], "labels": "joy, fear", "batch_size": 0}, "batch_size must be a positive integer"),
+    ({"inputs": "a", "labels": "joy, fear", "colour": 1}, "unknown argument colour"),
     ({"inputs": "a", "dimensions": "warmth"}, "not built in"),
 ])  # fmt: skip
 def test_mistakes_are_told_as_by_the_pipeline(pair, arguments, words):
@@ -278,3 +286,96 @@ def test_without_a_background_there_is_no_automatic_threshold(tmp_path, exports)
         exported("my dog", labels="joy", multi_label=True)
     assert exported("my dog", labels="joy", multi_label=True, threshold=0.5)["labels"] == ["joy"]
     assert exported.explain("my dog", "joy", labels="joy,fear").baseline is None
+
+
+# ---- the page in which an export runs in the browser
+
+NODE = """
+import { readFileSync } from "node:fs";
+import { decide } from "./emodistill.js";
+import { normaliseText, spellEmoji } from "./normalise.js";
+import { Tokenizer } from "./wordpiece.js";
+const { texts, rules, embeds } = JSON.parse(readFileSync(0, "utf-8"));
+const symbols = JSON.parse(readFileSync("emoji.json", "utf-8"));
+const tokenizer = new Tokenizer(JSON.parse(readFileSync("tokenizer.json", "utf-8")));
+console.log(JSON.stringify({
+  windows: texts.map((text) => tokenizer.windows(spellEmoji(text, symbols), 24)),
+  normalised: texts.map((text) => normaliseText(text, symbols)),
+  scores: rules.map((rule) => embeds.map((embed) => decide(rule, embed))),
+}));
+"""
+PAGE_TEXTS = [
+    *TEXTS, "Ça naïve ÅNGSTRÖM ΣΊΣΥΦΟΣ İst ß", "我很 happy 今天", "[MASK] day[SEP]ok", "a" * 101,
+    "tabs\tand\nlines\x00\x07\ufffd",
+    "price $5.00 <b>joy</b> #BestDayEver @anna http://x.y/z soooo goooood", "“quotes” — dash… ^~|+=", "½ x² Ⅷ ﬁ １２",
+    "woohooo!!! YAAAAY #NOTOK #so_sad_2day 🏳️‍🌈 ☺️☹", "\u2028sep\x85next\u3000wide\u00a0nbsp", "ㅋㅋㅋ 한국어 مرحبا",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory, exports):
+    """The page of the tiny export, with stand-ins for the files of onnxruntime-web."""
+    runtime = tmp_path_factory.mktemp("runtime")
+    (runtime / "dist").mkdir()
+    for name in static_page.RUNTIME_FILES:
+        (runtime / "dist" / name).write_text(name)
+    folder = tmp_path_factory.mktemp("web") / "page"
+    arguments = ["--model", str(exports / "bert"), "--web-runtime", str(runtime), "--web-labels", "joy, rage, neutral"]
+    assert cli.main(["demo", "--web", str(folder), *arguments]) == 0
+    return folder
+
+
+def test_the_page_brings_all_that_it_asks_for(page, exports):
+    sources = "".join(path.read_text() for path in page.iterdir() if path.suffix in (".js", ".html"))
+    asked = set(re.findall(r'"(?:\./)?([\w./-]+\.(?:m?js|json|onnx))"', sources))
+    assert len(asked) == 9 and all((page / name).is_file() for name in asked)
+    assert "http:" not in sources and "https:" not in sources.replace("https?:", "")  # nothing from elsewhere
+    assert {path.name for path in (page / "ort").iterdir()} == set(static_page.RUNTIME_FILES)
+    assert (page / "model.onnx").read_bytes() == (exports / "bert" / "onnx" / "model.onnx").read_bytes()
+    decision = json.loads((page / "decision.json").read_text())
+    assert decision["labels"] == ["joy", "rage", "neutral"] and decision["several"]["blank"] == [0.0, 0.0, 1.0]
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs Node.js")
+def test_javascript_reads_and_decides_as_python_does(page, exports):
+    exported = emodistill.load(exports / "bert")
+    embeds, rules, expected = exported.encode_texts(TEXTS), [], []
+    for labels, changes in itertools.product(
+        ("joy, rage, neutral", "joy, fear, anger"),
+        ({"multi_label_competition": 0.4, "single_label_scaling": 0.5, "single_label_centering": 0.3},
+         {"version": 2, "multi_label_competition": 0.3, "multi_label_skewness": 0.6, "single_label_temperature": 1.0}),
+    ):  # fmt: skip
+        exported.constants = dataclasses.replace(exported.constants, **changes)
+        decision = static_page.decision_of(exported, labels)
+        label_set, statistics = exported._embedded(LabelSet.parse(labels))
+        for mode in ("several", "one"):
+            rules.append(decision[mode])
+            expected.append(score_labels(embeds, label_set, statistics, exported.constants, mode == "several"))
+    (page / "package.json").write_text('{"type": "module"}')
+    (page / "try.js").write_text(NODE)
+    given = json.dumps({"texts": PAGE_TEXTS, "rules": rules, "embeds": embeds.tolist()})
+    done = subprocess.run(["node", "try.js"], cwd=page, input=given, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    spelled = [spell_emoji(text) for text in PAGE_TEXTS]
+    windows = tokenize_texts(exported.tokenizer, exported.config, spelled, max_windows=None, normalise=False)
+    assert exported.config.text_max_length == 24 and len(windows.windows) > len(PAGE_TEXTS)
+    assert list(itertools.chain(*found["windows"])) == windows.windows
+    assert found["normalised"] == [normalise_text(text) for text in PAGE_TEXTS]
+    for ours, theirs in zip(found["scores"], expected, strict=True):
+        assert np.abs(np.asarray(ours) - theirs).max() < 1e-4
+
+
+@pytest.mark.parametrize(("changes", "words"), [
+    ({"labels": "joy"}, "one label"),
+    ({"labels": "joy, not angry"}, "absence"),
+    ({"runtime": "."}, "no package onnxruntime-web"),
+    ({"folder": "."}, "is there already"),
+])  # fmt: skip
+def test_a_page_that_cannot_be_is_told_in_a_sentence(tmp_path, page, exports, changes, words):
+    runtime = tmp_path / "package"
+    shutil.copytree(page / "ort", runtime / "dist")
+    options = {"folder": str(tmp_path / "page"), "model": str(exports / "bert"), "runtime": str(runtime), **changes}
+    with pytest.raises((ValueError, FileExistsError), match=words):
+        static_page.write_page(**options)
+    assert not (tmp_path / "page").exists()
