@@ -16,7 +16,8 @@ __all__ = ["Adaptation", "adapt", "fit", "load_adaptation"]
 FORMAT = "emodistill adaptation 1"
 FINEST = 1e-4  # scores nearer to 0 or 1 than this are taken for this near: log-odds must not run away
 FEWEST, MOST = 4, 5000
-CAUTION = 40.0  # texts with a label that move its cut half-way; with 4, eight a label did harm
+# Texts with a label that move its cut, and its direction, half-way: with eight a label, all the way does harm.
+CUT_CAUTION, DIRECTION_CAUTION = 40.0, 16.0
 
 # Strengths that are tried: of the ridge on offset and slope (in texts), and on directions; the last is none at all.
 SCORE_RIDGES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -96,7 +97,7 @@ class Adaptation:
             return scores
         names = list(self.names if names is None else names)
         places = [names.index(name) for name in self.names]
-        values = self.corrected(_inner(scores, self.kind)[:, places], embeds)
+        values = self.corrected(inner_scores(scores, self.kind)[:, places], embeds)
         back = [self.names.index(name) for name in names]
         return _outer(values, self.kind)[:, back].astype(np.float32)
 
@@ -192,7 +193,7 @@ def with_adaptation(options, adaptation):
     return {**defaults, **options, "adaptation": adaptation}
 
 
-def _inner(scores, kind):
+def inner_scores(scores, kind):
     """Zero-shot scores as the corrections take them."""
     scores = np.asarray(scores, dtype=np.float64)
     if kind == "dimensions":
@@ -262,7 +263,7 @@ def adapt(classify, texts, labels, names=None, multi_label=None, dimensions=Fals
         names, targets, options, kind = _targets(labels, names, multi_label)
     embeds = classify.encode_texts(texts, batch_size=batch_size)
     zero_shot = _zero_shot(classify, texts, embeds, names, kind, options)
-    return fit(kind, names, _inner(zero_shot, kind), np.asarray(embeds, dtype=np.float64), targets, options)
+    return fit(kind, names, inner_scores(zero_shot, kind), np.asarray(embeds, dtype=np.float64), targets, options)
 
 
 def _zero_shot(classify, texts, embeds, names, kind, options):
@@ -360,10 +361,10 @@ def _losses(kind, values, targets):
     return (np.logaddexp(0.0, values) - targets * values).sum(axis=1)
 
 
-def _better(before, after):
+def _better(before, after, errors=2.0):
     """Whether a loss fell by more than its noise: two standard errors, since the best of several is asked."""
     gains = before - after
-    return gains.mean() > 2.0 * gains.std() / np.sqrt(len(gains))
+    return gains.mean() > errors * gains.std() / np.sqrt(len(gains))
 
 
 def _fit_scores(kind, values, targets):
@@ -450,7 +451,8 @@ def _fit_directions(kind, whole, inner, embeds, targets, before):
 
     Ridge regression of what the scores still miss, in units of log-odds: residuals divided by the mean variance of a
     label's decision. It is one Newton step of the logistic regression with one weight for all texts, so that one
-    decomposition serves all labels and leave-one-out is exact.
+    decomposition serves all labels and leave-one-out is exact. How far a label's direction goes is limited by how many
+    texts have it: the losses of a few dozen texts alone do not tell chance from what there is to learn.
     """
     centred = embeds - embeds.mean(axis=0)
     if kind == "dimensions":
@@ -459,23 +461,27 @@ def _fit_directions(kind, whole, inner, embeds, targets, before):
         chance = _outer(whole, kind)
         variance = np.maximum((chance * (1.0 - chance)).mean(axis=0), 0.02)
         residuals = (targets - chance) / (variance.mean() if kind == "single_label" else variance)
+    trust = len(targets) if kind == "dimensions" else targets.sum(axis=0)
+    trust = trust**2 / (trust**2 + DIRECTION_CAUTION**2) * np.ones(targets.shape[1])
     values, vectors = np.linalg.eigh(centred @ centred.T)
     values = np.maximum(values, 0.0)
     nothing = np.zeros((targets.shape[1], embeds.shape[1])), np.zeros_like(targets), None
-    best, chosen = before.mean(), None
+    tried = []
     for strength in [ridge for ridge in DIRECTION_RIDGES if ridge is not None]:
         shrunk = values / (values + strength)
         added = vectors @ (shrunk[:, None] * (vectors.T @ residuals))
         leverage = np.minimum((vectors**2 * shrunk).sum(axis=1, keepdims=True), 0.99)
-        left_out = (added - leverage * residuals) / (1.0 - leverage)
+        left_out = trust * (added - leverage * residuals) / (1.0 - leverage)
         losses = _losses(kind, inner + left_out, targets)
-        if losses.mean() < best and _better(before, losses):
-            best, chosen = losses.mean(), (strength, left_out)
-    if chosen is None:
+        if _better(before, losses):
+            tried.append((strength, left_out, losses))
+    if not tried:
         return nothing
-    strength, left_out = chosen
+    best = min(tried, key=lambda entry: entry[2].mean())[2]
+    # The strongest that is as good as the best but for noise.
+    strength, left_out, _ = next(entry for entry in reversed(tried) if not _better(entry[2], best, 1.0))
     dual = vectors @ ((vectors.T @ residuals) / (values + strength)[:, None])
-    return dual.T @ centred, left_out, strength
+    return (dual * trust).T @ centred, left_out, strength
 
 
 def _moved_cuts(inner, values, offsets, targets):
@@ -489,8 +495,8 @@ def _moved_cuts(inner, values, offsets, targets):
     cuts = np.zeros(targets.shape[1])
     for place in range(len(cuts)):
         positives = targets[:, place].sum()
-        expected = (positives + CAUTION * (values[:, place] > 0.0).mean()) / (texts + CAUTION)
-        share = positives / (positives + CAUTION)
+        expected = (positives + CUT_CAUTION * (values[:, place] > 0.0).mean()) / (texts + CUT_CAUTION)
+        share = positives**2 / (positives**2 + CUT_CAUTION**2)
         matching = np.quantile(inner[:, place], np.clip(1.0 - expected, 0.0, 1.0))
         cuts[place] = share * matching + (1.0 - share) * offsets[place]
     return cuts

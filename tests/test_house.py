@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "annotate": {"descriptors", "files", "version"},
     "training": {"model", "loading", "fingerprint", "descriptors", "files", "version"},
     "benchmarks": {"model", "loading", "fingerprint", "descriptors", "files", "version"},
-    "experiments": {"benchmarks", "training", "descriptors", "files"},
+    "experiments": {"benchmarks", "training", "serving", "descriptors", "files"},
     "predict": {"loading", "registration", "model"},
     "serving": {"model", "loading", "fingerprint", "predict", "descriptors", "files", "version"},
     "hub": {"model", "loading", "benchmarks", "annotate", "descriptors", "files", "version"},

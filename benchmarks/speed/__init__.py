@@ -1,0 +1,1 @@
+"""Speed and memory, measured: scripts that print figures for docs/speed.md; nothing here is imported by a room."""
