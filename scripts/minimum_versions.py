@@ -60,7 +60,9 @@ def layered_environment(folder, pins):
     python = Path(folder) / "bin" / "python"
     asked = "import sysconfig; print(sysconfig.get_path('purelib'))"
     site = subprocess.run([python, "-c", asked], check=True, capture_output=True, text=True).stdout.strip()
-    Path(site, "zz_below.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    # As a folder of packages and not as a mere path: the package itself is installed below by a .pth file.
+    below = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
+    Path(site, "zz_below.pth").write_text(below, encoding="utf-8")
     pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "install", "--quiet"]
     subprocess.run([*pip, "--no-compile", *pins], check=True)
     return python
