@@ -195,14 +195,22 @@ def _train(command):
     root = str(Path(__file__).resolve().parents[2])
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
     code = "import sys; from emodistill.cli import main; sys.exit(main())"
-    process = subprocess.Popen([sys.executable, "-c", code, "train", *command], env=environment)
-    handlers = {}
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # Ctrl-C reaches both; what is sent to this process alone is handed on.
-        hand_on = signal.SIG_IGN if number == signal.SIGINT else lambda number, _: process.send_signal(number)
-        handlers[number] = signal.signal(number, hand_on)
+    processes, early = [], []
+
+    def hand_on(number, _):
+        for process in processes:
+            process.send_signal(number)
+        early.extend([] if processes else [number])
+
+    # Before there is a process: a signal in between would end this one alone. Ctrl-C reaches both by itself; a function
+    # that does nothing, unlike SIG_IGN, is not inherited.
+    ways = {signal.SIGTERM: hand_on, signal.SIGINT: lambda *_: None}
+    handlers = {number: signal.signal(number, way) for number, way in ways.items()}
     try:
-        status = process.wait()
+        processes.append(subprocess.Popen([sys.executable, "-c", code, "train", *command], env=environment))
+        for number in early:
+            processes[0].send_signal(number)
+        status = processes[0].wait()
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -183,7 +183,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
     for config in (ROOT / "configs").rglob("*.yaml"):
         assert f"emodistill/{config.relative_to(ROOT)}" in package
     data = {name for name in package if name.startswith("emodistill/data/")}
-    assert data and all(name.startswith("emodistill/data/descriptors/lexicon/") for name in data)  # train's default
+    kept = ("emodistill/data/descriptors/lexicon/", "emodistill/data/descriptors/README.md")  # the default of train
+    assert data and all(name.startswith(kept) for name in data)
 
 
 def test_the_wheel_holds_the_default_checkpoint(built):
@@ -198,7 +199,7 @@ def test_the_source_distribution_builds_the_same_wheel(built, tmp_path):
     shutil.unpack_archive(sdist, tmp_path)
     (source,) = tmp_path.iterdir()
     assert {"LICENSE", "CITATION.cff", "CHANGELOG.md", "constraints.txt"} <= {path.name for path in source.iterdir()}
-    assert {path.name for path in (source / "data" / "descriptors").iterdir()} == {"lexicon"}
+    assert {path.name for path in (source / "data" / "descriptors").iterdir()} == {"README.md", "lexicon"}
     again = build("wheel", source, tmp_path / "wheel")
     assert again.name == wheel.name and names_in(again) == names_in(wheel)
 

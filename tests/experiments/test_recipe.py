@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -178,7 +179,7 @@ def test_a_signal_is_handed_on_to_the_stage(tmp_path, monkeypatch):
 
     def stop():
         while not started.exists():
-            pass
+            time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGTERM)
 
     thread = threading.Thread(target=stop)
