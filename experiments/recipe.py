@@ -202,7 +202,7 @@ def _train(command):
             process.send_signal(number)
         early.extend([] if processes else [number])
 
-    # Before there is a process: a signal in between would end this one alone. Ctrl-C reaches both by itself; a function
+    # Before there is a process: a signal in between would end this one alone. Ctrl-C reaches both; a function
     # that does nothing, unlike SIG_IGN, is not inherited.
     ways = {signal.SIGTERM: hand_on, signal.SIGINT: lambda *_: None}
     handlers = {number: signal.signal(number, way) for number, way in ways.items()}
