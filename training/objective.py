@@ -118,8 +118,7 @@ class Objective:
             targets = torch.lerp(targets, self.teachers(batch["rows"], ids), self.teacher_weight)
         logits, loss = self.network.contrastive_loss(output.text_embeds, label_embeds, targets, mask)
         if self.group_weight:
-            chosen = targets if self.teachers is not None else descriptors
-            loss = loss + self.group_weight * group_loss(logits, chosen, descriptors, batch["groups"], mask)
+            loss = loss + self.group_weight * group_loss(logits, targets, descriptors, batch["groups"], mask)
         if self.consistency_weight:
             loss = loss + self.consistency_weight * copy_loss(output.text_embeds, batch["originals"])
         if self.embedding_weight:
