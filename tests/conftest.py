@@ -4,6 +4,8 @@ Processes that are killed or interrupted come from `forkserver.py`.
 """
 
 import os
+import sys
+from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub reads it: no test may reach for the Hub
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -19,6 +21,9 @@ from transformers import AutoModel, AutoTokenizer, pipeline
 import emodistill
 from emodistill import EmoDistillModel
 
+# The repository's root is the package, so pytest would import it a second time under the name of its folder, and the
+# second copy of every class would register itself with Transformers in place of the first.
+sys.modules.setdefault(Path(__file__).resolve().parents[1].name, emodistill)
 torch.set_num_threads(min(2, torch.get_num_threads()))
 
 
