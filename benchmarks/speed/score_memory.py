@@ -1,15 +1,16 @@
 """Memory and throughput of `emodistill score`: does either depend on the number of rows?
 
-    python benchmarks/speed/score_memory.py --rows 100000,1000000 --model tiny --distinct 2000   # memory alone
+    python benchmarks/speed/score_memory.py --rows 100000,1000000 --model tiny      # memory alone, CSV and Parquet
     python benchmarks/speed/score_memory.py --rows 4000 --tower                     # throughput beside the text tower
 
-Each run is a process of its own over a made-up CSV file; its peak memory is what the system says it was. `--tower`
-times, in turn and in one process, `score` with everything that belongs to it (reading, tokenising, deciding, writing)
-and the bare text tower on the same texts, tokenised and batched beforehand: by processor time, which neither other
-programs nor overlapping threads flatter.
+Each run is a process of its own over a made-up file, into a folder of the same format; its peak memory is what the
+system says it was. `--tower` times, in turn and in one process, `score` with everything that belongs to it (reading,
+tokenising, deciding, writing) and the bare text tower on the same texts, tokenised and batched beforehand: by
+processor time, which neither other programs nor overlapping threads flatter.
 """
 
 import argparse
+import itertools
 import os
 import statistics
 import subprocess
@@ -31,7 +32,7 @@ LABELS = (
 
 
 def write_texts(path, rows, distinct=None, seed=0):
-    """A CSV file of made-up texts, `distinct` different ones or all of them different."""
+    """A CSV or Parquet file of made-up texts, `distinct` different ones or all of them different."""
     import random
 
     draw = random.Random(seed)
@@ -41,11 +42,23 @@ def write_texts(path, rows, distinct=None, seed=0):
         return " ".join([*words, str(number)])
 
     pool = [text(number) for number in range(distinct)] if distinct else None
+    texts = (pool[draw.randrange(distinct)] if pool else text(number) for number in range(rows))
+    table = ((number, line, draw.choice(("north", "south", "east"))) for number, line in enumerate(texts))
+    if path.suffix == ".parquet":
+        _write_parquet(path, table)
+        return
     with open(path, "w", encoding="utf-8") as file:
         file.write("id,text,region\n")
-        for number in range(rows):
-            line = pool[draw.randrange(distinct)] if pool else text(number)
-            file.write(f"{number},{line},{draw.choice(('north', 'south', 'east'))}\n")
+        file.writelines(f"{number},{line},{region}\n" for number, line, region in table)
+
+
+def _write_parquet(path, table):
+    import pyarrow.parquet
+
+    kinds = pyarrow.schema({"id": pyarrow.int64(), "text": pyarrow.string(), "region": pyarrow.string()})
+    with pyarrow.parquet.ParquetWriter(path, kinds) as writer:
+        while rows := list(itertools.islice(table, 50_000)):
+            writer.write_table(pyarrow.table(dict(zip(kinds.names, zip(*rows, strict=True), strict=True)), kinds))
 
 
 def tiny_checkpoint(folder):
@@ -67,18 +80,18 @@ def tiny_checkpoint(folder):
 
 
 def peak_memory(source, output, model, shard_rows):
-    """Seconds and peak memory in MB of one run, in a process of its own."""
+    """Seconds of processor time and peak memory in MB of one run, in a process of its own."""
     command = [
         sys.executable, "-m", "emodistill.cli", "score", str(source), "--labels", LABELS, "--multi-label",
-        "--output", str(output), "--device", "cpu", "--threads", "1", "--quiet", "--shard-rows", str(shard_rows),
-        "--report", "--error-rates", "none", "--group-by", "region", *(["--model", model] if model else []),
+        "--output", str(output), "--format", source.suffix[1:], "--device", "cpu", "--threads", "1", "--quiet",
+        "--shard-rows", str(shard_rows), "--report", "--error-rates", "none", "--group-by", "region",
+        *(["--model", model] if model else []),
     ]  # fmt: skip
-    start = time.monotonic()
     process = subprocess.Popen(command)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit("the run failed")
-    return time.monotonic() - start, usage.ru_maxrss / 1024
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def against_the_tower(source, folder, model, repeats, batch_size=32):
@@ -128,6 +141,7 @@ def main(argv=None):
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", default="100000,1000000", help="numbers of rows, separated by commas")
+    parser.add_argument("--formats", default="csv,parquet", help="of the files, for memory; csv,parquet by default")
     parser.add_argument("--distinct", type=int, help="different texts; all by default")
     parser.add_argument("--model", help="a checkpoint, or tiny for a random one that costs next to nothing")
     parser.add_argument("--shard-rows", type=int, default=10_000)
@@ -136,19 +150,21 @@ def main(argv=None):
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         model = tiny_checkpoint(Path(folder, "tiny")) if args.model == "tiny" else args.model
-        for rows in map(int, args.rows.split(",")):
-            source = Path(folder, f"{rows}.csv")
+        for rows, kind in itertools.product(map(int, args.rows.split(",")), args.formats.split(",")):
+            source = Path(folder, f"{rows}.{kind}")
             write_texts(source, rows, args.distinct)
-            if args.tower:
-                whole, tower, ratio = against_the_tower(source, folder, model, args.repeats)
-                print(
-                    f"{rows:,} rows: score {whole:.0f} texts/s of processor time, text tower {tower:.0f}, "
-                    f"median ratio {ratio:.3f} (target at least 0.95)",
-                    flush=True,
-                )
-            else:
-                seconds, megabytes = peak_memory(source, Path(folder, f"out-{rows}"), model, args.shard_rows)
-                print(f"{rows:,} rows: {seconds:.0f} s, peak memory {megabytes:.0f} MB", flush=True)
+            if not args.tower:
+                output = Path(folder, f"out-{rows}-{kind}")
+                seconds, megabytes = peak_memory(source, output, model, args.shard_rows)
+                told = f"{seconds:.0f} s of processor time, peak memory {megabytes:.0f} MB"
+                print(f"{rows:,} rows of {kind}: {told}", flush=True)
+                continue
+            whole, tower, ratio = against_the_tower(source, folder, model, args.repeats)
+            print(
+                f"{rows:,} rows: score {whole:.0f} texts/s of processor time, text tower {tower:.0f}, "
+                f"median ratio {ratio:.3f} (target at least 0.95)",
+                flush=True,
+            )
     return 0
 
 

@@ -35,6 +35,30 @@ def test_the_curve_sees_what_there_is_to_learn():
     assert 30 < row["texts"] <= 90 and row["logistic regression"] > 0.5
 
 
+def test_dimensions_have_curves_too():
+    _, embeds, _ = world(labels=2)
+    random = np.random.default_rng(1)
+    hidden = embeds @ random.standard_normal((12, 2))
+    noisy = hidden + random.standard_normal(hidden.shape)
+    [row] = few_shot.curve(noisy, embeds, 3.0 + hidden, [40], draws=2)
+    assert row["texts"] == 80 and row["adapted"] > row["zero-shot"] + 0.1 and row["ridge regression"] > 0.9
+    assert few_shot.pearson(hidden, 7.0 - 2.0 * hidden) == pytest.approx(-1.0)
+    assert few_shot.pearson(hidden, np.zeros_like(hidden)) == 0.0
+
+
+def test_a_peer_is_measured_on_the_same_draws():
+    scores, embeds, targets = world()
+    asked = []
+
+    def all_right(drawn, rest, seed):
+        asked.append((seed, len(drawn) + len(rest), len(set(drawn) & set(rest))))
+        return targets[rest]
+
+    [row] = few_shot.curve(scores, embeds, targets, [10], 2, first_seed=5, peer=("SetFit", all_right))
+    assert row["SetFit"] == 1.0 and asked == [(5, len(targets), 0), (6, len(targets), 0)]
+    assert "SetFit | worst draw" in few_shot.table("made up", [row])
+
+
 def test_the_command_writes_table_and_picture(checkpoint, data_dir, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(few_shot, "SETS", few_shot.SETS[:1])
     arguments = ["--data-dir", str(data_dir), "--model", str(checkpoint), "--output", str(tmp_path), "--draws", "1"]
