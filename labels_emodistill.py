@@ -49,6 +49,12 @@ def neutral_place(names):
 
     ```
     """
+    return _neutral_place(tuple(names))
+
+
+@functools.lru_cache(maxsize=256)
+def _neutral_place(names):
+    """Asked for with every call, of the same set."""
     plain = [re.sub(r"[\s_-]+", " ", name.strip()).casefold() for name in names]
     return next((plain.index(known) for known in NEUTRAL_NAMES if known in plain), None)
 

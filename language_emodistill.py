@@ -59,7 +59,11 @@ FUNCTION_WORDS = {
         "sudah belum ada hari adalah akan bisa"
     ),
 }
-FUNCTION_WORDS = {language: frozenset(words.split()) for language, words in FUNCTION_WORDS.items()}
+# word: the languages that have it
+LANGUAGES = {}
+for _language, _words in FUNCTION_WORDS.items():
+    for _word in set(_words.split()):
+        LANGUAGES.setdefault(_word, []).append(_language)
 ENGLISH_WORDS = (
     "a about after again all also am an and any are aren't as at be because been before being both but by "
     "can can't could did didn't do does doesn't don't each feel few for from get go going good got had "
@@ -103,10 +107,15 @@ def foreign_language(text):
         return None
     # Capitals within a text are names: Las Vegas, Juan de la Cruz.
     words = [word.lower() for place, word in enumerate(words) if place == 0 or word[0].islower() or len(word) == 1]
-    english = sum(word in ENGLISH for word in words)
-    found, language = max((sum(word in known for word in words), name) for name, known in FUNCTION_WORDS.items())
+    counts = {}
+    for word in words:
+        for language in LANGUAGES.get(word, ()):
+            counts[language] = counts.get(language, 0) + 1
+    if not counts:
+        return None
+    found, language = max((number, name) for name, number in counts.items())
     # Some words belong to both: a language must show more clearly than English does.
-    if found >= 2 and found >= 0.3 * len(words) and found > 1.5 * english:
+    if found >= 2 and found >= 0.3 * len(words) and found > 1.5 * sum(word in ENGLISH for word in words):
         return language
     return None
 

@@ -36,7 +36,7 @@ def spell_emoji(text):
 
     ```
     """
-    if all(ord(character) < FIRST_EMOJI for character in text):
+    if text.isascii() or all(ord(character) < FIRST_EMOJI for character in text):
         return text
     parts, previous = [], None
     for character in text:

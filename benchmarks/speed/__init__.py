@@ -1,1 +1,1 @@
-"""Speed and memory, measured: scripts that print figures for docs/speed.md; nothing here is imported by a room."""
+"""Speed and memory of all rooms and of other packages beside them, measured in one run; no room imports it."""

@@ -1,0 +1,7 @@
+"""`python -m emodistill.benchmarks.speed`"""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())
