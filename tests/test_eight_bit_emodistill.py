@@ -66,3 +66,40 @@ def test_damage_is_told_in_one_sentence(folder, damage):
     with pytest.raises(ValueError, match="cannot be read") as caught:
         EmoDistillModel.from_pretrained(folder)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("largest", [0, 10**9])
+def test_an_installed_checkpoint_answers_as_the_trained_one(checkpoint, tmp_path, largest, monkeypatch):
+    import importlib.util
+    from pathlib import Path
+
+    import emodistill
+
+    path = Path(emodistill.__file__).parent / "scripts" / "install_checkpoint.py"
+    spec = importlib.util.spec_from_file_location("install_checkpoint", path)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    monkeypatch.setattr(script, "LARGEST", largest)
+    target = tmp_path / "installed"
+    for _ in range(2):  # the second time over the first, whose weights may have had another form
+        assert script.main([str(checkpoint), "--target", str(target)]) == 0
+    assert is_eight_bit(target) == (largest == 0) and (target / "model.safetensors").exists() == (largest > 0)
+    trained, installed = (EmoDistillModel.from_pretrained(folder).eval() for folder in (checkpoint, target))
+    tokens = {"input_ids": torch.arange(5, 15)[None], "attention_mask": torch.ones(1, 10, dtype=torch.long)}
+    cosine = torch.nn.functional.cosine_similarity(
+        trained.get_text_features(**tokens), installed.get_text_features(**tokens)
+    )
+    assert cosine.item() > 0.999
+    assert "auto_map" not in json.loads((target / "config.json").read_text(encoding="utf-8"))
+
+
+def test_an_unfinished_run_is_not_installed(tmp_path, capsys):
+    import runpy
+    from pathlib import Path
+
+    import emodistill
+
+    script = runpy.run_path(str(Path(emodistill.__file__).parent / "scripts" / "install_checkpoint.py"))
+    assert script["main"]([str(tmp_path), "--target", str(tmp_path / "installed")]) == 1
+    assert "config.json is missing: give the `final` folder" in capsys.readouterr().err
+    assert not (tmp_path / "installed").exists()
