@@ -1,4 +1,4 @@
-"""Make a trained checkpoint one of the package's own: `install_checkpoint.py outputs/mpnet-base/again/final --name base`.
+"""Make a trained checkpoint one of the package's own: `install_checkpoint.py outputs/mpnet-base/final --name base`.
 
 Only configuration, weights and tokenizer are taken. The package itself is the code, so no copy of it lies in
 `checkpoints/`, and the configuration names none; the model card beside them is kept. Weights too large for one file of
