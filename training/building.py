@@ -265,11 +265,25 @@ def load_data(args, seed):
                 raise ValueError(f"no training text has a {column} among {wanted}")
     train = _with_views(args, train, validation)
     if args.max_texts and args.max_texts < len(train):
-        chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[: args.max_texts]
-        train = [train[index] for index in sorted(chosen.tolist())]
+        train = _drawn(train, args.max_texts, seed)
     if args.unread_config:
         train += load_rows(args.data, "train", args.unread_config, unread=True)
     return train, validation, lexicon
+
+
+def _drawn(rows, number, seed):
+    """About that many rows, drawn by seed; a contrast's group comes whole, for alone its members teach little."""
+    units = {}
+    for place, row in enumerate(rows):
+        alone = row.get("group") is None
+        units.setdefault(("row", place) if alone else ("group", row["group"]), []).append(place)
+    units, chosen = list(units.values()), []
+    for index in torch.randperm(len(units), generator=torch.Generator().manual_seed(seed)).tolist():
+        if len(chosen) + len(units[index]) <= number:
+            chosen += units[index]
+        if len(chosen) == number:
+            break
+    return [rows[place] for place in sorted(chosen)]
 
 
 def _with_views(args, train, validation):

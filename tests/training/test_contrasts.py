@@ -150,3 +150,15 @@ def test_a_vocabulary_of_other_words_is_refused():
     wanted = {"<unk>": 0} | {f"b{number}": number + 1 for number in range(300)}
     with pytest.raises(ValueError, match="label_space"):
         rows_by_word_piece(known, wanted)
+
+
+def test_texts_are_drawn_with_their_groups_whole():
+    from emodistill.training.building import _drawn
+
+    rows = [{"id": n, "group": n // 3 if n < 60 else None} for n in range(120)]
+    drawn = _drawn(rows, 50, seed=3)
+    assert 48 <= len(drawn) <= 50 and drawn == [row for row in rows if row in drawn]
+    groups = [row["group"] for row in drawn if row["group"] is not None]
+    assert groups and all(groups.count(group) == 3 for group in groups)
+    assert _drawn(rows, 50, seed=3) == drawn != _drawn(rows, 50, seed=4)
+    assert len(_drawn(rows[60:], 7, seed=3)) == 7  # exact where nothing belongs together
