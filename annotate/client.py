@@ -10,7 +10,7 @@ import time
 from dataclasses import replace
 
 from .completions import read_body, read_completion
-from .connection import async_client
+from .connection import Redirected, async_client
 from .faults import FatalError, RequestFailed, Retriable, judge, judge_connection
 from .limits import Gate, Rate, Stopped, backoff
 from .redaction import Redactor
@@ -106,8 +106,8 @@ class ChatClient:
         seconds = time.monotonic() - started
         try:
             return replace(read_completion(answer), seconds=seconds)
-        except ValueError:  # a proxy's page, or a body that ends too early: the server's fault, not the model's
-            raise Retriable("the server's reply is not a chat completion", lost=True) from None
+        except ValueError as error:  # a proxy's words, or a body that ends too early: not the model's fault
+            raise Retriable(str(error), lost=True) from None
         except Exception as error:  # nobody foresaw it: this request's fault, and never the run's
             raise Retriable(f"the server's reply cannot be read ({type(error).__name__})", lost=True) from None
 
@@ -147,7 +147,7 @@ async def fetch(send, settings, redactor, deadline=None):
         response = raw.http_response
     except openai.APIStatusError as error:
         response = error.response
-    except (openai.APIConnectionError, TimeoutError) as error:
+    except (openai.APIConnectionError, Redirected, TimeoutError) as error:
         raise judge_connection(error, settings) from None
     except Exception as error:  # the client itself fell over: nothing is known of the answer
         words = redactor.text(f"{type(error).__name__}: {error}")[:300]

@@ -4,9 +4,14 @@ import json
 import math
 from dataclasses import dataclass
 
+from .event_stream import read_events
+
 __all__ = ["Reply", "ServerError", "read_body", "read_completion", "read_error"]
 
 _TEXT_PARTS = ("text", "output_text", "input_text", None)
+# Why an answer ends that a filter stopped, in the words of several services.
+_FILTERS = {"content_filter", "content_filtered", "safety", "image_safety", "prohibited_content", "blocklist", "spii"}
+_FILTERS |= {"recitation", "refusal", "guardrail_intervened", "sensitive"}
 _LARGEST = 2**53  # more tokens than anything has; what SQLite and JSON carry exactly
 
 
@@ -53,17 +58,18 @@ class ServerError:
 
 
 def read_body(data, redactor):
-    """The JSON value of a body, redacted; its text, redacted, where it is not JSON.
+    """The JSON value of a body, redacted; its text, redacted, where it is not JSON. Events are put together.
 
     Args:
         data (`bytes`)
         redactor (`Redactor`)
     """
-    text = data.decode("utf-8-sig", "replace")
+    text = data.decode(json.detect_encoding(data), "replace")
     try:
         return redactor.value(json.loads(text))
     except (ValueError, RecursionError):
-        return redactor.text(text)
+        streamed = read_events(text)
+        return redactor.text(text) if streamed is None else redactor.value(streamed)
 
 
 def read_completion(data, seconds=0.0):
@@ -75,27 +81,27 @@ def read_completion(data, seconds=0.0):
     Raises:
         `ValueError`: where it is not one.
     """
-    choices = data.get("choices") if isinstance(data, dict) else None
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    if not isinstance(choice, dict):
-        raise ValueError("the server's reply is not a chat completion")
+    choice = _first_choice(data)
+    if choice is None:
+        raise ValueError(_no_completion(data))
     finish = _word(choice.get("finish_reason"))
-    message = choice.get("message")
+    message = choice.get("message") or choice.get("delta")
     if isinstance(message, str):
         message = {"content": message}
     if not isinstance(message, dict):
-        if "text" not in choice and finish != "content_filter":
-            raise ValueError("the server's reply is not a chat completion")
+        if "text" not in choice and not _filtered(finish):
+            raise ValueError(_no_completion(data))
         message = {"content": choice.get("text")}
     content, refusal = _content(message.get("content"))
-    refusal = _word(message.get("refusal")) or refusal
+    refusal = _word(message.get("refusal") or None) or refusal
+    said = refusal or content or _arguments(message)
     usage = data.get("usage") if isinstance(data.get("usage"), dict) else {}
     details = usage.get("prompt_tokens_details")
     cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
     prompt = _count(usage.get("prompt_tokens"))
     return Reply(
-        content=refusal or content or _arguments(message),
-        refused=bool(refusal) or finish == "content_filter",
+        content=said,
+        refused=bool(refusal) or finish == "content_filter" or (_filtered(finish) and not said.strip()),
         finish_reason=finish,
         prompt_tokens=prompt,
         cached_tokens=min(cached or 0, prompt or 0),
@@ -106,11 +112,26 @@ def read_completion(data, seconds=0.0):
     )
 
 
+def _first_choice(data):
+    """The first choice that says something, or else the first; `None` where there is none."""
+    choices = data.get("choices") if isinstance(data, dict) else None
+    choices = [one for one in choices if isinstance(one, dict)] if isinstance(choices, list) else []
+    messages = [one["message"] if isinstance(one.get("message"), dict) else {} for one in choices]
+    said = (choice for choice, message in zip(choices, messages, strict=True) if message.get("content"))
+    return next(said, choices[0] if choices else None)
+
+
+def _no_completion(data):
+    words = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
+    return f"the server's reply is not a chat completion: {_page(words)[:200]}"
+
+
 def _content(content):
     """Text and refusal of a message's content."""
     if content is None or isinstance(content, str):
         return content or "", ""
-    if not isinstance(content, list) or not any(isinstance(part, dict) and "type" in part for part in content):
+    untyped = isinstance(content, list) and all(isinstance(part, dict) and list(part) == ["text"] for part in content)
+    if not untyped and not (isinstance(content, list) and any(isinstance(p, dict) and "type" in p for p in content)):
         return json.dumps(content, ensure_ascii=False), ""
     texts, refusals = [], []
     for part in content:
@@ -124,10 +145,15 @@ def _content(content):
     return "".join(texts), " ".join(refusals).strip()
 
 
+def _filtered(finish):
+    return isinstance(finish, str) and finish.lower() in _FILTERS
+
+
 def _arguments(message):
+    """The arguments of a tool that the model called, or of a function, as it was named before there were tools."""
     calls = message.get("tool_calls")
     call = calls[0] if isinstance(calls, list) and calls else None
-    function = call.get("function") if isinstance(call, dict) else None
+    function = call.get("function") if isinstance(call, dict) else message.get("function_call")
     return (_word(function.get("arguments")) or "") if isinstance(function, dict) else ""
 
 
@@ -154,11 +180,14 @@ def read_error(body, status=200):
         body: as `read_body` gives it.
         status (`int`): of HTTP.
     """
+    if isinstance(body, list) and len(body) == 1 and isinstance(body[0], dict):
+        body = body[0]  # an error in a list of one; an answer in a list is none
     if not isinstance(body, dict):
         is_page = isinstance(body, str) and body.strip()[:1] == "<"
-        if status < 400 and not is_page:
+        if status < 300 and not is_page:
             return None
-        return ServerError(status if status >= 400 else 0, _page(body), "page" if is_page else "")
+        said = f"a web page in place of an answer: {_page(body)}" if status < 300 else _page(body)
+        return ServerError(status if status >= 300 else 0, said, "page" if is_page else "")
     error = body.get("error") or _of_choice(body)
     answered = isinstance(body.get("choices"), list) and bool(body["choices"])
     named = isinstance(body.get("id"), str) and body.get("object") in ("batch", "file", "list")
@@ -167,7 +196,7 @@ def read_error(body, status=200):
         if not error and (status >= 400 or body.get("object") == "error" or isinstance(body.get("message"), str)):
             error = body
     if not error or (status < 400 and answered and not _of_choice(body)):
-        return ServerError(status, "no reason given") if status >= 400 else None
+        return ServerError(status, "no reason given") if status >= 300 else None
     error = error[0] if isinstance(error, list) and len(error) == 1 else error
     inner = error if isinstance(error, dict) else {"message": _word(error)}
     code, message = inner.get("code"), inner.get("message") or inner.get("error") or inner.get("msg")
@@ -175,6 +204,7 @@ def read_error(body, status=200):
         numbers = [n for n in map(_status, (code, inner.get("status"), body.get("code"), body.get("status"))) if n]
         status = numbers[0] if numbers else 0
     names = [inner.get(name) for name in ("code", "type", "status", "param", "reason")]
+    names += [value.get("code") for value in (inner.get("innererror"),) if isinstance(value, dict)]
     words = _word(message) or _word(error)
     more = inner.get("metadata") or inner.get("details")
     label = _word(code) if code is not None and not _status(code) else ""

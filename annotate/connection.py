@@ -8,7 +8,14 @@ from urllib.request import getproxies, proxy_bypass
 
 from .redaction import redact_address
 
-__all__ = ["async_client", "check_address", "check_header", "is_loopback"]
+__all__ = ["Redirected", "async_client", "check_address", "check_header", "is_loopback"]
+
+
+class Redirected(Exception):
+    """A server sends a request to another address; the message is that address.
+
+    It is not followed there: what was to be posted would be asked for (`GET`), or the key is left out on the way.
+    """
 
 
 def check_address(address, name):
@@ -111,7 +118,8 @@ def async_client(settings, key=None):
 
 def _http_client(openai, parts, timeout):
     """An HTTP client for one server: past proxies for this machine and for what `NO_PROXY` names."""
-    options = {"timeout": timeout, "trust_env": False, "verify": _certificates()}
+    hooks = {"response": [_refuse_redirects]}
+    options = {"timeout": timeout, "trust_env": False, "verify": _certificates(), "event_hooks": hooks}
     proxy, variable = _proxy(parts)
     if proxy is None:
         return openai.DefaultAsyncHttpxClient(**options)
@@ -127,6 +135,11 @@ def _http_client(openai, parts, timeout):
         raise ImportError(f"{variable}: a SOCKS proxy needs the socksio package: pip install socksio") from None
     except Exception:  # the library's errors for a bad address are of many classes
         raise ValueError(wrong) from None
+
+
+async def _refuse_redirects(response):
+    if response.has_redirect_location and response.request.method == "POST":
+        raise Redirected(str(response.request.url.join(response.headers["location"])))
 
 
 def _is_proxy(address):

@@ -6,7 +6,9 @@ import socket
 import ssl
 
 from .completions import read_error
+from .connection import Redirected
 from .limits import retry_after
+from .redaction import redact_address
 
 __all__ = [
     "FatalError",
@@ -49,7 +51,12 @@ _NO_SUCH_PATH = re.compile(
     r"unexpected endpoint|unknown (request )?(url|endpoint|path|route)|invalid (url|path|endpoint)|no route|"
     r"cannot (post|get) /|\bnot found\b|no such (path|endpoint)|method not allowed"
 )
+_NO_KEY = re.compile(
+    r"(invalid|incorrect|missing|no) (api[ _-]?key|authentication|credentials)|unauthorized|"
+    r"api[ _-]?key (is )?(not valid|invalid|expired|missing|required)"
+)
 _TRANSIENT = (408, 409, 425, 429)
+_BUSY = re.compile(r"too busy|overloaded|temporarily|at capacity|currently loading|is loading")
 _WAIT = re.compile(r"(?:retry|try again|wait)\D{0,20}?((?:\d+(?:\.\d+)?\s*(?:ms|h|m|s|[a-z]*)\s*)+)", re.IGNORECASE)
 _DELAY = re.compile(r"retry_?delay\W+(\d+(?:\.\d+)?)\s*s", re.IGNORECASE)
 _UNITS = {"ms": 0.001, "milliseconds": 0.001, "s": 1, "sec": 1, "second": 1, "seconds": 1, "secs": 1, "m": 60}
@@ -136,17 +143,17 @@ def judge(body, status, headers, settings, structured, fresh=False):
         return LimitNameUnsupported(said)
     if _NO_MONEY.search(low) or code == 402:
         return FatalError(f"the account has no money left: {said}")
-    if code == 401:
+    if code == 401 or (code == 400 and _NO_KEY.search(low)):
         return FatalError(f"the server does not accept the key in {settings.key_variable}: {said}")
-    if code == 403:
-        return FatalError(f"the server denies access: {said}")
-    if code in (404, 405) or (fresh and _is_no_api(error, low, settings)):
+    if code in (403, 407):
+        return FatalError(f"the {'proxy' if code == 407 else 'server'} denies access: {said}")
+    if code in (404, 405, 410) or (fresh and _is_no_api(error, low, settings)):
         hint = "" if re.search(r"/v\d", settings.server) else " (does the address end in /v1?)"
         return FatalError(f"no such model or address at {settings.server}{hint}: {said}")
     if code == 429 and _DAILY.search(low):
         return FatalError(f"the account's limit for the day is reached: {said}")
-    shown = f"status {code}: {said}" if status >= 400 or error.status else said
-    if code in _TRANSIENT or code >= 500:
+    shown = f"status {code}: {said}" if status >= 300 or error.status else said
+    if code in _TRANSIENT or code >= 500 or (code >= 400 and _BUSY.search(low)):
         after = retry_after(headers)
         return Retriable(shown[:300], after=asked_wait(error.words) if after is None else after)
     return RequestFailed(shown[:300])
@@ -160,7 +167,7 @@ def _guess(low):
         return 400
     if _NO_SUCH_PATH.search(low) or re.search(r"model\b.{0,80}\b(does not exist|not exist|unknown)", low):
         return 404
-    if re.search(r"(invalid|incorrect|missing|no) (api[ _-]?key|authentication|credentials)|unauthorized", low):
+    if _NO_KEY.search(low):
         return 401
     if re.search(r"invalid[_ ]request|context[_ ]length|maximum context|too long", low):
         return 400
@@ -191,9 +198,13 @@ def judge_connection(error, settings):
         `Exception`: `FatalError` where trying again cannot help, else `Retriable`, `lost` where the request had left.
     """
     chain = list(_chain(error))
+    last = next((one for one in reversed(chain) if not isinstance(one, RuntimeError | LookupError)), error)
     names = {type(one).__name__ for one in chain}
     where = settings.server
     for one in chain:
+        if isinstance(one, Redirected):
+            to = redact_address(str(one)).removesuffix("/chat/completions")
+            return FatalError(f"{where} sends requests on to {to}: if that is where they belong, give that address")
         if isinstance(one, ssl.SSLCertVerificationError):
             return FatalError(f"the connection failed: the certificate of {where} is not accepted ({_reason(one)})")
         if isinstance(one, socket.gaierror):
@@ -202,18 +213,18 @@ def judge_connection(error, settings):
         if isinstance(one, ConnectionRefusedError):
             return Retriable(f"the connection failed: {where} refused it; is a server running there?")
     if names & {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"}:
-        return FatalError(f"the request to {where} could not be sent ({_reason(chain[-1])})")
+        return FatalError(f"the request to {where} could not be sent ({_reason(last)})")
     if "ProxyError" in names:
-        return Retriable(f"the connection failed: the proxy before {where} refused it ({_reason(chain[-1])})")
+        return Retriable(f"the connection failed: the proxy before {where} refused it ({_reason(last)})")
     if any(isinstance(one, ssl.SSLError) for one in chain):
-        return Retriable(f"the connection failed: no TLS with {where} ({_reason(chain[-1])})")
+        return Retriable(f"the connection failed: no TLS with {where} ({_reason(last)})")
     if names & {"ConnectTimeout", "PoolTimeout"}:
         return Retriable(f"the connection failed: {where} did not answer in time")
     if names & {"ReadTimeout", "WriteTimeout", "TimeoutError", "APITimeoutError"}:
         return Retriable(f"no answer from {where} within {settings.timeout:g} seconds", lost=True)
     numbers = {one.errno for one in chain if isinstance(one, OSError) and one.errno}
     sent = "ConnectError" not in names and not numbers & {errno.EHOSTUNREACH, errno.ENETUNREACH}
-    return Retriable(f"the connection to {where} failed ({_reason(chain[-1])})", lost=sent)
+    return Retriable(f"the connection to {where} failed ({_reason(last)})", lost=sent)
 
 
 def _chain(error):

@@ -92,7 +92,7 @@ def backoff(attempt, base, longest=60.0):
 def retry_after(headers, now=None):
     """The wait that a response asks for, in seconds, or `None`.
 
-    Reads `retry-after-ms`, and `Retry-After` as seconds or as an HTTP date (RFC 9110, section 10.2.3).
+    Reads `retry-after-ms`, and `Retry-After` as seconds (`1s`, too) or as an HTTP date (RFC 9110, section 10.2.3).
 
     Args:
         headers (`Mapping[str, str]`): case-insensitive, or in lower case.
@@ -110,7 +110,7 @@ def retry_after(headers, now=None):
         if value is None:
             continue
         try:
-            seconds = float(value) / unit
+            seconds = float(value.strip().removesuffix("s")) / unit
         except ValueError:
             try:
                 date = email.utils.parsedate_to_datetime(value)

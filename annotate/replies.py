@@ -3,15 +3,14 @@
 Each reader takes the reply's content and the number of items asked, and gives one `Outcome` for each item.
 """
 
-import json
 import re
 from dataclasses import dataclass
 
+from .found_json import read_json
 from .normalise import normalise
 
 LONGEST = 60  # characters of a descriptor
 DIMENSIONS = ("valence", "arousal", "dominance")
-_FENCE = re.compile(r"```[a-z]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
 # The tags between which reasoning models think, where a server leaves them in the content.
 _THOUGHTS = r"(?:think|thinking|thought|thoughts|reasoning|reflection|scratchpad|analysis|seed:think)"
 _CLOSED = re.compile(
@@ -20,14 +19,17 @@ _CLOSED = re.compile(
 _OPEN = re.compile(rf"\s*(?:<{_THOUGHTS}>|\[THINK\]|◁think▷|<\|channel\|>analysis<\|message\|>)", re.IGNORECASE)
 _SPECIAL = re.compile(r"<\|[a-z_]+\|>|</s>")
 _ANSWER = re.compile(r"^(?:the )?(?:answers?|descriptors?|labels?|emotions?|final answer)\s*:\s*", re.IGNORECASE)
-_LONE = re.compile("[\ud800-\udfff]")
-_START = re.compile(r"[{\[]")
+_FENCED = re.compile(r"```[a-z]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
 _MARK = re.compile(r"^(?:[-*•]|\d{1,2}[.)])\s+")
 _NUMBERED = re.compile(r"^(\d{1,4})\s*[:.)]\s*(.*)$")
 _DECLINES = re.compile(
     r"\b(can(?:no|['’])t|can not|unable to|won['’]t|will not|not able to|not comfortable|must decline|"
     r"not appropriate)\b"
 )
+_SCALAR = re.compile(r"(?:true|false|null|-?\d+(?:\.\d+)?)\.?", re.IGNORECASE)
+# What models call the field of an answer to one text that was to be named `labels`, and what they wrap around it.
+_LABELS = {"labels", "label", "descriptors", "descriptor", "emotions", "emotion", "feelings"}
+_WRAPPERS = {"answer", "answers", "response", "result", "results", "output", "data", "text"}
 _APOLOGY = re.compile(r"^(i\b|i['’]m|sorry|as an?\b|unfortunately|my apologies|apologies)")
 
 
@@ -68,78 +70,6 @@ def strip_reasoning(content):
     elif _OPEN.match(content):
         return ""
     return _SPECIAL.sub("", content).strip()
-
-
-def _whole(value):
-    """A JSON value whose strings any file can carry: an answer may hold half of a surrogate pair as an escape."""
-    if isinstance(value, str):
-        return _LONE.sub("\ufffd", value)
-    if isinstance(value, list):
-        return [_whole(one) for one in value]
-    if isinstance(value, dict):
-        return {_whole(name): _whole(one) for name, one in value.items()}
-    return value
-
-
-def find_json(content, wanted=()):
-    """The JSON value of a reply, wherever it stands: alone, in a fence, after a preamble, before a remark.
-
-    Args:
-        content (`str`): without thoughts.
-        wanted (`Iterable[str]`): fields of which the value should have one. The last value that has one is taken, for
-            a model that corrects itself does so at the end; without such a value, the longest.
-
-    Returns:
-        The value, or `None` where there is none.
-    """
-    text = content.strip()
-    for candidate in (text, *reversed(_FENCE.findall(text))):
-        try:
-            value = json.loads(candidate)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(value, dict | list):
-            return _whole(value)
-    found, decoder, start = [], json.JSONDecoder(), 0
-    while (match := _START.search(text, start)) and len(found) < 1000:
-        try:
-            value, start = decoder.raw_decode(text, match.start())
-        except (ValueError, RecursionError):
-            start = match.end()
-            continue
-        found.append((start - match.start(), value))
-    fitting = [value for _, value in found if isinstance(value, dict) and set(wanted) & set(value)]
-    if fitting:
-        return _whole(fitting[-1])
-    return _whole(max(found, key=lambda one: one[0])[1]) if found else None
-
-
-def read_json(content, wanted=()):
-    """The JSON value of a reply, see `find_json`.
-
-    Raises:
-        `ValueError`: with the reason in words, where there is none.
-    """
-    value = find_json(content, wanted)
-    if value is not None:
-        return value
-    text = content.strip()
-    try:
-        json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"the reply is not valid JSON ({error.msg} at character {error.pos})") from None
-    except (ValueError, RecursionError):
-        raise ValueError("the reply is not valid JSON (a number too long, or nested too deep)") from None
-    raise ValueError("the reply is not a JSON object")
-
-
-def looks_like_json(content, wanted=()):
-    """Whether a reply is meant as JSON, whole or broken."""
-    text = content.strip()
-    if text[:1] in ("{", "[") or text.startswith("```json"):
-        return True
-    value = find_json(text, wanted)
-    return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
 
 
 def check_labels(labels, prompt):
@@ -185,12 +115,36 @@ def read_descriptors_json(content, count, prompt):
         data = read_json(content, ("labels", "answers"))
     except ValueError as error:
         return [invalid(str(error))] * count
-    if count == 1 and isinstance(data, dict) and "labels" in data:
-        return [check_labels(data["labels"], prompt)]
-    if count == 1 and isinstance(data, list) and all(isinstance(label, str) for label in data):
-        return [check_labels(data, prompt)]
+    if count == 1 and (labels := _labels_alone(data)) is not None:
+        return [check_labels(labels, prompt)]
     answers, fault = numbered_answers(data, count)
-    return [invalid(fault)] * count if fault else [check_labels(one.get("labels"), prompt) for one in answers]
+    return [invalid(fault)] * count if fault else [check_labels(_listed(one.get("labels")), prompt) for one in answers]
+
+
+def _labels_alone(data, depth=3):
+    """The labels in an answer to one text, however they are named and wrapped; `None` where it cannot be told."""
+    if isinstance(data, list):
+        if all(isinstance(one, str) for one in data):
+            return data
+        return _labels_alone(data[0], depth - 1) if len(data) == 1 and depth else None
+    if not isinstance(data, dict):
+        return None
+    names = {name.strip().lower(): value for name, value in data.items()}
+    for name in sorted(names.keys() & _LABELS, key=lambda name: name != "labels"):
+        return _listed(names[name])
+    if len(names) == 1 and depth and names.keys() & _WRAPPERS:
+        value = next(iter(names.values()))
+        return _listed(value) if isinstance(value, str) else _labels_alone(value, depth - 1)
+    return None
+
+
+def _listed(labels):
+    """Labels as a list: also from one string with commas, and from objects that hold a name and nothing else."""
+    if isinstance(labels, str):
+        return _terms([labels])
+    if isinstance(labels, list) and labels and all(isinstance(one, dict) and len(one) == 1 for one in labels):
+        return [next(iter(one.values())) for one in labels]
+    return labels
 
 
 def numbered_answers(data, count):
@@ -218,7 +172,9 @@ def read_descriptors_text(content, count, prompt):
         return [invalid("the reply is empty")] * count
     if is_refusal(content):
         return [Outcome("refused", reason=content.strip()[:300])] * count
-    fenced = _FENCE.findall(content)
+    if _SCALAR.fullmatch(content.strip()):
+        return [invalid(f"{content.strip()[:20]!r} is no descriptor")] * count
+    fenced = _FENCED.findall(content)
     lines = [line.strip() for line in (fenced[-1] if fenced else content).splitlines() if line.strip()]
     if count == 1:
         lines = [_ANSWER.sub("", line) for line in lines]
@@ -233,7 +189,7 @@ def read_descriptors_text(content, count, prompt):
 
 def _terms(lines):
     lines = [_MARK.sub("", line) for line in lines]
-    return [term for line in lines for term in line.rstrip(".").split(",") if term.strip()]
+    return [term for line in lines for term in re.split("[,;]", line.rstrip(".")) if term.strip()]
 
 
 def read_ratings(content, count, _prompt):

@@ -2,10 +2,9 @@
 
 import json
 
+from .found_json import find_json, looks_like_json
 from .replies import (
     DIMENSIONS,
-    find_json,
-    looks_like_json,
     read_contrasts,
     read_descriptors_json,
     read_descriptors_text,

@@ -72,9 +72,7 @@ for step in sys.argv[1:]:
 
 def test_whatever_is_imported_first_transformers_knows_the_classes():
     """The import itself loads nothing; then each way by which transformers and the package come to meet."""
-    done = subprocess.run(
-        [sys.executable, "-c", IN_A_FORK, *FIRST_STEPS], capture_output=True, text=True, timeout=240
-    )
+    done = subprocess.run([sys.executable, "-c", IN_A_FORK, *FIRST_STEPS], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
 
 

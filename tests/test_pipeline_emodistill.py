@@ -565,7 +565,7 @@ ERRORS = {
     "labels_per_text must be a number above 0, not 0": {"labels": LABELS, "labels_per_text": 0},
     "labels_per_text must be a number above 0, not nan": {"labels": LABELS, "labels_per_text": float("nan")},
     "max_windows must be a positive integer or None, not 0": {"labels": LABELS, "max_windows": 0},
-    "errors must be \"raise\" or \"null\", not 'ignore'": {"labels": LABELS, "errors": "ignore"},
+    'errors must be "raise" or "null", not \'ignore\'': {"labels": LABELS, "errors": "ignore"},
     "labels holds an empty label": {"labels": "joy,,anger"},
     "labels holds an empty": {"labels": ["joy", "  "]},
     "labels must hold strings, not 3": {"labels": ["joy", 3]},

@@ -2,9 +2,10 @@
 
     python -m emodistill.benchmarks.reliability.resume [--kills 20] [--seed 0]
 
-Trains a tiny model on made-up texts, once in peace, and once killed by SIGKILL again and again, each time in the midst
+Trains a tiny model on made-up texts, once in peace, and then killed by SIGKILL again and again, each time in the midst
 of a file operation below the run's folder: while a state is written, flushed, given its name, or an old one removed,
-while the best weights or the final checkpoint are exported. Then prints a table.
+while the best weights or the final checkpoint are exported. A run that comes to its end all the same is compared, and
+another one begun. Then prints a table.
 """
 
 import argparse
@@ -13,14 +14,21 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 TEXTS = {"joy": "what a happy sunny day", "anger": "he lied and i rage", "sadness": "she cried in the rain"}
-OPERATIONS = 40  # a process is killed within so many operations; a state takes about thirty
+OPERATIONS = 150  # a process is killed within so many operations; a step with its state takes about thirty
+EVENTS = ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir")
+PRELOADED = (  # imported once, not at every start
+    "__main__", "accelerate", "datasets", "emodistill.cli", "emodistill.train_accelerate", "emodistill.training.data",
+    "emodistill.training.finishing", "transformers.models.bert.modeling_bert",
+)  # fmt: skip
 
 
 def build_inputs(folder):
@@ -49,6 +57,7 @@ def build_inputs(folder):
             label = list(TEXTS)[number % 3]
             print(json.dumps({"text": f"{TEXTS[label]} {number}", "labels": [label]}), file=file)
     flags = {"text-encoder": folder / "encoder", "data": folder / "rows.jsonl", "epochs": 3, "save-steps": 1}
+    flags |= {"batch-size": 16}
     return ["tiny", *(f"--{name}={value}" for name, value in flags.items()), "--quiet", "--export-dtype=float32"]
 
 
@@ -63,13 +72,14 @@ def train(arguments, log, operations):
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    folder, seen = arguments[-1].partition("=")[2], 0
+    folder, seen = arguments[-1].partition("=")[2] + os.sep, 0
 
     def watch(event, details):
         nonlocal seen
-        if event in ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir") and folder in str(details):
+        if event in EVENTS and isinstance(details[0], str) and details[0].startswith(folder):
             seen += 1
             if seen == operations:
+                os.write(1, f"\nkilled at {event} {details[0].removeprefix(folder)}\n".encode())
                 os.kill(os.getpid(), signal.SIGKILL)
 
     from emodistill.cli import main
@@ -79,14 +89,40 @@ def train(arguments, log, operations):
     sys.exit(main(["train", *arguments]))
 
 
-def weights(folder):
-    """`str`: SHA-256 of a finished run's weights."""
-    return hashlib.sha256((Path(folder) / "final" / "model.safetensors").read_bytes()).hexdigest()
+class Runs:
+    """
+    Trainings of one kind, each in a folder of its own.
+
+    Args:
+        folder (`Path`): Where they and their inputs lie.
+    """
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.arguments = build_inputs(folder)
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(list(PRELOADED))
+
+    def start(self, name, operations=0):
+        """`int`: how the process ended that began or went on with a run; see [`train`]."""
+        run = [*self.arguments, f"--output-dir={self.folder / name}"]
+        process = self.context.Process(target=train, args=(run, str(self.folder / f"{name}.log"), operations))
+        process.start()
+        process.join()
+        return process.exitcode
+
+    def log(self, name):
+        """`str`: what a run said, over all its starts."""
+        return (self.folder / f"{name}.log").read_text()
+
+    def weights(self, name):
+        """`str`: SHA-256 of a finished run's weights."""
+        return hashlib.sha256((self.folder / name / "final" / "model.safetensors").read_bytes()).hexdigest()
 
 
 def measure(kills, seed=0, say=print):
     """
-    Train twice, once killed.
+    Train once in peace, and then killed so many times.
 
     Args:
         kills (`int`): How often.
@@ -94,41 +130,43 @@ def measure(kills, seed=0, say=print):
         say (`Callable`, *optional*): Told of each kill.
 
     Returns:
-        `dict`: `kills`, `went_on` (how many times a state was found, another start having none yet), `damaged` (states
-        that were found damaged), `failed` (starts that ended otherwise than by their kill), `equal` (whether the
-        weights are the same, bit by bit) and `seconds`.
+        `dict`: `kills`, `places` (how many fell into which part of the run's folder), `runs` (that came to their end),
+        `went_on` (starts that found a state to go on from), `damaged` (states that were found damaged), `failed`
+        (starts that ended otherwise than by their kill), `equal` (runs whose weights are those of the run in peace,
+        bit by bit) and `seconds`.
     """
-    context, chooser, started = multiprocessing.get_context("forkserver"), random.Random(seed), time.monotonic()
-    context.set_forkserver_preload(["emodistill.train_accelerate", "emodistill.cli", "accelerate", "__main__"])
-    counts = {"kills": 0, "failed": 0}
+    chooser, started, places = random.Random(seed), time.monotonic(), Counter()
+    found = {"kills": 0, "runs": 0, "went_on": 0, "damaged": 0, "failed": 0, "equal": 0}
     with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        arguments = build_inputs(folder)
+        runs = Runs(Path(folder))
+        if runs.start("whole"):
+            raise RuntimeError(runs.log("whole"))
+        whole, number = runs.weights("whole"), 0
+        while found["kills"] < kills:
+            number += 1
+            name, code = f"killed-{number}", None
+            while code in (None, -signal.SIGKILL):  # the last start of all is left alone
+                again = found["kills"] < kills
+                code = runs.start(name, chooser.randint(1, OPERATIONS) if again else 0)
+                if code == -signal.SIGKILL:
+                    found["kills"] += 1
+                    say(f"run {number}, kill {found['kills']} of {kills}: {runs.log(name).splitlines()[-1]}")
+            log = runs.log(name)
+            found["runs"] += code == 0
+            found["failed"] += code != 0
+            found["equal"] += code == 0 and runs.weights(name) == whole
+            found["went_on"] += log.count("going on from step")
+            found["damaged"] += log.count(" is damaged")
+            places.update(_part(place) for place in re.findall(r"^killed at \S+ (.*)$", log, re.MULTILINE))
+            if code:
+                say(log[-2000:])
+    return found | {"places": dict(places.most_common()), "seconds": round(time.monotonic() - started)}
 
-        def start(name, operations):
-            run = [*arguments, f"--output-dir={folder / name}"]
-            process = context.Process(target=train, args=(run, str(folder / f"{name}.log"), operations))
-            process.start()
-            process.join()
-            return process.exitcode
 
-        if start("whole", 0):
-            raise RuntimeError((folder / "whole.log").read_text())
-        while counts["kills"] < kills:
-            code = start("killed", chooser.randint(1, OPERATIONS))
-            if code == -signal.SIGKILL:
-                counts["kills"] += 1
-                states = sorted(path.name for path in (folder / "killed" / "states").glob("step-*"))
-                say(f"kill {counts['kills']} of {kills}: newest state {states[-1] if states else 'none'}")
-            else:
-                counts["failed"] += code != 0
-                if code == 0:  # it finished before its kill: the rest of the kills hit another run
-                    break
-        counts["failed"] += start("killed", 0) != 0
-        log = (folder / "killed.log").read_text()
-        counts |= {"went_on": log.count("going on from step"), "damaged": log.count("is damaged")}
-        counts["equal"] = not counts["failed"] and weights(folder / "killed") == weights(folder / "whole")
-    return counts | {"seconds": round(time.monotonic() - started)}
+def _part(place):
+    """What of a run's folder a file belongs to."""
+    first = place.split(os.sep)[0].lstrip(".")
+    return next((part for part in ("states", "best", "final") if first.startswith(part)), "settings and records")
 
 
 def main(argv=None):
@@ -138,11 +176,14 @@ def main(argv=None):
     options = parser.parse_args(argv)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     found = measure(options.kills, options.seed, say=lambda line: print(line, file=sys.stderr))
-    print("| kills | starts that went on | damaged states | starts that failed | same weights |")
-    print("|---|---|---|---|---|")
-    same = "yes" if found["equal"] else "NO"
-    print(f"| {found['kills']} | {found['went_on']} | {found['damaged']} | {found['failed']} | {same} |")
-    return 0 if found["equal"] else 1
+    where = ", ".join(f"{count} in {part}" for part, count in found["places"].items())
+    print("| kills | runs | starts that went on | damaged states | starts that failed | runs with the same weights |")
+    print("|---|---|---|---|---|---|")
+    counts = [found[name] for name in ("runs", "went_on", "damaged", "failed", "equal")]
+    cells = [f"{found['kills']} ({where})", *counts]
+    print(f"| {' | '.join(map(str, cells))} |")
+    print(f"\n{found['seconds']} seconds", flush=True)
+    return 0 if found["equal"] == found["runs"] and not found["failed"] else 1
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from emodistill.annotate import Settings, annotate, load_prompt
 from emodistill.annotate.completions import read_body, read_completion, read_error
 from emodistill.annotate.faults import FatalError, Retriable, asked_wait, judge, judge_connection
+from emodistill.annotate.found_json import find_json
 from emodistill.annotate.redaction import Redactor
-from emodistill.annotate.replies import find_json, strip_reasoning
+from emodistill.annotate.replies import strip_reasoning
 from emodistill.annotate.tasks import task_for
 
 KEY = "sk-test-0123456789abcdef"
@@ -75,6 +76,73 @@ def test_an_answer_as_a_tool_s_arguments(tmp_path):
     with FakeOpenAI(strange({"content": None, "tool_calls": calls})) as server:
         _, rows = run(tmp_path, server)
         assert rows["strange"]["labels"] == ["joy"]
+
+
+def test_an_answer_as_a_function_s_arguments_and_a_refusal_that_is_none():
+    message = {"content": None, "refusal": False, "function_call": {"name": "f", "arguments": '{"labels": ["joy"]}'}}
+    reply = read_completion({"choices": [{"message": message}]})
+    assert reply.content == '{"labels": ["joy"]}' and not reply.refused
+
+
+def events(*chunks, end="data: [DONE]\n\n"):
+    lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
+    return (": comment\n\nevent: message\n" + "".join(lines) + end).encode()
+
+
+def piece(finish=None, **delta):
+    return {"id": "c1", "model": "m", "choices": [{"delta": delta, "finish_reason": finish}]}
+
+
+STREAMS = {
+    "pieces": events(piece(role="assistant"), piece(content='{"labels": '), piece(content='["joy"]}'), piece("stop")),
+    "without its last mark": events(piece(content="joy"), piece("stop"), end=""),
+    "one whole event": events({"choices": [{"message": GOOD, "finish_reason": "stop"}]}),
+    "comments before a plain body": b": processing\n\n" + json.dumps({"choices": [{"message": GOOD}]}).encode(),
+}
+
+
+@pytest.mark.parametrize("body", STREAMS.values(), ids=STREAMS)
+def test_events_that_nobody_asked_for_are_put_together(body):
+    reply = read_completion(read_body(body, Redactor(KEY)))
+    assert reply.content in ('{"labels": ["joy"]}', "joy") and not reply.refused
+
+
+def test_usage_and_the_key_in_events():
+    usage = {"prompt_tokens": 7, "completion_tokens": 3}
+    body = events(piece(content="joy"), piece("content_filter", refusal=f"no, {KEY}"), {"choices": [], "usage": usage})
+    reply = read_completion(read_body(body, Redactor(KEY)))
+    assert (reply.prompt_tokens, reply.completion_tokens, reply.id) == (7, 3, "c1")
+    assert reply.refused and reply.content == "no, [key]"
+
+
+def test_events_that_hold_an_error_or_have_no_end(tmp_path):
+    with FakeOpenAI(strange((200, events(piece(content="joy"), end="")))) as server:
+        report, rows = run(tmp_path, server, max_retries=1)
+        assert report.statuses == {"ok": 1, "error": 1} and "not a chat completion" in rows["strange"]["reason"]
+        assert '"joy"' in rows["strange"]["reason"]  # the server's own words
+    overloaded = events(piece(content="jo"), {"error": {"message": "overloaded", "code": 529}})
+    with FakeOpenAI(strange((200, overloaded), times=1)) as server:
+        report, _ = run(tmp_path, server)
+        assert report.statuses == {"ok": 2} and server.asked.count("strange") == 2
+
+
+REDIRECTS = [(301, "https://user:pw@elsewhere.invalid/v1/chat/completions"), (302, "/v2/chat/completions")]
+REDIRECTS += [(307, "/v2/chat/completions"), (308, "https://user:pw@elsewhere.invalid/v1/chat/completions")]
+
+
+@pytest.mark.parametrize(("status", "location"), REDIRECTS)
+def test_a_redirect_is_not_followed_and_says_where_to(tmp_path, status, location):
+    with FakeOpenAI(lambda call, seen: (status, "", {"location": location})) as server:
+        report, _ = run(tmp_path, server, concurrency=1)
+        host = "https://[key]@elsewhere.invalid/v1" if "elsewhere" in location else server.url.replace("/v1", "/v2")
+        assert f"sends requests on to {host}: " in report.stopped and len(server.log) == 1 and report.cost == 0
+
+
+def test_a_body_that_cannot_be_unpacked_says_why(tmp_path):
+    with FakeOpenAI(strange((200, b"\x1f\x8b\x08garbage", {"content-encoding": "gzip"}))) as server:
+        report, rows = run(tmp_path, server, max_retries=0)
+        assert report.statuses == {"ok": 1, "error": 1}
+        assert "decompressing" in rows["strange"]["reason"] and "event loop" not in rows["strange"]["reason"]
 
 
 def test_thoughts_without_an_end_are_no_answer():
@@ -136,6 +204,11 @@ def test_an_address_without_v1_is_told_at_once(tmp_path, answer):
         (400, {"error": {"message": "The response was filtered", "code": "content_filter",
                          "innererror": {"code": "ResponsibleAIPolicyViolation"}}}),
         (200, {"error": {"message": "Input was flagged by moderation", "code": 403}}),
+        (400, {"error": {"code": "BadRequest", "message": "bad",
+                         "innererror": {"code": "ResponsibleAIPolicyViolation"}}}),
+        {"content": None, "finish_reason": "SAFETY"},
+        {"content": "", "finish_reason": "PROHIBITED_CONTENT"},
+        {"content": "", "finish_reason": "refusal"},
     ],
 )  # fmt: skip
 def test_what_a_filter_stops_is_refused_once(tmp_path, action):
@@ -219,6 +292,14 @@ def test_odd_fields_are_stored_as_text(tmp_path):
         ({"error": {"message": "No endpoints found that support response_format"}}, 404, "FormatUnsupported", None),
         ({"error": {"message": "internal error"}}, 500, "Retriable", None),
         ({"error": {"message": "bad field", "param": "top_q"}}, 400, "RequestFailed", None),
+        ([{"error": {"message": "slow", "details": [{"retryDelay": "0.2s"}]}}], 429, "Retriable", 0.2),
+        ([{"error": {"code": 400, "message": "API key not valid. Please pass a valid API key."}}],
+         400, "FatalError", "OPENAI_API_KEY"),
+        ({"error": {"message": "the model was retired"}}, 410, "FatalError", "retired"),
+        ("Proxy Authentication Required", 407, "FatalError", "proxy"),
+        ({"error": "Model too busy, unable to get response"}, 424, "Retriable", None),
+        ({"error": {"message": "Request too large"}}, 413, "RequestFailed", "413"),
+        ("", 304, "RequestFailed", "304"),
     ],
 )  # fmt: skip
 def test_what_an_error_means(body, status, kind, words):

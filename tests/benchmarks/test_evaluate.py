@@ -186,7 +186,6 @@ def test_raw_encoder_is_plain_cosine_of_mean_states(tmp_path):
     import torch
     from transformers import AutoModel, BertConfig
 
-
     tokenizer = tiny.tokenizer()
     config = BertConfig(vocab_size=len(tokenizer), hidden_size=24, num_hidden_layers=1, num_attention_heads=2)
     encoder = AutoModel.from_config(config).eval()
@@ -222,7 +221,6 @@ def test_strict_is_what_a_user_of_the_pipeline_gets(checkpoint, task):
 
 def test_nli_baseline_reads_pairs(tmp_path):
     from transformers import BertConfig, BertForSequenceClassification
-
 
     tokenizer = tiny.tokenizer()
     shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}

@@ -247,8 +247,12 @@ def test_a_file_is_scored_and_written(classify, tmp_path):
 
 @pytest.mark.parametrize(
     ("column", "labels", "message"),
-    [(None, "joy, fear", "Choose the column"), ("a", "joy, fear", "empty in every row"), ("a", "joy", "joy alone"),
-     ("b", "", "no labels")],
+    [
+        (None, "joy, fear", "Choose the column"),
+        ("a", "joy, fear", "empty in every row"),
+        ("a", "joy", "joy alone"),
+        ("b", "", "no labels"),
+    ],
 )
 def test_a_file_that_cannot_be_scored(classify, column, labels, message):
     with pytest.raises(tables.Mistake, match=message):

@@ -27,9 +27,7 @@ class Run:
         self.model, self.optimizer = self.accelerator.prepare(self.network, optimizer)
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda step: 1.0 / (1 + step))
         self.progress = Progress()
-        self.states = RunStates(
-            folder, self.accelerator, self.network, self.optimizer, self.scheduler, self.progress
-        )
+        self.states = RunStates(folder, self.accelerator, self.network, self.optimizer, self.scheduler, self.progress)
 
     def steps(self, number):
         for _ in range(number):
@@ -204,7 +202,7 @@ def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
     run = Run(tmp_path).steps(1)
 
     def full(*args, **options):
-        raise RuntimeError('Error while serializing: I/O error: No space left on device (os error 28)')
+        raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
 
     monkeypatch.setattr("safetensors.torch.save_model", full)
     with pytest.raises(OSError, match="disk full"):

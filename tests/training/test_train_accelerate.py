@@ -30,6 +30,8 @@ from emodistill.training.targets import Lexicon, felt_rating
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = str(ROOT / "configs" / "tiny.yaml")
+
+
 def digest(folder):
     """SHA-256 of the final weights."""
     return hashlib.sha256((Path(folder) / "final" / "model.safetensors").read_bytes()).hexdigest()
@@ -436,9 +438,7 @@ def finish(ranks):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_run_that_is_stopped_and_killed_ends_with_the_same_weights(
-    arguments, finished_run, tmp_path, processes
-):
+def test_a_run_that_is_stopped_and_killed_ends_with_the_same_weights(arguments, finished_run, tmp_path, processes):
     """With two processes also a teacher."""
     settings = ("--epochs", "6", "--export_dtype", "float32", "--save_steps", "10")
     if processes == 2:
