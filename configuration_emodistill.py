@@ -8,7 +8,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
 from .constants_emodistill import DecisionConstants
 
-__all__ = ["POOLINGS", "EmoDistillConfig"]
+__all__ = ["POOLINGS", "EmoDistillConfig", "set_dropout"]
 
 POOLINGS = ("mean", "qformer", "both")
 
@@ -183,6 +183,39 @@ class EmoDistillConfig(PreTrainedConfig):
         for nested in ("text_config", "label_config"):
             output[nested].pop("_name_or_path", None)  # a folder on the machine where the encoder was loaded
         return output
+
+
+# What encoders call their dropout: BERT and its kin, DistilBERT, ModernBERT
+ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
+STATE_DROPOUT = ("hidden_dropout_prob", "dropout", "embedding_dropout", "mlp_dropout")
+
+
+def set_dropout(config, attention=None, states=None):
+    """
+    Replace the dropout that an encoder is built with.
+
+    Args:
+        config (`PreTrainedConfig`): Of the encoder; changed in place.
+        attention (`float`, *optional*): Of its attention weights; `None` leaves them as they are.
+        states (`float`, *optional*): Of its states, likewise.
+
+    Example:
+
+    ```python
+    >>> from transformers import BertConfig
+    >>> from emodistill.configuration_emodistill import set_dropout
+
+    >>> config = BertConfig()
+    >>> set_dropout(config, attention=0.0)
+    >>> config.attention_probs_dropout_prob, config.hidden_dropout_prob
+    (0.0, 0.1)
+
+    ```
+    """
+    for value, names in ((attention, ATTENTION_DROPOUT), (states, STATE_DROPOUT)):
+        for name in names if value is not None else ():
+            if hasattr(config, name):
+                setattr(config, name, value)
 
 
 # What a field must be: its words, and the test.

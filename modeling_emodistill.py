@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import ModelOutput
 
-from .configuration_emodistill import EmoDistillConfig
+from .configuration_emodistill import EmoDistillConfig, set_dropout
 from .constants_emodistill import DecisionConstants
 from .decision_emodistill import LabelStatistics
 from .loss_emodistill import multi_positive_sigmoid_loss
@@ -265,14 +265,15 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         self.post_init()
 
     @classmethod
-    def from_encoders(cls, text_encoder, label_encoder=None, attention_dropout=None, **kwargs):
+    def from_encoders(cls, text_encoder, label_encoder=None, attention_dropout=None, dropout=None, **kwargs):
         """
         A new model on pretrained encoders, with fresh heads.
 
         Args:
             text_encoder (`str`): Folder or Hub id of the text tower's encoder.
             label_encoder (`str`, *optional*): The label tower's; the text tower's by default.
-            attention_dropout (`float`, *optional*): Replaces the encoders' own; 0 lets a CPU use fused attention.
+            attention_dropout (`float`, *optional*): Replaces the encoders' own.
+            dropout (`float`, *optional*): Replaces the text encoder's own, of states and attention.
             kwargs: Further arguments of [`EmoDistillConfig`].
 
         Returns:
@@ -292,10 +293,9 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
                     "choose two encoders with the same tokenizer"
                 )
         configs = [AutoConfig.from_pretrained(name) for name in (text_encoder, label_encoder)]
-        for config in configs if attention_dropout is not None else ():
-            for name in ("attention_probs_dropout_prob", "attention_dropout"):  # as BERT calls it, and others
-                if hasattr(config, name):
-                    setattr(config, name, attention_dropout)
+        for config in configs:
+            set_dropout(config, attention_dropout)
+        set_dropout(configs[0], dropout, dropout)
         model = cls(EmoDistillConfig(text_config=configs[0], label_config=configs[1], **kwargs)).float()
         for tower, name in ((model.text_encoder, text_encoder), (model.label_encoder, label_encoder)):
             pretrained = AutoModel.from_pretrained(name, dtype=torch.float32)

@@ -22,14 +22,17 @@ def _option(default, help_text, **allowed):
 
 @dataclass
 class ModelArguments:
-    """What is trained: a new model on pretrained encoders, or a trained checkpoint that goes on."""
+    """What is trained: a new model on pretrained encoders, or a trained checkpoint that goes on; either may join the
+    label space of another checkpoint."""
 
     text_encoder: str | None = _option(None, "Folder or Hub id of the text tower's encoder.")
     init: str | None = _option(
         None, "A trained checkpoint to go on from (folder, Hub id, `default`), in place of text_encoder."
     )
     label_space: str | None = _option(
-        None, "A checkpoint whose label tower and dimensions a new model takes, its text tower aligned with them."
+        None,
+        "A checkpoint whose label tower and dimensions a new model, or the one of init, takes, its text tower aligned "
+        "with them.",
     )
     pooling: str = _option("both", "qformer, mean, or both.", among=("qformer", "mean", "both"))
     num_queries: int = _option(8, "Learned queries of the Q-Former.", least=1)
@@ -53,7 +56,7 @@ class ModelArguments:
         None, "Attention dropout of the encoders; their own by default.", least=0, most=1
     )
     dropout: float | None = _option(
-        None, "Dropout of the text encoder beside label_space; its own by default.", least=0, most=1
+        None, "Dropout of the text encoder, on states and attention; its own by default.", least=0, most=1
     )
 
 
@@ -139,8 +142,8 @@ class RunArguments:
     )
     keep_trained: float | None = _option(
         None,
-        "Share of the trained text encoder (with init: of all weights) in the result; by default 1, or 0.5 where init "
-        "goes on with few texts.",
+        "Share of the trained text encoder (with init in its own label space: of all weights) in the result; by "
+        "default 1, or 0.5 where init goes on with few texts.",
         least=0,
         most=1,
     )
@@ -416,12 +419,10 @@ def _check(model, data, run):
         raise ValueError("give text_encoder for a new model, or init for a trained one (and not both)")
     if data.labels_from != "descriptors" and not data.closed_config:
         raise ValueError(f"labels_from {data.labels_from!r} needs closed_config")
-    if run.refit == "never" and model.init is None:
-        raise ValueError("refit never needs init: a new model has nothing to keep")
+    if run.refit == "never" and (model.init is None or model.label_space is not None):
+        raise ValueError("refit never needs init, without label_space: in a new space there is nothing to keep")
     if data.teachers is None and data.teacher_weight != 1.0:
         raise ValueError("teacher_weight needs teachers")
-    if model.label_space is not None and model.init is not None:
-        raise ValueError("label_space is for a new model, beside text_encoder; a trained one (init) has its own")
     if data.unread_config and (data.teachers is None or data.teacher_weight < 1.0):
         raise ValueError("unread_config needs teachers with teacher_weight 1: its texts have no descriptors")
     if run.embedding_weight and data.teachers is None:

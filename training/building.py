@@ -22,7 +22,7 @@ from .data import (
 )
 from .distilling import load_teachers
 from .encoders import lexicon_path
-from .label_space import align_text_tower, build_on_label_space
+from .label_space import align_text_tower, build_on_label_space, join_label_space, load_trained
 from .objective import Objective, near_synonyms, positive_rate
 from .targets import Lexicon, felt_rating
 from .validation import Validator
@@ -31,6 +31,11 @@ __all__ = ["Parts", "build", "build_model", "build_optimizer", "load_data"]
 
 # Arguments that say how labels become targets
 WEIGHING = ("implied_weight", "implied_decay", "salience_decay", "rated_weight")
+# Arguments that say how a new text tower reads
+READING = (
+    "pooling", "num_queries", "num_qformer_layers", "num_qformer_heads", "text_max_length", "spell_emoji",
+    "normalise_texts",
+)  # fmt: skip
 SCALE_LR = 5e-3  # peak learning rate of temperature and bias
 WEIGHT_DECAY = 0.01
 LEAST_VALIDATION = 4  # texts of which two can be held out
@@ -113,7 +118,7 @@ def build(groups, data, accelerator, say=print):
     validator = Validator(validation, lexicon, tokenizer, background, autocast=autocast)
     units = dataset.units(data_args.contrast_repeats)
     sampler = LengthBucketSampler(dataset.lengths, args.batch_size, args.seed, units=units)
-    network.to(device)
+    _prepare_for(network, device)
     synonyms = _synonyms(data_args, network, tokenizer, vocabulary)
     collate = DescriptorBatches(vocabulary, tokenizer.pad_token_id, data_args.extra_negatives, dataset.label_counts())
     loader = torch.utils.data.DataLoader(dataset, batch_sampler=sampler, collate_fn=collate)
@@ -157,6 +162,16 @@ def build(groups, data, accelerator, say=print):
     )
 
 
+def _prepare_for(network, device):
+    """Move a network to where it is trained, with the attention that trains fastest there."""
+    network.to(device)
+    if device.type == "cpu":
+        # Fused attention is as fast forwards, but in bf16 its backward pass takes ten times as long (torch 2.13), and
+        # with dropout it is the slower one in fp32 as well.
+        for encoder in (network.text_encoder, network.label_encoder):
+            encoder.set_attn_implementation("eager")
+
+
 def _finishing_rows(data_args, train, dataset):
     """Texts of the background with their weights, and texts that dimensions are fitted on with their ratings."""
     read = [row for row in train if row["labels"]]  # a prefix: texts that nobody read come last
@@ -197,47 +212,40 @@ def _label_states(network, vocabulary, batch_size=256):
 
 
 def build_model(args, rated=True):
-    """The model to train and its tokenizer: fresh heads on pretrained encoders, or a trained checkpoint.
+    """
+    The model to train, before its first step.
 
-    Beside them what a new text tower is to be aligned with: the model and tokenizer of `label_space`, or nothing.
-    Without ratings to learn from (`rated=False`), a new model gets no dimension head.
+    Args:
+        args ([`ModelArguments`]): Checkpoints and encoders where they lie.
+        rated (`bool`, *optional*, defaults to `True`): Whether there are ratings to learn from; without, a model that
+            is all new gets no dimension head.
+
+    Returns:
+        `tuple`: the model, its tokenizer, and what its text tower is to be aligned with: the model and tokenizer of
+        `label_space`, or `None`.
     """
     from transformers import AutoTokenizer
 
-    if args.label_space:
-        options = {
-            name: getattr(args, name)
-            for name in (
-                "pooling", "num_queries", "num_qformer_layers", "num_qformer_heads", "freeze_label_encoder",
-                "text_max_length", "normalise_texts",
-            )
-        }  # fmt: skip
-        model, tokenizer, *aligned = build_on_label_space(args.text_encoder, args.label_space, args.dropout, **options)
-        model.freeze_lower_layers(args.freeze_text_layers, args.freeze_label_layers)
-        if args.freeze_label_encoder:
-            model.freeze_label_encoder()
-        return model, tokenizer, aligned
-    tokenizer = AutoTokenizer.from_pretrained(args.init or args.text_encoder)
-    if args.init:
-        model = EmoDistillModel.from_pretrained(args.init)
-        model.config.spell_emoji = model.config.spell_emoji or args.spell_emoji
-        model.config.normalise_texts = model.config.normalise_texts or args.normalise_texts
-        model.freeze_lower_layers(args.freeze_text_layers, args.freeze_label_layers)
-        return model, tokenizer, None
-    options = {
-        name: getattr(args, name)
-        for name in (
-            "pooling", "num_queries", "num_qformer_layers", "num_qformer_heads", "projection_dim",
-            "freeze_label_encoder", "tie_word_embeddings", "text_max_length", "spell_emoji",
-            "normalise_texts",
-        )
-    }  # fmt: skip
-    if not rated:
-        options["dimension_names"] = []
-    options["attention_dropout"] = args.attention_dropout
-    model = EmoDistillModel.from_encoders(args.text_encoder, **options)
+    dropout = {"attention_dropout": args.attention_dropout, "dropout": args.dropout}
+    aligned = None
+    if args.init and args.label_space:
+        model, tokenizer, *aligned = join_label_space(args.init, args.label_space, **dropout)
+    elif args.label_space:
+        options = {name: getattr(args, name) for name in READING}
+        model, tokenizer, *aligned = build_on_label_space(args.text_encoder, args.label_space, **dropout, **options)
+    elif args.init:
+        model, tokenizer = load_trained(args.init, **dropout), AutoTokenizer.from_pretrained(args.init)
+    else:
+        options = {name: getattr(args, name) for name in (*READING, "projection_dim", "tie_word_embeddings")}
+        options |= {} if rated else {"dimension_names": []}
+        model = EmoDistillModel.from_encoders(args.text_encoder, **dropout, **options)
+        tokenizer = AutoTokenizer.from_pretrained(args.text_encoder)
+    for name in ("spell_emoji", "normalise_texts"):  # what a trained model does it goes on doing
+        setattr(model.config, name, getattr(model.config, name) or getattr(args, name))
     model.freeze_lower_layers(args.freeze_text_layers, args.freeze_label_layers)
-    return model, tokenizer, None
+    if args.freeze_label_encoder:
+        model.freeze_label_encoder()
+    return model, tokenizer, aligned
 
 
 def load_data(args, seed):

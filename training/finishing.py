@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from dataclasses import replace
 
 import torch
 
@@ -42,13 +43,17 @@ def finish(groups, parts, device, say=print):
     """
     model_args, data_args, args = groups
     model = EmoDistillModel.from_pretrained(os.path.join(args.output_dir, "best")).to(device).eval()
-    few = bool(model_args.init) and parts.texts < FEW_TEXTS
+    goes_on = bool(model_args.init) and not model_args.label_space  # in a space of which it has statistics
+    few = goes_on and parts.texts < FEW_TEXTS
     keep = args.keep_trained if args.keep_trained is not None else (FEW_KEEP_TRAINED if few else 1.0)
     kept = args.refit == "never" or (args.refit == "auto" and few)
-    start = build_model(model_args, parts.rated)[0].to(device).eval() if keep < 1.0 or model_args.init else None
-    before = check(start, parts.tokenizer) if model_args.init else None
+    start, before = None, None
+    if keep < 1.0 or model_args.init:
+        begun = replace(model_args, label_space=None) if model_args.init else model_args
+        start = build_model(begun, parts.rated)[0].to(device).eval()
+        before = check(start, parts.tokenizer) if model_args.init else None
     if keep < 1.0:
-        mix_with_start(model, start, keep, whole=bool(model_args.init))
+        mix_with_start(model, start, keep, whole=goes_on)
     validator = parts.validator
     if kept and start.background is not None:
         say(f"background, reference vocabulary and decisions are kept from {model_args.init} ({parts.texts} texts)")

@@ -1,14 +1,14 @@
-"""One label space, several readers: a new text tower beside the label tower of a trained checkpoint."""
+"""One label space, several readers: a text tower beside the label tower of another checkpoint."""
 
 import torch
 from torch.nn import functional as F
 
-from ..configuration_emodistill import EmoDistillConfig
+from ..configuration_emodistill import EmoDistillConfig, set_dropout
 from ..encoding_emodistill import encode_texts, evaluating
 from ..modeling_emodistill import EmoDistillModel
 from ..normalisation_emodistill import plain_texts
 
-__all__ = ["align_text_tower", "build_on_label_space", "rows_by_word_piece"]
+__all__ = ["align_text_tower", "build_on_label_space", "join_label_space", "load_trained", "rows_by_word_piece"]
 
 # Names of the special word pieces in vocabularies that are otherwise the same, BERT's first.
 SPECIAL = ({"[CLS]", "<s>"}, {"[SEP]", "</s>"}, {"[PAD]", "<pad>"}, {"[UNK]", "<unk>"}, {"[MASK]", "<mask>"})
@@ -50,13 +50,13 @@ def rows_by_word_piece(known, wanted):
         rows[place] = unknown if found is None else found
     if missing > len(wanted) // 100:
         raise ValueError(
-            f"label_space: {missing} of {len(wanted)} word pieces of text_encoder are unknown to its label tower; "
+            f"label_space: {missing} of {len(wanted)} word pieces of the text tower are unknown to its label tower; "
             "choose an encoder with the same word pieces, or leave label_space out"
         )
     return rows
 
 
-def build_on_label_space(text_encoder, label_space, dropout=None, **options):
+def build_on_label_space(text_encoder, label_space, attention_dropout=None, dropout=None, **options):
     """
     A new model: a pretrained text encoder beside the label tower, dimensions and temperature of a checkpoint.
 
@@ -67,29 +67,102 @@ def build_on_label_space(text_encoder, label_space, dropout=None, **options):
     Args:
         text_encoder (`str`): Folder or Hub id of the pretrained encoder.
         label_space (`str`): The checkpoint.
-        dropout (`float`, *optional*): Replaces the encoder's own, on states and attention.
+        attention_dropout (`float`, *optional*): Replaces the encoders' own.
+        dropout (`float`, *optional*): Replaces the text encoder's own, of states and attention.
         options: Further arguments of [`EmoDistillConfig`].
 
     Returns:
         `tuple`: the model in fp32, its tokenizer, and the checkpoint's model and tokenizer.
-    """
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-    tokenizer, theirs = AutoTokenizer.from_pretrained(text_encoder), AutoTokenizer.from_pretrained(label_space)
-    source = EmoDistillModel.from_pretrained(label_space)
+    Raises:
+        `ValueError`: if the two have other word pieces.
+    """
+    from transformers import AutoConfig, AutoModel
+
     text_config = AutoConfig.from_pretrained(text_encoder)
-    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "attention_dropout", "dropout"):
-        if dropout is not None and hasattr(text_config, name):
-            setattr(text_config, name, dropout)
-    rows = rows_by_word_piece(theirs.get_vocab(), tokenizer.get_vocab())
-    label_config = type(source.config.label_config)(**source.config.label_config.to_dict() | {"vocab_size": len(rows)})
-    taken = {name: getattr(source.config, name) for name in ("projection_dim", "dimension_names", "decision")}
-    model = EmoDistillModel(EmoDistillConfig(text_config, label_config, **options | taken)).float()
+    set_dropout(text_config, attention_dropout)
+    set_dropout(text_config, dropout, dropout)
+    tokenizer, source, theirs, label_side, rows = _label_side(text_encoder, label_space, attention_dropout)
+    model = EmoDistillModel(EmoDistillConfig(text_config, **options | label_side)).float()
     pretrained = AutoModel.from_pretrained(text_encoder, dtype=torch.float32).state_dict()
     own = model.text_encoder.state_dict()
     model.text_encoder.load_state_dict({name: pretrained[name] for name in own})
     _copy_label_tower(model, source, rows)
     return model, tokenizer, source, theirs
+
+
+def join_label_space(init, label_space, attention_dropout=None, dropout=None):
+    """
+    A trained model's text tower beside the label tower, dimensions and temperature of another checkpoint.
+
+    As [`build_on_label_space`], with the Q-Former of the trained model as well. Where its towers shared their word
+    embeddings they go on doing so if the other label tower has the very same ones, and have one each otherwise. Its
+    background and reference vocabulary belong to the space that it leaves, and stay behind.
+
+    Args:
+        init (`str`): The trained checkpoint, whose text tower goes on.
+        label_space (`str`): The checkpoint whose label space it joins; of any dimension.
+        attention_dropout (`float`, *optional*): Replaces the encoders' own.
+        dropout (`float`, *optional*): Replaces the text encoder's own, of states and attention.
+
+    Returns:
+        `tuple`: the model in fp32, its tokenizer, and the other checkpoint's model and tokenizer.
+
+    Raises:
+        `ValueError`: if the two have other word pieces.
+    """
+    trained = load_trained(init, attention_dropout, dropout)
+    tokenizer, source, theirs, label_side, rows = _label_side(init, label_space, attention_dropout)
+    words = trained.text_encoder.get_input_embeddings().weight
+    shared = trained.config.tie_word_embeddings and torch.equal(
+        words, source.label_encoder.get_input_embeddings().weight[rows]
+    )
+    stays = {"reference_words": [], "reference_priors": False, "tie_word_embeddings": shared}
+    model = EmoDistillModel(EmoDistillConfig(**trained.config.to_dict() | label_side | stays)).float()
+    model.text_encoder.load_state_dict(trained.text_encoder.state_dict())
+    if model.qformer is not None:
+        model.qformer.load_state_dict(trained.qformer.state_dict())
+    _copy_label_tower(model, source, rows)
+    return model, tokenizer, source, theirs
+
+
+def load_trained(init, attention_dropout=None, dropout=None):
+    """
+    A trained checkpoint that goes on.
+
+    Args:
+        init (`str`): The checkpoint.
+        attention_dropout (`float`, *optional*): Replaces the encoders' own.
+        dropout (`float`, *optional*): Replaces the text encoder's own, of states and attention.
+
+    Returns:
+        [`EmoDistillModel`]: in fp32.
+    """
+    config = EmoDistillConfig.from_pretrained(init)
+    for encoder in (config.text_config, config.label_config):
+        set_dropout(encoder, attention_dropout)
+    set_dropout(config.text_config, dropout, dropout)
+    return EmoDistillModel.from_pretrained(init, config=config)
+
+
+def _label_side(reader, label_space, attention_dropout):
+    """
+    What a model takes from a label space, for the tokenizer of its own reader of texts.
+
+    Returns:
+        `tuple`: the reader's tokenizer, the space's model and tokenizer, arguments of [`EmoDistillConfig`], and the
+        rows of the label tower's word embeddings.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer, theirs = AutoTokenizer.from_pretrained(reader), AutoTokenizer.from_pretrained(label_space)
+    source = EmoDistillModel.from_pretrained(label_space)
+    rows = rows_by_word_piece(theirs.get_vocab(), tokenizer.get_vocab())
+    label_config = type(source.config.label_config)(**source.config.label_config.to_dict() | {"vocab_size": len(rows)})
+    set_dropout(label_config, attention_dropout)
+    names = ("projection_dim", "dimension_names", "decision", "label_max_length")
+    taken = {name: getattr(source.config, name) for name in names}
+    return tokenizer, source, theirs, {"label_config": label_config, "freeze_label_encoder": False} | taken, rows
 
 
 @torch.no_grad()

@@ -1,16 +1,13 @@
-"""Groups of contrasts, copies about somebody else, and a text tower trained to a label space that is there."""
+"""Groups of contrasts, and copies about somebody else."""
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import AutoTokenizer, MPNetConfig, MPNetModel
 
-from emodistill.encoding_emodistill import encode_labels, encode_texts
 from emodistill.training.counterfactual import MODIFIERS, names_person, swap_person
 from emodistill.training.data import DescriptorBatches, DescriptorDataset, LengthBucketSampler, Vocabulary, with_copies
 from emodistill.training.distilling import Teachers
-from emodistill.training.label_space import align_text_tower, build_on_label_space, rows_by_word_piece
 from emodistill.training.objective import copy_loss, group_loss
 from emodistill.training.targets import Lexicon
 
@@ -116,40 +113,6 @@ def test_half_of_the_audits_words_are_kept_out_of_training():
     audited = {group.lower() for name in ("religion", "race and origin, terms", "age", "orientation", "disability")
                for group in ATTRIBUTES[name]}  # fmt: skip
     assert 0.4 <= len(audited & trained) / len(audited) <= 0.6
-
-
-def test_word_pieces_in_another_order_embed_labels_alike(tiny_model, tokenizer, tmp_path):
-    source = tiny_model()
-    source.save_pretrained(tmp_path / "source")
-    tokenizer.save_pretrained(tmp_path / "source")
-    names = {"[CLS]": "<s>", "[PAD]": "<pad>", "[SEP]": "</s>", "[MASK]": "<mask>"}
-    pieces = sorted([*tokenizer.get_vocab(), "<unk>"], key=lambda piece: (piece not in names, piece))
-    from transformers import MPNetTokenizer
-
-    theirs = MPNetTokenizer(vocab={names.get(piece, piece): place for place, piece in enumerate(pieces)})
-    config = MPNetConfig(vocab_size=len(pieces), hidden_size=48, num_hidden_layers=2, num_attention_heads=4,
-                         intermediate_size=64, max_position_embeddings=40)  # fmt: skip
-    MPNetModel(config).save_pretrained(tmp_path / "encoder")
-    theirs.save_pretrained(tmp_path / "encoder")
-    options = {"num_queries": 2, "num_qformer_heads": 4, "text_max_length": 24, "normalise_texts": True}
-    model, own, *aligned = build_on_label_space(str(tmp_path / "encoder"), str(tmp_path / "source"), 0.0, **options)
-    model.eval()
-    labels = ["joy", "feeling of relief", "rage"]
-    before = encode_labels(source.eval(), AutoTokenizer.from_pretrained(tmp_path / "source"), labels)
-    assert torch.allclose(encode_labels(model, own, labels), before, atol=1e-6)
-    texts = [f"{first} and {second} {number}" for first in ("joy", "my dog", "rain") for second in ("a day", "love")
-             for number in range(9)]  # fmt: skip
-    cosine = align_text_tower(model, own, *aligned, texts)
-    found, wanted = encode_texts(model, own, texts), encode_texts(source, aligned[1], texts)
-    assert cosine == pytest.approx((found * wanted).sum(dim=1).mean().item(), abs=1e-4)
-    assert cosine > 0.9
-
-
-def test_a_vocabulary_of_other_words_is_refused():
-    known = {"[UNK]": 0} | {f"a{number}": number + 1 for number in range(300)}
-    wanted = {"<unk>": 0} | {f"b{number}": number + 1 for number in range(300)}
-    with pytest.raises(ValueError, match="label_space"):
-        rows_by_word_piece(known, wanted)
 
 
 def test_texts_are_drawn_with_their_groups_whole():
