@@ -104,6 +104,7 @@ class ZeroShotEmotionPipeline(EmotionCalls, Pipeline):
 
     _load_processor = False
     _load_image_processor = False
+    _load_video_processor = False  # undeclared, it is looked for, on the Hub for a model named `base`
     _load_feature_extractor = False
     _load_tokenizer = True
 

@@ -2,10 +2,12 @@ import copy
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
@@ -691,3 +693,14 @@ def test_use_leaves_no_warning(classify):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         classify(TEXTS, labels=LABELS, multi_label=True, dimensions=True, batch_size=2)
+
+
+def test_of_the_parts_that_transformers_may_look_for_only_the_tokenizer_is_asked_for():
+    from transformers import pipelines
+
+    source = Path(pipelines.__file__).read_text(encoding="utf-8") + Path(pipelines.base.__file__).read_text("utf-8")
+    flags = set(re.findall(r"\b_load_(?:\w+_)?(?:processor|extractor|tokenizer)\b", source))
+    functions = {name for name in flags if f"def {name}" in source}
+    declared = {name: getattr(ZeroShotEmotionPipeline, name, None) for name in flags - functions}
+    assert len(declared) > 3 and declared.pop("_load_tokenizer") is True
+    assert set(declared.values()) == {False}, declared
