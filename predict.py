@@ -1,6 +1,7 @@
 """`emodistill predict`: label texts from a shell."""
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -13,6 +14,7 @@ from .registration import TASK
 __all__ = ["main"]
 
 BAR_WIDTH = 30
+SHOWN_OF_WINDOW = 70  # characters
 
 
 class _Parser(argparse.ArgumentParser):
@@ -56,6 +58,9 @@ def _parser():
     )
     parser.add_argument(
         "--max-windows", default="16", help='parts of a long text that are read, spread evenly over it, or "all"'
+    )
+    parser.add_argument(
+        "--return-windows", action="store_true", help="score each part of a long text, too, not the mean alone"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--progress", action="store_true", help="show a progress bar")
@@ -105,7 +110,8 @@ def _options(args):
         "dimensions": _dimensions(args.dimensions),
         "labels_per_text": args.labels_per_text,
         "normalise": args.normalise,
-        "max_windows": _max_windows(args.max_windows),
+        "max_windows": read_max_windows(args.max_windows),
+        "return_windows": args.return_windows,
     }
     EmotionCalls()._sanitize_parameters(**options)  # tells a mistake before anything heavy is imported
     if args.labels is not None:
@@ -119,7 +125,12 @@ def _options(args):
     return options
 
 
-def _max_windows(value):
+def read_max_windows(value):
+    """`int` or `None`: of `--max-windows`.
+
+    Raises:
+        `ValueError`: for what is neither a number nor `all`.
+    """
     if value == "all":
         return None
     try:
@@ -184,33 +195,54 @@ def _as_json(result):
 
 
 def _show(result):
-    lines = [result["sequence"]]
-    block = "█" if _can_show("█") else "#"
     width = max(map(len, [*result.get("labels", []), *result.get("dimensions", {})]), default=0)
+    lines = [result["sequence"], *_bars(result, width)]
+    if "windows_total" in result:
+        lines.append(f"    (read in {result['windows_read']} of {result['windows_total']} windows)")
+    windows = result.get("windows", [])
+    for number, window in enumerate(windows if len(windows) > 1 else [], 1):
+        shown = " ".join(window["text"].split())
+        shown = shown if len(shown) <= SHOWN_OF_WINDOW else f"{shown[: SHOWN_OF_WINDOW - 3]}..."
+        lines += [f"  window {number} of {len(windows)}: {shown}", *(f"  {line}" for line in _bars(window, width))]
+    return "\n".join(lines)
+
+
+def _bars(result, width):
+    """The lines of a text's, or of a window's, labels and dimensions."""
+    lines, block = [], "█" if _can_show("█") else "#"
     for label, score in zip(result.get("labels", []), result.get("scores", []), strict=True):
         mark = "*" if label in result["predicted"] else " "
         lines.append(f"  {mark} {label:<{width}}  {score:5.2f}  {block * round(score * BAR_WIDTH)}".rstrip())
     if "labels" in result and not set(result["predicted"]) & set(result["labels"]):
         lines.append(f"  * {', '.join(result['predicted']) or '(nothing predicted)'}")
-    lines.extend(f"    {name:<{width}}  {value:5.2f}" for name, value in result.get("dimensions", {}).items())
-    if "windows_total" in result:
-        lines.append(f"    (read in {result['windows_read']} of {result['windows_total']} windows)")
-    return "\n".join(lines)
+    return lines + [f"    {name:<{width}}  {value:5.2f}" for name, value in result.get("dimensions", {}).items()]
 
 
-def _tell(message, category, filename, lineno, file=None, line=None):
-    """A warning as one line, without the place in our code that it comes from."""
-    if issubclass(category, UserWarning):
-        print(f"emodistill predict: {message}", file=sys.stderr)
-    else:
-        print(warnings.formatwarning(message, category, filename, lineno, line), file=sys.stderr, end="")
+@contextlib.contextmanager
+def warnings_as_lines(command):
+    """
+    Warnings as one line of the command, without the place in our code that they come from.
+
+    Args:
+        command (`str`): Its name after `emodistill`.
+    """
+
+    def tell(message, category, filename, lineno, file=None, line=None):
+        if issubclass(category, UserWarning):
+            print(f"emodistill {command}: {message}", file=sys.stderr)
+        else:
+            print(warnings.formatwarning(message, category, filename, lineno, line), file=sys.stderr, end="")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = tell
+        yield
 
 
 def _explanations(classify, result, options):
     """Of each predicted label of the set, or else of the best; of dimensions where there are no labels."""
     if is_blank(result["sequence"]):
         return []
-    options = {name: value for name, value in options.items() if name not in ("threshold", "top_k")}
+    options = {name: value for name, value in options.items() if name not in ("threshold", "top_k", "return_windows")}
     if "labels" not in result:
         return [classify.explain(result["sequence"], dimension=name, **options) for name in result["dimensions"]]
     labels = [label for label in result["predicted"] if label in result["labels"]] or result["labels"][:1]
@@ -237,8 +269,7 @@ def main(argv=None):
     args = _arguments(argv)
     options, model = _options(args), checkpoint_path(args.model)
     _ready_streams()
-    with warnings.catch_warnings():
-        warnings.showwarning = _tell
+    with warnings_as_lines("predict"):
         _run(args, options, model)
     return 0
 

@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from ..predict import read_max_windows
 from .columns import FORMATS
 from .rows import SHARD_ROWS
 
@@ -45,6 +46,9 @@ def _parser():
     what.add_argument("--labels-per-text", type=float, help="how many labels you expect a text to have, on average")
     what.add_argument("--label-template", help="a sentence with {} for the label")
     what.add_argument("--dimensions", nargs="?", const=True, help="built-in dimensions (all without a value)")
+    what.add_argument(
+        "--max-windows", default="16", help='parts of a long text that are read, spread evenly over it, or "all"'
+    )
     table = parser.add_argument_group("the table")
     table.add_argument("--text-column", help="column of texts; text by default")
     table.add_argument("--id-column", help="column to carry over as id")
@@ -58,6 +62,9 @@ def _parser():
     out = parser.add_argument_group("the output")
     out.add_argument("--format", choices=FORMATS, help="parquet by default, or as --output ends")
     out.add_argument("--prefix", default="", help="put before the names of label and dimension columns")
+    out.add_argument(
+        "--windows", action="store_true", help="add how many parts of a long text were read, and of how many"
+    )
     out.add_argument("--report", nargs="?", const=True, metavar="FILE", help="write a page with shares of labels")
     out.add_argument("--group-by", metavar="COLUMN", help="on the page: by the values of a column")
     out.add_argument("--time-column", metavar="COLUMN", help="on the page: over time")
@@ -103,6 +110,9 @@ def parse_arguments(argv=None):
         raise ValueError("give --labelled or --error-rates, not both")
     if (args.labelled or args.error_rates not in (None, "none")) and args.labels is None:
         raise ValueError("shares are corrected only where all texts have the same --labels")
+    args.max_windows = read_max_windows(args.max_windows)
+    if args.max_windows is not None and args.max_windows < 1:
+        raise ValueError(f'--max-windows must be "all" or at least 1, not {args.max_windows}')
     suffix = Path(args.output).suffix.lower().lstrip(".")
     args.one_file = suffix in FORMATS
     if args.one_file and args.format not in (None, suffix):

@@ -11,6 +11,7 @@ from ..files import write_bytes
 __all__ = ["FORMATS", "Layout", "kept_types", "write_shard"]
 
 FORMATS = ("parquet", "csv", "jsonl")
+WINDOWS = ("windows_read", "windows_total")
 DECIMALS = 6  # of scores written as text; fp32 has no more between 0.1 and 1
 
 
@@ -28,6 +29,7 @@ class Layout:
         id_column (`str`, *optional*): Name of the id column.
         text_column (`str`, *optional*): Name of the text column; `None` leaves texts out.
         prefix (`str`, *optional*): Put before the names of labels and dimensions.
+        windows (`bool`, *optional*): Whether `windows_read` and `windows_total` tell of texts not read in full.
 
     Raises:
         `ValueError`: where two columns would have one name.
@@ -41,6 +43,7 @@ class Layout:
     id_column: str | None = None
     text_column: str | None = "text"
     prefix: str = ""
+    windows: bool = False
 
     def __post_init__(self):
         names = self.names
@@ -69,7 +72,8 @@ class Layout:
         """`list[str]`: All columns in their order."""
         scores = ["labels", "scores"] if self.own_labels else self.score_names
         predicted = ["predicted"] if scores else []
-        return ["row", *self.carried, *scores, *predicted, *self.dimension_names, "error"]
+        windows = WINDOWS if self.windows else ()
+        return ["row", *self.carried, *scores, *predicted, *self.dimension_names, *windows, "error"]
 
     def record(self, row, index, scored):
         """One row as `{column: value}`, with lists where there are several labels and `None` where nothing is."""
@@ -85,6 +89,8 @@ class Layout:
             values["predicted"] = self._predicted(scored.predicted[index])
         for name, column in zip(self.dimension_names, scored.dimensions.values(), strict=True):
             values[name] = _rounded(float(column[index]))
+        if self.windows:
+            values |= dict(zip(WINDOWS, scored.windows.get(index, (None, None)), strict=True))
         values["error"] = scored.errors[index]
         return values
 
@@ -171,6 +177,10 @@ def _parquet(layout, shard, scored, types):
         columns["predicted"] = pyarrow.array([layout._predicted(labels) for labels in scored.predicted], kind)
     for name, values in zip(layout.dimension_names, scored.dimensions.values(), strict=True):
         columns[name] = pyarrow.array(values, pyarrow.float32(), from_pandas=True)
+    if layout.windows:
+        for place, name in enumerate(WINDOWS):
+            counts = [scored.windows.get(index, (None, None))[place] for index in range(len(shard.rows))]
+            columns[name] = pyarrow.array(counts, pyarrow.int64())
     columns["error"] = pyarrow.array(errors, pyarrow.string())
     buffer = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.table(columns), buffer, compression="zstd")

@@ -1,10 +1,13 @@
 """Shards of rows to scores: reading and tokenising go on while the model works, and so does writing."""
 
 import contextlib
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+
+from ..tokenizing_emodistill import MAX_WINDOWS
 
 __all__ = ["Scored", "TextScorer", "score_shards"]
 
@@ -24,6 +27,8 @@ class Scored:
         dimensions (`dict[str, np.ndarray]`): A column of fp32 for each dimension.
         errors (`list[str or None]`): Why a row has no scores.
         distinct (`int`): Texts that the model had to read.
+        windows (`dict[int, tuple]`): Of rows whose text was too long to be read in full, by their place: windows that
+            were read, and how many it has.
     """
 
     scores: np.ndarray | None
@@ -32,6 +37,7 @@ class Scored:
     dimensions: dict
     errors: list
     distinct: int
+    windows: dict = field(default_factory=dict)
 
 
 @dataclass
@@ -63,6 +69,8 @@ class TextScorer:
     def __init__(self, classify, labels=None, own_labels=False, batch_size=32, **options):
         self.classify, self.own_labels, self.batch_size = classify, own_labels, batch_size
         self.options = options if labels is None else {**options, "labels": labels}
+        self.max_windows = options.get("max_windows", MAX_WINDOWS)
+        self.normalise = options.get("normalise")
         self.parameters = classify._sanitize_parameters(**self.options)
         probe = self._decide(["."], self._embed(self._tokenize(["."])), ("joy", "anger") if own_labels else None)[0]
         self.names = list(self._names(labels)) if labels is not None else []
@@ -81,7 +89,8 @@ class TextScorer:
             return texts
         from ..encoding_emodistill import tokenize_texts
 
-        return tokenize_texts(self.classify.tokenizer, self.classify.model.config, texts)
+        how = {"max_windows": self.max_windows, "normalise": self.normalise}
+        return tokenize_texts(self.classify.tokenizer, self.classify.model.config, texts, **how)
 
     def _embed(self, tokenized, progress=None):
         if not hasattr(self.classify, "model"):
@@ -126,6 +135,7 @@ class TextScorer:
                 requests[key] = len(requests)
                 text_places.append(texts.setdefault(row.text, len(texts)))
             places.append(requests[key])
+        self.classify._tell_language(texts)
         tokenized = self._tokenize(list(texts))
         return _Prepared(shard, places, list(requests), list(texts), text_places, tokenized, errors)
 
@@ -146,7 +156,23 @@ class TextScorer:
             error if error is not None or place is None else refused.get(place)
             for error, place in zip(prepared.errors, prepared.places, strict=True)
         ]
-        return self._arrange(results, prepared.places, errors, len(prepared.texts))
+        scored = self._arrange(results, prepared.places, errors, len(prepared.texts))
+        scored.windows = self._windows(prepared, errors)
+        return scored
+
+    @staticmethod
+    def _windows(prepared, errors):
+        """Of rows that were not read in full: windows read, and windows in all."""
+        totals = getattr(prepared.tokenized, "totals", ())
+        if not totals or max(totals) == 1:
+            return {}
+        read = Counter(prepared.tokenized.owners)
+        found = {}
+        for index, place in enumerate(prepared.places):
+            text = None if place is None or errors[index] is not None else prepared.text_places[place]
+            if text is not None and totals[text] > read[text]:
+                found[index] = (read[text], totals[text])
+        return found
 
     def _results(self, prepared, embeds):
         """A dictionary for each request, and the reasons for which the labels of some are refused."""

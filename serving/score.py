@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from ..files import writing
+from ..predict import warnings_as_lines
 from .arguments import lasting, parse_arguments, read_labels_argument
 from .columns import Layout
 from .engine import TextScorer
@@ -46,7 +47,7 @@ def main(argv=None):
     )  # fmt: skip
     _check_first_row(table)
     folder = RunFolder(args.output + ".parts" if args.one_file else args.output, args.format)
-    with folder.locked(share.rank):
+    with folder.locked(share.rank), warnings_as_lines("score"):
         outcome, scorer = _score(args, table, folder, share)
         if share.rank == 0 and not args.quiet and not outcome.complete:
             print("this process is done; others are still at their shards", file=sys.stderr)
@@ -83,6 +84,7 @@ def _score(args, table, folder, share):
         id_column=args.id_column,
         text_column=None if args.no_text else args.text_column or "text",
         prefix=args.prefix,
+        windows=args.windows,
     )
     run = ScoringRun(
         folder, scorer, layout, share, args.shard_rows, args.group_by is not None, args.time_column is not None,
@@ -130,8 +132,9 @@ def _scorer(args, classify, labels):
         "dimensions": _dimensions(args.dimensions),
     }
     options = {name: value for name, value in options.items() if value is not None}
+    options["max_windows"] = args.max_windows  # where `None` says something
     if args.threshold != "auto":
-        options["threshold"] = _threshold(args.threshold)  # where `None` says something
+        options["threshold"] = _threshold(args.threshold)  # here too
     return TextScorer(classify, labels, args.labels_column is not None, args.batch_size, **options)
 
 
@@ -233,6 +236,11 @@ def _summary(outcome, scorer, share):
     if tally.errors:
         kinds = ", ".join(f"{kind}: {count:,}" for kind, count in tally.errors.most_common(5))
         lines.append(f"rows with an error, told in their column `error`: {sum(tally.errors.values()):,} ({kinds})")
+    if tally.cut:
+        lines.append(
+            f"texts too long to be read in full: {tally.cut:,} (--windows adds how much was read of each, "
+            "--max-windows all reads them whole)"
+        )
     counts = sorted(tally.total["labels"].items(), key=lambda item: -item[1][0])
     if counts:
         width = max(len(name) for name, _ in counts[:SHOWN])

@@ -19,6 +19,7 @@ class Tally:
 
     def __init__(self):
         self.rows = self.distinct = self.undated = 0
+        self.cut = 0  # texts that were not read in full
         self.errors = Counter()
         self.total, self.groups, self.days = _cell(), {}, {}
 
@@ -34,7 +35,7 @@ class Tally:
             by_group, by_day (`bool`): What is told apart.
         """
         tally = cls()
-        tally.rows, tally.distinct = len(shard.rows), scored.distinct
+        tally.rows, tally.distinct, tally.cut = len(shard.rows), scored.distinct, len(scored.windows)
         dimensions = {name: column.tolist() for name, column in scored.dimensions.items()}
         known = set(names)
         for index, row in enumerate(shard.rows):
@@ -71,6 +72,7 @@ class Tally:
         """Add the counts of another shard."""
         self.rows, self.distinct = self.rows + other.rows, self.distinct + other.distinct
         self.undated += other.undated
+        self.cut += other.cut
         self.errors += other.errors
         _add(self.total, other.total)
         for name in ("groups", "days"):

@@ -150,6 +150,12 @@ def test_options_reach_the_pipeline(predict, classify):
     assert result == classify(long, labels=["joy", "anger", "fear"], **options)
     assert "(read in 16 of " in predict(long, "--labels", "joy,fear")[1]
     assert "windows" not in predict(long, "--labels", "joy,fear", "--max-windows", "all")[1]
+    [result] = rows(predict(long, "--labels", "joy,fear", "--max-windows", "3", "--return-windows", "--json")[1])
+    assert result == classify(long, labels=["joy", "fear"], max_windows=3, return_windows=True)
+    shown = predict(long, "--labels", "joy,fear", "--max-windows", "3", "--return-windows")[1].splitlines()
+    assert [line for line in shown if line.startswith("  window")][2].startswith("  window 3 of 3: ")
+    assert sum("joy" in line for line in shown) == 4  # the mean's line, and one a window
+    assert "window" not in predict("joy", "--labels", "joy,fear", "--return-windows")[1]
     assert "1/1" in predict("joy", "--labels", "joy,fear", "--progress")[2]
 
 

@@ -71,6 +71,31 @@ def test_a_folder_of_parquet_files_and_a_page(score, table, tmp_path):
     assert status == 0 and "going on after 3 shards" in said
 
 
+def test_long_texts_and_foreign_ones_are_told(score, tmp_path):
+    path = tmp_path / "texts.jsonl"
+    texts = ["i am happy", "rain and i cried " * 200, "", "Je suis très triste", "Estoy muy triste hoy"]
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    for kind, options in (("jsonl", ()), ("csv", ("--max-windows", "5")), ("parquet", ())):
+        output = tmp_path / f"out.{kind}"
+        status, said = score(path, "--labels", LABELS, "--output", output, "--windows", *options)
+        assert status == 0 and "too long to be read in full: 1 " in said
+        assert said.count("emodistill score: the model reads English") == 1
+        if kind == "parquet":
+            found = pyarrow.parquet.read_table(output).to_pylist()
+        else:
+            found = read(output) if kind == "csv" else list(map(json.loads, output.read_text().splitlines()))
+        assert list(found[0])[-3:] == ["windows_read", "windows_total", "error"]
+        assert int(found[1]["windows_read"]) == (5 if options else 16) < int(found[1]["windows_total"])
+        assert all(found[place]["windows_read"] in (None, "") for place in (0, 2, 3))
+    status, said = score(
+        path, "--labels", LABELS, "--output", tmp_path / "all.csv", "--max-windows", "all", "--windows"
+    )
+    assert (
+        status == 0 and "too long" not in said and not any(row["windows_read"] for row in read(tmp_path / "all.csv"))
+    )
+    assert score(path, "--labels", LABELS, "--output", tmp_path / "no.csv", "--max-windows", 0)[0] == 2
+
+
 def test_joined_files_hold_what_folders_hold(score, table, tmp_path):
     for kind in ("parquet", "jsonl", "csv"):
         score(table, "--labels", LABELS, "--output", tmp_path / f"one.{kind}", "--shard-rows", 2)
