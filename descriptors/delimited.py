@@ -8,6 +8,11 @@ from collections import deque
 __all__ = ["delimited_rows"]
 
 DELIMITERS = ",;\t|"
+# What the standard library says, in words that tell what to do.
+SAID = {
+    "unexpected end": "a quotation mark is left open",
+    "new-line character": "a carriage return stands within a field that has no quotation marks",
+}
 LONGEST_ROW = 2**22  # characters; more is a quotation mark left open
 SAMPLE_LINES = 20
 
@@ -126,8 +131,8 @@ def _quoted(ahead, lines, delimiter):
             used.clear()
             ahead.extendleft(reversed(rest))
             reader = csv.reader(feed(), delimiter=delimiter, strict=True)
-            said = "a quotation mark is left open" if "unexpected end" in str(error) else error
             fields = line.rstrip("\r\n").split(delimiter)
+            said = next((said for words, said in SAID.items() if words in str(error)), str(error))
             yield number, fields, f"{said}; if its fields are not quoted, say so (--no-quotes)"
             continue
         number = used[0][0] if used else 0

@@ -120,6 +120,8 @@ def _parquet(path, name):
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             names = _class_names(file.schema_arrow)
+            if len(set(file.schema_arrow.names)) < len(file.schema_arrow.names):
+                raise ValueError(f"{name}: two columns have the same name")
             for batch in file.iter_batches(BATCH_ROWS):
                 for values, error in _batch_rows(batch):
                     number += 1

@@ -58,6 +58,17 @@ class FileRow(NamedTuple):
         return f"{self.file}, {self.unit} {self.number}"
 
 
+def _is_wide(head):
+    """Whether zeros in the first bytes make them another encoding, or no text; a stray one or two do not."""
+    if head.count(0) * 50 > len(head):
+        return True
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return b"\0" in head
+    return False
+
+
 class TextFile:
     """The lines of a text file, with their number, read as they are needed.
 
@@ -86,7 +97,7 @@ class TextFile:
         for start, what in _BINARY:
             if head.startswith(start):
                 raise ValueError(f"{self.name}: it is {what}")
-        if encoding is None and marked is None and b"\0" in head:
+        if encoding is None and marked is None and _is_wide(head):
             raise ValueError(f"{self.name}: it is no UTF-8 text; if it is UTF-16, name its encoding (utf-16-le)")
         wide = (encoding or marked or "").lower().replace("_", "-").startswith(("utf-16", "utf-32"))
         if marked and (encoding is None or encoding.lower().replace("_", "-") in ("utf-8", "utf8")):
@@ -119,7 +130,8 @@ class TextFile:
             line += rest
         while line:
             self.number += 1
-            yield self.number, line
+            # Files that were put one after the other leave the byte order marks of all but the first.
+            yield self.number, line.lstrip("\ufeff") if line[0] == "\ufeff" else line
             line = self._line()
 
     def __enter__(self):

@@ -58,6 +58,9 @@ def _parser():
     table.add_argument("--config", help="configuration of a Hub data set or folder")
     table.add_argument("--encoding", help="of text files; UTF-8 by default")
     table.add_argument("--delimiter", help="between the fields of a CSV file; found out by default")
+    table.add_argument(
+        "--quotes", action=argparse.BooleanOptionalAction, help="whether fields may be quoted; yes in CSV, no in TSV"
+    )
     table.add_argument("--limit", type=int, help="score the first rows only")
     out = parser.add_argument_group("the output")
     out.add_argument("--format", choices=FORMATS, help="parquet by default, or as --output ends")

@@ -57,7 +57,7 @@ def main(argv=None):
 
 
 def _reading(args):
-    named = {name: getattr(args, name) for name in ("split", "config", "encoding", "delimiter")}
+    named = {name: getattr(args, name) for name in ("split", "config", "encoding", "delimiter", "quotes")}
     return {name: value for name, value in named.items() if value is not None}
 
 

@@ -52,6 +52,42 @@ def test_every_kind_of_file_gives_the_same_rows(tmp_path):
         assert rows_of(tmp_path / name) == expected, name
 
 
+def test_files_put_one_after_the_other_keep_no_byte_order_marks(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(
+        b'\xef\xbb\xbf\xef\xbb\xbftext,n\n"a, b",1\n\xef\xbb\xbf"c, d",2\n\xef\xbb\xbfe \xef\xbb\xbf f,3\n'
+    )
+    assert [text for _, text in rows_of(path)] == ["a, b", "c, d", "e \ufeff f"]
+
+
+def test_a_zero_byte_costs_its_row_at_most(tmp_path):
+    lines = b"fine,1\n" * 40
+    (tmp_path / "a.csv").write_bytes(b"text,n\n" + lines + b"a\0b,2\n" + lines)
+    texts = [row.text for row in iter_texts(tmp_path / "a.csv")]
+    assert len(texts) == 81 and texts[40] == "a\0b" and set(texts) == {"fine", "a\0b"}
+    line = b'{"text": "fine"}\n' * 40
+    (tmp_path / "a.jsonl").write_bytes(line + b'{"text": "a\0b"}\n' + line)
+    rows = list(iter_texts(tmp_path / "a.jsonl"))
+    assert len(rows) == 81 and "line 41" in rows[40].place and "not valid JSON" in rows[40].error
+    assert {row.error for row in rows[:40] + rows[41:]} == {None}
+
+
+def test_a_carriage_return_within_a_field(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"text,n\r\na\rb,1\r\nfine,2\r\n")
+    first, second = iter_texts(tmp_path / "a.csv")
+    assert "a carriage return stands within a field" in first.error and second.text == "fine"
+
+
+def test_parquet_with_two_columns_of_one_name_is_refused(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    columns = [pyarrow.array(["a"]), pyarrow.array(["b"])]
+    pyarrow.parquet.write_table(pyarrow.Table.from_arrays(columns, names=["text", "text"]), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match="same name"):
+        read_texts(tmp_path / "a.parquet")
+
+
 CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(str.strip)  # blank lines are none
 
 
