@@ -107,7 +107,12 @@ def load_checkpoint(name=None, **kwargs):
 
     path = checkpoint_path(name)
     values, _ = EmoDistillConfig.get_config_dict(path)
-    if (kind := values.get("model_type")) != EmoDistillConfig.model_type:
+    kind = values.get("model_type")
+    if kind == f"{EmoDistillConfig.model_type}-onnx":
+        raise ValueError(
+            f"{path} is an export, which predict, score, adapt and demo run; this needs the checkpoint it was made of"
+        )
+    if kind != EmoDistillConfig.model_type:
         raise ValueError(f"{path} holds no emodistill model: model_type in its config.json is {kind!r}")
     model = EmoDistillModel.from_pretrained(path, **kwargs).eval()
     try:

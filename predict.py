@@ -31,7 +31,7 @@ def _parser():
     )
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="texts, or - for one text a line on standard input")
     parser.add_argument("--labels", help="labels, separated by commas")
-    parser.add_argument("--model", help="small (the default), base, or the folder or Hub id of a checkpoint")
+    parser.add_argument("--model", help="small (the default), base, a checkpoint's folder or Hub id, or an export")
     parser.add_argument("--multi-label", action="store_true", help="decide each label by itself")
     parser.add_argument("--threshold", default="auto", help='"auto", "none", or a number between 0 and 1')
     parser.add_argument(
@@ -274,15 +274,24 @@ def main(argv=None):
     return 0
 
 
-def _run(args, options, model):
+def _load(model, device):
+    """An export, for which neither torch nor transformers is imported; or a checkpoint's pipeline."""
+    from .serving.load import load_export
+
+    if (exported := load_export(model, device=device)) is not None:
+        return exported
     from transformers.utils import logging
 
     from .pipeline_emodistill import ZeroShotEmotionPipeline
 
     logging.disable_progress_bar()
-    device = _device(args.device)
+    device = _device(device)
     model, tokenizer = load_checkpoint(model)
-    classify = ZeroShotEmotionPipeline(model=model, tokenizer=tokenizer, task=TASK, device=device)
+    return ZeroShotEmotionPipeline(model=model, tokenizer=tokenizer, task=TASK, device=device)
+
+
+def _run(args, options, model):
+    classify = _load(model, args.device)
     live = args.stream or ("-" in args.texts and sys.stdin.isatty())
     how = {"batch_size": 1 if live else args.batch_size, "stream": live, "progress": args.progress}
     texts = _texts(args.texts) if "-" in args.texts else args.texts

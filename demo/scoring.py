@@ -137,7 +137,9 @@ def load_classifier(model=None):
         if error.name != "emodistill":
             raise
         return pipeline(TASK, model=model or PUBLISHED, trust_remote_code=True)
-    return pipeline(TASK, model=model)
+    from emodistill.serving.load import load_export
+
+    return load_export(model) or pipeline(TASK, model=model)
 
 
 def parse_labels(text, multi_label=True):
@@ -197,7 +199,7 @@ def check_threshold(value):
 
 def dimension_names(classify):
     """Names of the dimensions that the checkpoint has built in; perhaps none."""
-    return list(classify.model.config.dimension_names)
+    return list(getattr(classify, "model", classify).config.dimension_names)
 
 
 def score_text(classify, text, labels, multi_label, threshold):

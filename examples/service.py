@@ -20,7 +20,7 @@ from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel, Field, StringConstraints
 from starlette.concurrency import run_in_threadpool
 
-MODEL = os.environ.get("EMODISTILL_MODEL")  # folder or Hub id; the default checkpoint where it is not set
+MODEL = os.environ.get("EMODISTILL_MODEL")  # folder, export or Hub id; the default checkpoint where it is not set
 THREADS = int(os.environ.get("EMODISTILL_THREADS", "1"))
 BATCH = int(os.environ.get("EMODISTILL_BATCH", "32"))  # texts that are scored together
 WAITING = int(os.environ.get("EMODISTILL_WAITING", "1024"))  # requests; more are told to come back
@@ -98,13 +98,9 @@ class Batcher:
 @contextlib.asynccontextmanager
 async def lifespan(app):
     """Load the model once, before the first request; warm it up, so that the first request is as fast as others."""
-    import torch
-    from transformers import pipeline
-
     import emodistill
 
-    torch.set_num_threads(THREADS)
-    classify = pipeline(emodistill.TASK, model=MODEL, device="cpu")
+    classify = emodistill.load(MODEL, threads=THREADS, device="cpu")
     classify(["warm up"], labels=LABELS, multi_label=True)
     app.state.batcher = Batcher(classify)
     worker = asyncio.create_task(app.state.batcher.run())

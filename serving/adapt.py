@@ -16,12 +16,17 @@ __all__ = ["Adaptation", "adapt", "fit", "load_adaptation"]
 FORMAT = "emodistill adaptation 1"
 FINEST = 1e-4  # scores nearer to 0 or 1 than this are taken for this near: log-odds must not run away
 FEWEST, MOST = 4, 5000
-# Texts with a label that move its cut, and its direction, half-way: with eight a label, all the way does harm.
-CUT_CAUTION, DIRECTION_CAUTION = 40.0, 16.0
+# Texts with a label that move its cut, and its direction, half-way: with eight a label, all the way does harm. Of
+# dimensions, which each text has a position on: texts.
+CUT_CAUTION, DIRECTION_CAUTION = 40.0, {"multi_label": 16.0, "single_label": 16.0, "dimensions": 50.0}
+# What a dimension's slope is shrunk to: the correlation of positions to expect, worth so many texts.
+EXPECTED_CORRELATION, SLOPE_CAUTION = 0.5, 20.0
 
-# Strengths that are tried: of the ridge on offset and slope (in texts), and on directions; the last is none at all.
+# Strengths that are tried, in texts: of the ridge on offset and slope, and on directions. Weaker ones on directions
+# are never right for hundreds of texts, and chosen by chance for some dozen; positions are noisier than labels.
 SCORE_RIDGES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-DIRECTION_RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, None)
+DIRECTION_RIDGES = {"multi_label": (3.0, 10.0, 30.0, 100.0), "single_label": (3.0, 10.0, 30.0, 100.0)}
+DIRECTION_RIDGES["dimensions"] = DIRECTION_RIDGES["multi_label"][1:]
 
 
 @dataclass(frozen=True)
@@ -379,16 +384,25 @@ def _fit_scores(kind, values, targets):
 
 
 def _least_squares(values, targets):
-    """A line a dimension, each value predicted without its own text."""
+    """
+    A line a dimension, each value predicted without its own text.
+
+    Slopes are shrunk towards what the spreads of both sides and a fair correlation ask for, on whatever scale: those
+    of some dozen texts are negative now and then, which would turn a dimension round.
+    """
     texts, number = values.shape
     slopes, offsets, inner = np.zeros(number), np.zeros(number), np.zeros_like(targets)
     for place in range(number):
-        design = np.stack([values[:, place], np.ones(texts)], axis=1)
-        inverse = np.linalg.pinv(design.T @ design + np.diag([1e-9, 0.0]))
-        slopes[place], offsets[place] = inverse @ design.T @ targets[:, place]
+        column, target = values[:, place], targets[:, place]
+        start = EXPECTED_CORRELATION * target.std() / max(column.std(), 1e-9)
+        design = np.stack([column - column.mean(), np.ones(texts)], axis=1)
+        inverse = np.linalg.pinv(design.T @ design + np.diag([SLOPE_CAUTION * column.var() + 1e-9, 0.0]))
+        more, middle = inverse @ design.T @ (target - start * design[:, 0])
+        slopes[place] = start + more
+        offsets[place] = middle - slopes[place] * column.mean()
         leverage = np.minimum(np.einsum("ij,jk,ik->i", design, inverse, design), 0.99)
-        line = design @ (slopes[place], offsets[place])
-        inner[:, place] = targets[:, place] - (targets[:, place] - line) / (1.0 - leverage)
+        line = slopes[place] * column + offsets[place]
+        inner[:, place] = target - (target - line) / (1.0 - leverage)
     return slopes, offsets, inner, None
 
 
@@ -461,13 +475,13 @@ def _fit_directions(kind, whole, inner, embeds, targets, before):
         chance = _outer(whole, kind)
         variance = np.maximum((chance * (1.0 - chance)).mean(axis=0), 0.02)
         residuals = (targets - chance) / (variance.mean() if kind == "single_label" else variance)
-    trust = len(targets) if kind == "dimensions" else targets.sum(axis=0)
-    trust = trust**2 / (trust**2 + DIRECTION_CAUTION**2) * np.ones(targets.shape[1])
+    trust = np.full(targets.shape[1], float(len(targets))) if kind == "dimensions" else targets.sum(axis=0)
+    trust = trust**2 / (trust**2 + DIRECTION_CAUTION[kind] ** 2)
     values, vectors = np.linalg.eigh(centred @ centred.T)
     values = np.maximum(values, 0.0)
     nothing = np.zeros((targets.shape[1], embeds.shape[1])), np.zeros_like(targets), None
     tried = []
-    for strength in [ridge for ridge in DIRECTION_RIDGES if ridge is not None]:
+    for strength in DIRECTION_RIDGES[kind]:
         shrunk = values / (values + strength)
         added = vectors @ (shrunk[:, None] * (vectors.T @ residuals))
         leverage = np.minimum((vectors**2 * shrunk).sum(axis=1, keepdims=True), 0.99)

@@ -23,6 +23,13 @@ def _parser():
     return parser
 
 
+def _arguments(argv):
+    args = _parser().parse_args(argv)
+    if (args.labels_column is None) == (args.dimensions is None):
+        raise ValueError("give --labels-column or --dimensions, not both")
+    return args
+
+
 def _number(value, column, number):
     try:
         return float(value)
@@ -42,9 +49,7 @@ def main(argv=None):
     Raises:
         `ValueError`: for arguments or rows that do not fit.
     """
-    args = _parser().parse_args(argv)
-    if (args.labels_column is None) == (args.dimensions is None):
-        raise ValueError("give --labels-column or --dimensions, not both")
+    args = _arguments(argv)
     texts, cells = _read(args)
     from .adapt import adapt
     from .load import load

@@ -75,11 +75,11 @@ def _parser():
     out.add_argument("--labelled-column", default="labels", metavar="COLUMN", help="the column of labels in it")
     out.add_argument("--error-rates", metavar="FILE", help='for the page: a table of error rates, or "none"')
     how = parser.add_argument_group("how")
-    how.add_argument("--model", help="small, base, or folder or Hub id of a checkpoint")
+    how.add_argument("--model", help="small, base, folder or Hub id of a checkpoint, or an export")
     how.add_argument("--device", help="cpu, cuda:0, ...; the first accelerator by default")
     how.add_argument("--batch-size", type=int, default=32, help="texts in a batch")
     how.add_argument("--shard-rows", type=int, default=SHARD_ROWS, help="rows written, and lost by a kill, together")
-    how.add_argument("--threads", type=int, help="threads of torch; its own choice by default")
+    how.add_argument("--threads", type=int, help="threads of the model; its own choice by default")
     how.add_argument("--quiet", action="store_true", help="no progress and no summary")
     return parser
 

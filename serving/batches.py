@@ -16,10 +16,10 @@ class BatchScorer:
     Args:
         labels (`list[str]`, `str` or `dict`, *optional*): As the pipeline takes them.
         text_column (`str`, *optional*, defaults to `"text"`): The column of texts.
-        model (`str`, *optional*): Folder or Hub id of a checkpoint, which every machine must reach; the default one
-            by default.
+        model (`str`, *optional*): Folder or Hub id of a checkpoint, or an export, which every machine must reach; the
+            default checkpoint by default.
         device (`str` or `int`, *optional*): Where to; the first accelerator that the process sees by default.
-        threads (`int`, *optional*): Threads of torch; what the process has by default.
+        threads (`int`, *optional*): Threads of the model; what the process has by default.
         prefix (`str`, *optional*): Put before the names of label and dimension columns.
         batch_size (`int`, *optional*, defaults to 32): Texts in a batch of the model.
         options: Further arguments of the pipeline: `multi_label`, `threshold`, `dimensions` ...
@@ -106,6 +106,10 @@ def _row(number, text):
 
 @lru_cache(maxsize=2)
 def _load(model, device, threads):
+    from .load import load_export
+
+    if (exported := load_export(model, device=device, threads=threads)) is not None:
+        return exported
     from transformers import pipeline
     from transformers.utils import logging
 

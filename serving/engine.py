@@ -56,7 +56,7 @@ class TextScorer:
     Scores shards with a `zero-shot-emotion` pipeline: identical texts once a shard.
 
     Args:
-        classify ([`ZeroShotEmotionPipeline`]): The pipeline.
+        classify ([`ZeroShotEmotionPipeline`] or [`OnnxEmotionClassifier`]): The pipeline, or an export.
         labels (*optional*): As the pipeline takes them; `None` with `labels_column` or with dimensions alone.
         own_labels (`bool`, *optional*, defaults to `False`): Whether rows bring their own labels.
         batch_size (`int`, *optional*, defaults to 32): Texts in a batch.
@@ -85,16 +85,15 @@ class TextScorer:
     # ---- the three steps; the only places that know the pipeline
 
     def _tokenize(self, texts):
-        if not hasattr(self.classify, "model"):  # an exported model, which embeds strings in one step
-            return texts
-        from ..encoding_emodistill import tokenize_texts
+        from ..tokenizing_emodistill import tokenize_texts
 
+        config = getattr(self.classify, "model", self.classify).config  # an exported model has no other within
         how = {"max_windows": self.max_windows, "normalise": self.normalise}
-        return tokenize_texts(self.classify.tokenizer, self.classify.model.config, texts, **how)
+        return tokenize_texts(self.classify.tokenizer, config, texts, **how)
 
     def _embed(self, tokenized, progress=None):
         if not hasattr(self.classify, "model"):
-            return self.classify.encode_texts(tokenized, self.batch_size)
+            return self.classify.embed_tokenized(tokenized, self.batch_size, progress)
         from ..encoding_emodistill import embed_tokenized, evaluating
 
         with evaluating(self.classify.model):

@@ -2,10 +2,10 @@
 
 import os
 
-__all__ = ["load"]
+__all__ = ["load", "load_export"]
 
 
-def load(name=None, backend=None, **options):
+def load(name=None, backend=None, threads=None, **options):
     """
     A classifier of emotions from a checkpoint or an export.
 
@@ -13,7 +13,9 @@ def load(name=None, backend=None, **options):
         name (`str` or `os.PathLike`, *optional*): What `emodistill export` wrote, which runs without torch; or a
             checkpoint: `"small"` (the default), `"base"`, a folder or a Hub id.
         backend (`str`, *optional*): `"onnx"` or `"torch"`, to be told if the folder is of the other kind.
-        options: Arguments of every call, `labels` for instance; for exports also `threads` and `providers`, for
+        threads (`int`, *optional*): Threads of the model, its own choice by default; those of torch hold for the
+            whole process.
+        options: Arguments of every call, `labels` for instance, and `device`; for exports also `providers`, for
             checkpoints those of `transformers.pipeline`.
 
     Returns:
@@ -34,18 +36,42 @@ def load(name=None, backend=None, **options):
 
     ```
     """
-    from .onnx import OnnxEmotionClassifier, is_export
-
     if backend not in (None, "onnx", "torch"):
         raise ValueError(f'backend must be "onnx" or "torch", not {backend!r}')
-    if name is not None and os.path.isdir(name) and is_export(name):
-        if backend == "torch":
-            raise ValueError(f"{name} was exported to ONNX: load the checkpoint it was made from with torch")
-        return OnnxEmotionClassifier(name, **options)
+    if (exported := load_export(name, backend, threads=threads, **options)) is not None:
+        return exported
     if backend == "onnx":
         raise ValueError(f"{name or 'the default checkpoint'} is no exported model: emodistill export writes one")
     from transformers import pipeline
 
     from .. import TASK, checkpoint_path
 
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
     return pipeline(TASK, model=checkpoint_path(name), **options)
+
+
+def load_export(name, backend=None, **options):
+    """
+    The classifier of an exported folder, without torch.
+
+    Args:
+        name (`str` or `os.PathLike` or `None`): Whatever may be one.
+        backend (`str`, *optional*): As for [`load`].
+        options: As for [`OnnxEmotionClassifier`].
+
+    Returns:
+        [`OnnxEmotionClassifier`] or `None`: `None` where it is a checkpoint or its name.
+
+    Raises:
+        `ValueError`: for an export where torch was asked for.
+    """
+    from .onnx import OnnxEmotionClassifier, is_export
+
+    if name is None or not os.path.isdir(name) or not is_export(name):
+        return None
+    if backend == "torch":
+        raise ValueError(f"{name} was exported to ONNX: load the checkpoint it was made from with torch")
+    return OnnxEmotionClassifier(name, **options)

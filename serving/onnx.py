@@ -4,6 +4,7 @@
 """
 
 import collections.abc
+import hashlib
 import json
 import os
 import threading
@@ -69,6 +70,22 @@ def read_safetensors(path):
     return arrays, notes
 
 
+def _providers(device):
+    """Execution providers for a device as a pipeline takes it."""
+    name = {None: "cpu", -1: "cpu"}.get(device, f"cuda:{device}" if isinstance(device, int) else str(device))
+    kind, _, number = name.partition(":")
+    if kind == "cpu":
+        return ["CPUExecutionProvider"]
+    import onnxruntime
+
+    if kind != "cuda" or "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        raise ValueError(
+            f"device {name!r} is not available to onnxruntime on this machine; cpu always is, and cuda comes with "
+            "onnxruntime-gpu"
+        )
+    return [("CUDAExecutionProvider", {"device_id": int(number or 0)}), "CPUExecutionProvider"]
+
+
 class Tokenizer:
     """
     A tokenizer file, called as those of transformers are.
@@ -107,10 +124,12 @@ class OnnxEmotionClassifier(EmotionCalls):
         labels (`list[str]`, `str` or `dict`, *optional*): Labels for calls that name none, and likewise every other
             argument of a call of [`ZeroShotEmotionPipeline`].
         threads (`int`, *optional*): Threads of onnxruntime; one for each core by default, or `OMP_NUM_THREADS`.
-        providers (`list[str]`, *optional*): Execution providers of onnxruntime; the CPU by default.
+        providers (`list[str]`, *optional*): Execution providers of onnxruntime; those of the device by default.
+        device (`str` or `int`, *optional*): `"cpu"` (the default) or `"cuda:0"`, as a pipeline takes it.
 
     Raises:
-        `ValueError`: if the folder is no export, or one that this version cannot read.
+        `ValueError`: if the folder is no export, or one that this version cannot read, or for a device that
+            onnxruntime does not have here.
 
     Example:
 
@@ -124,7 +143,7 @@ class OnnxEmotionClassifier(EmotionCalls):
     ```
     """
 
-    def __init__(self, folder, threads=None, providers=None, batch_size=None, **options):
+    def __init__(self, folder, threads=None, providers=None, batch_size=None, device=None, **options):
         self.folder = os.fspath(folder)
         if not is_export(self.folder):
             raise ValueError(f"{self.folder} is no exported model: emodistill export CHECKPOINT writes one")
@@ -138,7 +157,7 @@ class OnnxEmotionClassifier(EmotionCalls):
         self.dimension_names = self.config.dimension_names
         self._statistics, self._dimension_head = self._read_statistics()
         self._bank = self._read_labels()
-        self._threads, self._providers = threads, providers or ["CPUExecutionProvider"]
+        self._threads, self._providers = threads, providers or _providers(device)
         self._sessions, self._tokenizer, self._lock = {}, None, threading.RLock()
         self._label_cache = OrderedDict()
         self._batch_size = batch_size
@@ -169,6 +188,15 @@ class OnnxEmotionClassifier(EmotionCalls):
         arrays, notes = read_safetensors(path)
         wordings = [tuple(texts) for texts in json.loads(notes["wordings"])]
         return dict(zip(wordings, arrays["embeds"], strict=True))
+
+    def digest(self):
+        """`str`: of all that its answers depend on; another export has another one."""
+        total = hashlib.blake2b(digest_size=16)
+        for path in (SETTINGS, "config.json", "tokenizer.json", STATISTICS, LABELS, TEXT_TOWER, LABEL_TOWER):
+            if os.path.isfile(file := os.path.join(self.folder, path)):
+                with open(file, "rb") as content:
+                    total.update(path.encode() + hashlib.file_digest(content, "blake2b").digest())
+        return total.hexdigest()
 
     # ---- towers
 
@@ -215,19 +243,39 @@ class OnnxEmotionClassifier(EmotionCalls):
         texts = [texts] if isinstance(texts, str) else sequence_of(texts)
         return self._forward(self.preprocess(texts), batch_size)["embeds"]
 
+    def embed_tokenized(self, tokenized, batch_size=BATCH_SIZE, progress=None):
+        """
+        Embed texts whose token ids are known, as those of a thread that reads ahead.
+
+        Args:
+            tokenized ([`TokenizedTexts`]): Output of [`tokenize_texts`].
+            batch_size (`int`, *optional*, defaults to 32): Windows in a batch.
+            progress (`Callable`, *optional*): Wraps the iterator of batches.
+
+        Returns:
+            `np.ndarray` of shape `(texts, d)`: L2-normalised, fp32.
+        """
+        return self._texts_of(tokenized, self._run(TEXT_TOWER, tokenized.windows, batch_size, progress))
+
+    @staticmethod
+    def _texts_of(tokenized, windows):
+        """Embeddings of texts from those of their windows, by whose numbers of tokens they are weighted."""
+        if len(tokenized.windows) == tokenized.texts:
+            return windows
+        weights = np.array([len(window) for window in tokenized.windows], dtype=np.float32)
+        summed = np.zeros((tokenized.texts, windows.shape[1]), dtype=np.float32)
+        np.add.at(summed, tokenized.owners, windows * weights[:, None])
+        return normalised(summed)
+
     def _forward(
         self, model_inputs, batch_size, progress=None, max_windows=MAX_WINDOWS, return_windows=False, normalise=None
     ):
         texts = model_inputs["texts"]
         tokenized = tokenize_texts(self.tokenizer, self.config, texts, max_windows, normalise, return_windows)
         windows = self._run(TEXT_TOWER, tokenized.windows, batch_size, progress)
-        outputs = {**model_inputs, "embeds": windows, "plain": tokenized.plain}
+        outputs = {**model_inputs, "embeds": self._texts_of(tokenized, windows), "plain": tokenized.plain}
         if len(tokenized.windows) > len(texts):
             read = Counter(tokenized.owners)
-            weights = np.array([len(window) for window in tokenized.windows], dtype=np.float32)
-            summed = np.zeros((len(texts), windows.shape[1]), dtype=np.float32)
-            np.add.at(summed, tokenized.owners, windows * weights[:, None])
-            outputs["embeds"] = normalised(summed)
             outputs |= {"totals": tokenized.totals, "read": [read[place] for place in range(len(texts))]}
         if return_windows:
             outputs["windows"] = {"texts": tokenized.parts, "embeds": windows, "owners": tokenized.owners}

@@ -49,6 +49,4 @@ class EmoDistillOnnxModel:
         ignored = {"task", "model", "tokenizer", "dtype", "torch_dtype", "framework", "processor", "feature_extractor"}
         ignored |= {"image_processor", "binary_output", "num_workers"}
         options = {name: value for name, value in options.items() if name not in ignored}
-        if device is not None and str(device).startswith("cuda"):
-            options.setdefault("providers", ["CUDAExecutionProvider", "CPUExecutionProvider"])
-        return OnnxEmotionClassifier(self.folder, **options)
+        return OnnxEmotionClassifier(self.folder, device=device, **options)

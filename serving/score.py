@@ -104,6 +104,10 @@ def _score(args, table, folder, share):
 
 
 def _load_pipeline(args, share):
+    from .load import load_export
+
+    if (exported := load_export(args.model, device=args.device, threads=args.threads)) is not None:
+        return exported
     from transformers import pipeline
     from transformers.utils import logging
 
@@ -139,6 +143,8 @@ def _scorer(args, classify, labels):
 
 
 def _model_digest(classify):
+    if not hasattr(classify, "model"):
+        return classify.digest()
     import json
 
     from ..fingerprint import embedding_fingerprint

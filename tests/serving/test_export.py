@@ -195,15 +195,59 @@ classify = emodistill.load(sys.argv[1], labels=["joy", "anger"])
 row = classify("my dog is lost", multi_label=True, dimensions=True)
 why = classify.explain("my dog is lost", "joy")
 print(row["labels"], len(row["dimensions"]), len(why.level("word")), emodistill.onnx.__name__)
+from emodistill import cli
+given = ["--model", sys.argv[1], "--labels", "joy,anger", "--dimensions", "valence"]
+assert cli.main(["predict", "my dog", "--json", "--explain", *given]) == 0
+assert cli.main(["score", sys.argv[2], "--output", sys.argv[3], "--quiet", "--threads", "1", *given]) == 0
 """
 
 
-def test_it_runs_where_torch_is_absent(exports):
+def test_it_runs_where_torch_is_absent(exports, tmp_path, checkpoints):
+    (tmp_path / "in.csv").write_text("text\nmy dog\n" + "the sun is not angry \n" + "we won the day " * 40 + "\n\n")
     done = subprocess.run(
-        [sys.executable, "-c", ALONE, str(exports / "bert")], capture_output=True, text=True, timeout=120
-    )
+        [sys.executable, "-c", ALONE, exports / "bert", tmp_path / "in.csv", tmp_path / "out.jsonl"],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split()[-3:] == ["3", "4", "emodistill.serving.onnx"]
+    called, predicted = done.stdout.splitlines()
+    assert called.split()[-3:] == ["3", "4", "emodistill.serving.onnx"]
+    predicted, scored = json.loads(predicted), (tmp_path / "out.jsonl").read_text()
+    assert predicted["explanations"][0]["parts"]
+    joy = dict(zip(predicted["labels"], predicted["scores"], strict=True))["joy"]
+    assert json.loads(scored.splitlines()[0])["joy"] == pytest.approx(joy, abs=1e-4)
+    # and as with torch: windows of a long text, and what the blank line is read as
+    given = ["--labels", "joy,anger", "--dimensions", "valence", "--model", str(checkpoints["bert"]), "--quiet"]
+    assert cli.main(["score", str(tmp_path / "in.csv"), "--output", str(tmp_path / "torch.jsonl"), *given]) == 0
+    rows = [map(json.loads, text.splitlines()) for text in (scored, (tmp_path / "torch.jsonl").read_text())]
+    for ours, theirs in zip(*rows, strict=True):
+        for name in ("joy", "anger", "valence"):
+            assert ours.pop(name) == pytest.approx(theirs.pop(name), abs=1e-4)
+        assert ours == theirs
+
+
+def test_what_needs_the_checkpoint_says_so(exports, capsys, tmp_path):
+    for command in (["evaluate", "--data-dir", tmp_path], ["audit"], ["export", "--output", tmp_path / "again"]):
+        assert cli.main([str(part) for part in [command[0], exports / "bert", *command[1:]]]) == 2
+        *before, told = capsys.readouterr().err.splitlines()
+        assert "is an export, which predict, score, adapt and demo run" in told and len(before) <= 1
+
+
+def test_devices_are_those_of_onnxruntime(exports, capsys):
+    assert emodistill.load(exports / "bert", device=-1)._providers == ["CPUExecutionProvider"]
+    given = ["predict", "my dog", "--labels", "joy,anger", "--model", str(exports / "bert"), "--device", "tpu"]
+    assert cli.main(given) == 2
+    assert "device 'tpu' is not available to onnxruntime" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_only_with_the_same_export(exports, tmp_path, capsys):
+    (tmp_path / "in.csv").write_text("text\nmy dog\n")
+    given = ["score", str(tmp_path / "in.csv"), "--labels", "joy,anger", "--output", str(tmp_path / "out"), "--model"]
+    assert cli.main([*given, str(exports / "bert")]) == 0
+    other = shutil.copytree(exports / "bert", tmp_path / "copy")
+    assert cli.main([*given, str(other)]) == 0  # the place may differ
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "changed": 1}))
+    assert cli.main([*given, str(other)]) == 2 and "another model" in capsys.readouterr().err
 
 
 def test_the_folder_says_how_far_it_is_from_its_checkpoint(exports):
