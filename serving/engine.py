@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..tokenizing_emodistill import MAX_WINDOWS
+from ..tokenizing_emodistill import MAX_WINDOWS, tokenize_texts
 
 __all__ = ["Scored", "TextScorer", "score_shards"]
 
@@ -85,8 +85,6 @@ class TextScorer:
     # ---- the three steps; the only places that know the pipeline
 
     def _tokenize(self, texts):
-        from ..tokenizing_emodistill import tokenize_texts
-
         config = getattr(self.classify, "model", self.classify).config  # an exported model has no other within
         how = {"max_windows": self.max_windows, "normalise": self.normalise}
         return tokenize_texts(self.classify.tokenizer, config, texts, **how)
