@@ -20,6 +20,7 @@ __all__ = ["UNSET", "EmotionCalls"]
 
 UNSET = type("Unset", (), {"__repr__": lambda self: "unset"})()  # what a call does not name keeps the constructor's
 ERRORS = ("raise", "null")
+MOST_PAIRS_TOLD = 3  # of labels that the model cannot tell apart
 NO_LABELS = "labels is missing: give the emotion labels to choose from, for instance joy,anger"
 
 
@@ -367,8 +368,11 @@ class EmotionCalls:
         feelings, places = label_set.complemented(options.get("template")) if multi_label else (label_set, None)
         self._tell_of_negations(label_set, multi_label)
         labels, statistics = self._embedded(feelings)
-        for one, other in labels.look_alikes():
+        alike = labels.look_alikes()
+        for one, other in alike[:MOST_PAIRS_TOLD]:
             self._tell(f"labels {one!r} and {other!r} have the same embedding, so the model cannot tell them apart")
+        if more := len(alike[MOST_PAIRS_TOLD:]):
+            self._tell(f"{more:,} more pairs of labels have the same embedding")
         asked = options.get("labels_per_text")
         scores = np.asarray(score_labels(embeds, labels, statistics, self.constants, multi_label, asked))
         if not np.isfinite(scores).all():

@@ -125,6 +125,13 @@ def _run(name, arguments, interrupts):
         raise
 
 
+def _open_streams():
+    """A shell may have closed a stream (`>&-`), which is `None` then: nothing is read from it, or shown on it."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 (for the rest of the process)
+
+
 def _leave():
     """End the process after Ctrl-C.
 
@@ -163,6 +170,7 @@ def main(argv=None):
         `int`: the exit status; 2 for a user's mistake, told in one sentence on standard error; 130 after Ctrl-C.
     """
     own = argv is None
+    _open_streams()
     argv = list(sys.argv[1:] if own else argv)
     if not argv or argv[0] in ("-h", "--help"):
         print(usage())

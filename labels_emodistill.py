@@ -1,5 +1,6 @@
 """Label sets: what users name, and the wordings that are embedded for it. Standard library only."""
 
+import ast
 import collections.abc
 import functools
 import re
@@ -15,6 +16,8 @@ __all__ = ["NEUTRAL", "NEUTRAL_NAMES", "LabelSet", "absent_feeling", "neutral_pl
 NEUTRAL = "neutral"
 NEUTRAL_NAMES = (NEUTRAL, "no emotion", "no emotions", "none")
 
+# Characters of no width and no meaning of their own; joiners are left, which make one emoji of several.
+UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff]")
 # How a label says that a feeling is absent, and what only looks like it.
 ABSENT = re.compile(
     r"(?:not|no|non|without|lack of|lacking|absence of|free of|free from)[\s_-]+(?:an?\s+|any\s+|feeling\s+)?(.+)"
@@ -134,7 +137,7 @@ class LabelSet:
     @classmethod
     def parse(cls, labels, template=None, argument="labels"):
         """
-        Read a list, a comma-separated string, or `{label: description or list of synonyms}`.
+        Read a list (also one written as text), a comma-separated string, or `{label: description or synonyms}`.
 
         Args:
             labels (`list[str]`, `str` or `dict`): The labels. After the last comma of a string there is no label.
@@ -167,7 +170,7 @@ class LabelSet:
     @classmethod
     def _parse(cls, labels, template, argument):
         if isinstance(labels, str):
-            labels = labels.split(",")
+            labels = _written_list(labels) or labels.split(",")
             if not any(part.strip() for part in labels):
                 labels = []
             elif not labels[-1].strip():
@@ -261,8 +264,20 @@ def _parse_known(labels, template, argument):
 
 
 def _same(name):
-    """Equal for names that differ in capitals, spaces, underscores, hyphens or forms of one character alone."""
-    return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", name)).strip().casefold()
+    """Equal for names that differ in capitals, spaces, underscores, hyphens, forms of a character or unseen ones."""
+    return re.sub(r"[\s_-]+", " ", UNSEEN.sub("", unicodedata.normalize("NFKC", name))).strip().casefold()
+
+
+def _written_list(text):
+    """The labels of a list written as JSON or Python has it, `["joy", "fear"]`; `None` for other text."""
+    text = text.strip()
+    if not (text.startswith("[") and text.endswith("]")):
+        return None
+    try:
+        found = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    return found if found and all(isinstance(label, str) for label in found) else None
 
 
 def _refuse_duplicates(names, argument):

@@ -63,7 +63,7 @@ def estimate(task, texts, settings, price, history=None):
     requests = -(-len(texts) // size)
     structured = settings.reply_format != "text"
     # The frame is the same for every request, so it is counted once; the texts are counted one by one.
-    frame = estimate_messages(task.messages([""] * min(size, max(1, len(texts))), structured)) if texts else 0
+    frame = _frame(task, texts, min(size, len(texts)), structured) if texts else 0
     if structured and texts:
         frame += estimate_tokens(str(task.response_format(size)))
     prompt_tokens = frame * requests + sum(map(estimate_tokens, texts))
@@ -79,3 +79,10 @@ def estimate(task, texts, settings, price, history=None):
         waits.append((prompt_tokens + completion) / settings.tokens_per_minute * 60)
     cost = price.cost(prompt_tokens, completion) if price else None
     return Estimate(len(texts), requests, prompt_tokens, completion, cost, max(waits), price, measured)
+
+
+def _frame(task, texts, count, structured):
+    """Tokens of a request beside its items; those of a task that composes are no texts, and cannot be empty."""
+    if not task.composes:
+        return estimate_messages(task.messages([""] * count, structured))
+    return max(1, estimate_messages(task.messages(texts[:1], structured)) - estimate_tokens(texts[0]))

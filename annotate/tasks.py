@@ -64,6 +64,7 @@ class Task:
     """
 
     structured_only = True  # whether plain text cannot carry the answer
+    composes = False  # whether the model writes texts; an item is then a JSON object that says which
     output_tokens = 40  # an estimate for one item, used until real usage is known
 
     def __init__(self, prompt):
@@ -233,6 +234,7 @@ class LexiconTask(Task):
 class WrittenTask(Task):
     """A genre to a block of texts with their descriptors. An item is a JSON object: `genre`, `block`, `count`."""
 
+    composes = True
     output_tokens = 450
     size = 10  # texts of one request
 

@@ -88,6 +88,17 @@ def test_ctrl_c_while_libraries_load_is_one_word(tmp_path, turned):
     assert (process.returncode, output, errors) == (130, "", "emodistill: stopped\n")
 
 
+def test_streams_that_a_shell_has_closed(monkeypatch):
+    def command(arguments):
+        print("words", sys.stdout.isatty(), sys.stdin.read(), sys.stderr.isatty())
+        return 7
+
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    monkeypatch.setattr("emodistill.predict.main", command)
+    assert cli.main(["predict"]) == 7
+
+
 def test_ctrl_c_in_any_command_is_one_word(monkeypatch, capsys):
     def interrupted(name, package=None):
         os.kill(os.getpid(), signal.SIGINT)

@@ -89,3 +89,25 @@ def test_any_list_of_strings_parses_or_is_told_in_one_sentence(labels):
     assert len(label_set.names) == len(labels) == len(label_set.wordings)
     feelings, places = label_set.complemented()
     assert len(places) == len(labels) and max(places) < len(feelings.names)
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        ('["joy", "fear, or worry"]', ("joy", "fear, or worry")),
+        ("['joy', 'fear']", ("joy", "fear")),
+        ("[joy], fear", ("[joy]", "fear")),
+        ("[]", ("[]",)),
+        ("[1, 2]", ("[1", "2]")),
+    ],
+)
+def test_a_list_written_as_text_is_a_list(labels, names):
+    assert LabelSet.parse(labels).names == names
+
+
+@pytest.mark.parametrize("unseen", ["\u200b", "\u00ad", "\ufeff", "\u2060"])
+def test_labels_that_differ_in_what_nobody_sees_are_the_same(unseen):
+    with pytest.raises(ValueError, match="the same label"):
+        LabelSet.parse(["joy", f"jo{unseen}y"])
+    family = ("\U0001f468\u200d\U0001f469", "\U0001f468\U0001f469")  # a joiner makes one emoji of two
+    assert LabelSet.parse(family).names == family

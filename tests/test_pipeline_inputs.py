@@ -209,6 +209,11 @@ def test_labels_that_are_one_to_the_model_are_told_once(tiny_model, tokenizer):
     assert "labels '\U0001f602' and '\U0001f602\U0001f602' have the same embedding" in message
 
 
+def test_many_labels_that_are_one_to_the_model_are_few_words(classify):
+    said = warnings_of(lambda: classify(TEXTS, labels=["\u4e00" + "\u4e01" * n for n in range(40)]))
+    assert len(said) == 4 and "more pairs of labels" in said[-1]
+
+
 def test_a_label_is_read_as_far_as_its_encoder_can(classify):
     assert classify.model.config.label_max_length == 12 and longest_label(classify.model, classify.tokenizer) == 64
     start = "i was very happy and so was my dog and the cat "

@@ -28,6 +28,15 @@ def rows_of(path):
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
+@pytest.mark.parametrize("prompt", ["written", "specification", "contrasts"])
+def test_what_writing_costs_is_told_before_it_is_asked(tmp_path, prompt, capsys):
+    more = {"written": ["--genres", "diary"], "specification": [], "contrasts": ["--themes", "negation"]}[prompt]
+    argv = ["annotate", "write", "--prompt", prompt, "--count", "20", "--output", str(tmp_path / "o.jsonl"), *more]
+    with FakeOpenAI() as server:
+        assert cli.main([*argv, "--model", "gpt-4o", "--base-url", server.url]) == 0 and server.log
+    assert "cost:   about $" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("size", ["1", "4"])
 def test_texts_are_read_with_ratings(tmp_path, size):
     (tmp_path / "t.txt").write_text("".join(f"text {n}\n" for n in range(9)))
