@@ -101,11 +101,14 @@ def _table(explanation):
     parts = [part for part in explanation.parts if part.level != "word"]
     if not parts:
         return ""
+    number = "<td style='text-align: right; padding-left: 1em'>"
     rows = "".join(
         f"<tr><td>{part.level}</td><td style='text-align: left'>{html.escape(part.text)}</td>"
-        f"<td>{part.contribution:+.2f}</td><td>{explanation.interaction(part):+.2f}</td><td>{part.without:.2f}</td></tr>"
+        f"{number}{part.contribution:+.2f}</td>{number}{explanation.interaction(part):+.2f}</td>"
+        f"{number}{part.without:.2f}</td></tr>"
         for part in parts
     )
-    head = "<tr><th></th><th style='text-align: left'>left out</th><th>contribution</th>"
-    head += "<th>of which interaction of its words</th><th>score without it</th></tr>"
+    titles = ("contribution", "of which its words together", "score without it")
+    head = "<tr><th></th><th style='text-align: left'>left out</th>"
+    head += "".join(f"{number.replace('td', 'th')}{title}</th>" for title in titles) + "</tr>"
     return f"<table>{head}{rows}</table>"

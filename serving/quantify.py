@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-__all__ = ["ErrorRates", "adjusted_shares", "mean_interval", "share_interval"]
+__all__ = ["ErrorRates", "adjusted_shares", "mean_interval", "share_interval", "unfit_labels"]
 
 DRAWS = 4000
 LEVEL = 95.0  # per cent
@@ -161,6 +161,43 @@ def adjusted_shares(counts, rates, exclusive=False, seed=0):
     return {label: (float(points[i]), float(low[i]), float(high[i])) for i, label in enumerate(usable)}
 
 
+def unfit_labels(counts, rates, seed=0):
+    """
+    Labels whose predictions the error rates cannot explain, whatever the share: those texts are of another kind.
+
+    A label that is predicted for 5 % of texts, with a false positive rate of 20 %, would have a share below 0. Cut to
+    0, it would look certain.
+
+    Args:
+        counts, rates, seed: As for [`adjusted_shares`].
+
+    Returns:
+        `list[str]`: labels whose whole 95 % interval lies below 0 or above 1.
+
+    Example:
+
+    ```python
+    >>> from emodistill.serving.quantify import ErrorRates, unfit_labels
+
+    >>> unfit_labels({"joy": (50, 1000)}, {"joy": ErrorRates(600, 1000, 200, 1000)})
+    ['joy']
+
+    ```
+    """
+    generator, found = np.random.default_rng(seed), []
+    for label, (hits, total) in counts.items():
+        if total and label in rates and rates[label].usable:
+            observed = generator.beta(hits + 0.5, total - hits + 0.5, DRAWS)
+            draws = _uncut(observed, *rates[label].draw(generator))
+            low, high = np.percentile(draws, [(100 - LEVEL) / 2, (100 + LEVEL) / 2])
+            if high < 0.0 or low > 1.0:
+                found.append(label)
+    return found
+
+
+def _uncut(observed, true_positive_rate, false_positive_rate):
+    return (observed - false_positive_rate) / np.maximum(true_positive_rate - false_positive_rate, 0.02)
+
+
 def _adjusted(observed, true_positive_rate, false_positive_rate):
-    difference = np.maximum(true_positive_rate - false_positive_rate, 0.02)
-    return np.clip((observed - false_positive_rate) / difference, 0.0, 1.0)
+    return np.clip(_uncut(observed, true_positive_rate, false_positive_rate), 0.0, 1.0)

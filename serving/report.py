@@ -7,7 +7,7 @@ from html import escape
 
 from ..files import write_text
 from .pictures import draw_intervals, draw_series
-from .quantify import ErrorRates, adjusted_shares, mean_interval, share_interval
+from .quantify import ErrorRates, adjusted_shares, mean_interval, share_interval, unfit_labels
 from .tally import _add, _cell
 
 __all__ = ["KnownErrors", "buckets_of_days", "write_report"]
@@ -130,13 +130,16 @@ def write_report(path, tally, facts, errors=None, exclusive=True, group_by=None,
 class _Page:
     def __init__(self, tally, errors, exclusive):
         self.tally, self.errors, self.exclusive = tally, errors, exclusive
+        counts = {label: tuple(pair) for label, pair in tally.total["labels"].items() if pair[1]}
+        self.unfit = unfit_labels(counts, errors.rates)  # of all texts: groups and months are corrected alike
+        self.rates = {label: rates for label, rates in errors.rates.items() if label not in self.unfit}
         self.total = self.estimates(tally.total)
         self.order = sorted(self.total, key=lambda label: -self.total[label].best[0])
         self.corrected = [label for label in self.order if self.total[label].corrected]
 
     def estimates(self, cell):
         counts = {label: tuple(pair) for label, pair in cell["labels"].items() if pair[1]}
-        corrected = adjusted_shares(counts, self.errors.rates, self.exclusive)
+        corrected = adjusted_shares(counts, self.rates, self.exclusive)
         return {
             label: _Estimate(hits, total, share_interval(hits, total), corrected.get(label))
             for label, (hits, total) in counts.items()
@@ -210,14 +213,12 @@ class _Page:
         for label in self.order[:MOST_PANELS]:
             entries = [(n, found[n][label].plain, found[n][label].corrected) for n in drawn if label in found[n]]
             if entries:
-                panels.append(
-                    _figure(draw_intervals(entries, f"{label} by {column}", _percent), f"<b>{escape(label)}</b>")
-                )
+                panels.append(_panel(draw_intervals(entries, f"{label} by {column}", _percent), label))
         for name in self.tally.total["dimensions"]:
             entries = [(n, mean_interval(*groups[n]["dimensions"][name]), None) for n in drawn]
             low, high = _range([interval for _, interval, _ in entries])
             picture = draw_intervals(entries, f"{name} by {column}", _plain, low, high)
-            panels.append(_figure(picture, f"<b>{escape(name)}</b> (mean)"))
+            panels.append(_panel(picture, f"{name} (mean)"))
         header = ["group", "texts", *self.order]
         lines = [
             [n, f"{groups[n]['rows']:,}", *(_interval(found[n][x].best) if x in found[n] else "" for x in self.order)]
@@ -271,7 +272,7 @@ class _Page:
                 "label some hundred of your own texts and give them with <code>--labelled FILE</code>, or give known "
                 "rates with <code>--error-rates FILE</code>.</p>"
             )
-        left = [label for label in self.order if label not in self.corrected]
+        left = [label for label in self.order if label not in self.corrected and label not in self.unfit]
         lines = [self._rates_line(label) for label in self.order if label in self.errors.rates]
         words = (
             f"<h2>How shares are corrected</h2><p>{escape(self.errors.source)} There, a label is predicted for a "
@@ -288,6 +289,12 @@ class _Page:
             words += (
                 f"<p>Not corrected, because they were not measured, on too few texts, or hardly better than chance: "
                 f"{escape(', '.join(left[:30]))}{' and others' if len(left) > 30 else ''}.</p>"
+            )
+        if self.unfit:
+            words += (
+                "<p>Not corrected, because these rates cannot hold on your texts (the share would lie below 0 or "
+                f"above 1, by more than chance): {escape(', '.join(self.unfit))}. Other labels may be off in the same "
+                "way; labelled texts of your own (<code>--labelled</code>) show it.</p>"
             )
         header = ["label", "t", "texts with it", "f", "texts without it", "corrected"]
         return words + _details("The rates", _table(header, lines))
@@ -338,6 +345,11 @@ def _interval(interval):
     if interval is None or math.isnan(interval[0]):
         return "–"
     return "{:.1f} % ({:.1f} – {:.1f})".format(*(100 * value for value in interval))
+
+
+def _panel(picture, title):
+    """A figure of several, with its title above as those of time series have it."""
+    return f"<figure><figcaption><b>{escape(title)}</b></figcaption>{picture}</figure>"
 
 
 def _figure(picture, caption):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from emodistill.serving.quantify import ErrorRates, adjusted_shares, mean_interval, share_interval
+from emodistill.serving.quantify import ErrorRates, adjusted_shares, mean_interval, share_interval, unfit_labels
 
 
 @settings(deadline=None)
@@ -65,6 +65,15 @@ def test_corrected_shares_lie_between_0_and_1(joy, anger):
             assert 0.0 <= low <= share <= high <= 1.0
         total = sum(share for share, _, _ in found.values())
         assert not exclusive or total == 0.0 or total == pytest.approx(1.0)
+
+
+def test_rates_that_cannot_hold_are_told():
+    """Fewer predictions than false alarms alone, or more than there are hits: by more than chance."""
+    rates = {"joy": ErrorRates(600, 1000, 200, 1000)}
+    assert unfit_labels({"joy": (50, 1000)}, rates) == ["joy"] == unfit_labels({"joy": (900, 1000)}, rates)
+    for hits, total in ((190, 1000), (610, 1000), (0, 5), (4, 5), (300, 1000)):
+        assert unfit_labels({"joy": (hits, total)}, rates) == []
+    assert unfit_labels({"joy": (0, 0), "fear": (0, 9)}, rates) == []
 
 
 def test_means():

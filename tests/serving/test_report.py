@@ -94,6 +94,14 @@ def test_the_page_shows_what_there_is_and_fetches_nothing(tally, tmp_path):
     assert "57.1 %" in page.text  # and corrected: (0.5 - 0.1) / (0.8 - 0.1)
 
 
+def test_rates_that_cannot_hold_correct_nothing(tally, tmp_path):
+    rates = {"joy": ErrorRates(900, 1000, 700, 1000)}  # joy was predicted for half of the texts
+    write_report(tmp_path / "page.html", tally, [], KnownErrors(rates, "Measured."), False, "region", "when")
+    text = read(tmp_path / "page.html").text
+    assert "cannot hold on your texts" in text and "50.0 % (45.1 – 54.9)" in text
+    assert "Filled: corrected" not in text
+
+
 def test_without_error_rates_the_page_says_so(tally, tmp_path):
     write_report(tmp_path / "page.html", tally, [])
     text = read(tmp_path / "page.html").text
