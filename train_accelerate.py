@@ -33,12 +33,13 @@ else:  # run as a script: the folder is the package, installed or not
         sys.exit(emodistill.train_accelerate.script())
 
 MAX_GRAD_NORM = 1.0  # gradients are clipped to it
+PATIENCE = 3  # validations without gain before training stops
 
 
 class Trainer:
     """One run: built from arguments, resumed where it stopped, finished with an exported checkpoint."""
 
-    def __init__(self, model_args, data_args, run_args):
+    def __init__(self, model_args, data_args, run_args, quiet=False):
         from accelerate import Accelerator
         from accelerate.utils import set_seed
 
@@ -46,22 +47,10 @@ class Trainer:
         if run_args.mixed_precision == "auto":
             run_args = replace(run_args, mixed_precision="bf16" if native_bf16() else "no")
         _check_precision(run_args)
-        self.args = run_args
-        self.accelerator = Accelerator(
-            mixed_precision=run_args.mixed_precision,
-            gradient_accumulation_steps=run_args.gradient_accumulation_steps,
-            log_with=run_args.log_with,
-            project_dir=run_args.output_dir,
-        )
+        self.args, self.quiet = run_args, quiet
+        self.accelerator = Accelerator(mixed_precision=run_args.mixed_precision, project_dir=run_args.output_dir)
         set_seed(run_args.seed)
-        if run_args.log_with:
-            self._begin_tracking()
         self._prepare()
-
-    def _begin_tracking(self):
-        settings = {name: value for group in self.groups for name, value in vars(group).items()}
-        kinds = (bool, int, float, str)
-        self.accelerator.init_trackers("emodistill", {k: v for k, v in settings.items() if isinstance(v, kinds)})
 
     def _prepare(self):
         """Data, model and loop, and the last saved state, if there is one."""
@@ -75,7 +64,7 @@ class Trainer:
         self.parts = parts = build(self.located, data, accelerator, self._say)
         self.network, self.sampler, self.objective = parts.network, parts.sampler, parts.objective
         self.model, self.optimizer, self.loader = accelerator.prepare(parts.network, parts.optimizer, parts.loader)
-        self.total_steps = -(-len(self.loader) // args.gradient_accumulation_steps) * args.epochs
+        self.total_steps = -(-len(self.loader) // accelerator.gradient_accumulation_steps) * args.epochs
         warmup = int(args.warmup_ratio * self.total_steps)
         self.scheduler = get_scheduler("linear", self.optimizer, warmup, self.total_steps)
         self.progress = Progress()
@@ -92,7 +81,7 @@ class Trainer:
         self._resume()
         signals = StopSignal()
         try:
-            while self.progress.epoch < self.args.epochs and self.progress.stale < self.args.patience:
+            while self.progress.epoch < self.args.epochs and self.progress.stale < PATIENCE:
                 number = self._epoch(signals)
                 if number:
                     return 128 + number
@@ -127,11 +116,9 @@ class Trainer:
             bar.update()
             if progress.step % 20 == 0:
                 bar.set_postfix(loss=f"{loss.item():.2f}")
-                if self.args.log_with:
-                    self.accelerator.log({"loss": loss.item()}, step=progress.step)
             if self.args.eval_steps and progress.step % self.args.eval_steps == 0:
                 self._validate()
-                if progress.stale >= self.args.patience:
+                if progress.stale >= PATIENCE:
                     break
             number = self._agreed(signals.requested())
             last = progress.batch == len(self.loader)  # its state is saved once, after its validation
@@ -211,8 +198,6 @@ class Trainer:
         self.progress.stale = 0 if better else self.progress.stale + 1
         shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items() if name != "step")
         self._say(f"step {self.progress.step}: {shown}{' (best)' if better else ''}")
-        if self.args.log_with:
-            self.accelerator.log(metrics, step=self.progress.step)
         if better:
             self.progress.best = metrics["selection"] if math.isfinite(metrics["selection"]) else None
             self._save_best()
@@ -246,7 +231,7 @@ class Trainer:
             total=self.total_steps,
             initial=self.progress.step,
             desc=f"epoch {self.progress.epoch + 1}/{self.args.epochs}",
-            disable=True if self.args.quiet or not self.accelerator.is_main_process else None,  # None: no terminal
+            disable=True if self.quiet or not self.accelerator.is_main_process else None,  # None: no terminal
             mininterval=1.0,
             file=sys.stderr,
         )
@@ -286,11 +271,12 @@ def _check_precision(args):
         raise ValueError("mixed_precision fp16 needs an accelerator; on a CPU choose bf16 or no")
 
 
-def main(argv=None):
+def main(argv=None, quiet=False):
     """Train as the command line says.
 
     Args:
         argv (`list[str]`, *optional*): The arguments; the process's own by default.
+        quiet (`bool`, *optional*, defaults to `False`): Whether there is no progress bar in a terminal either.
 
     Returns:
         `int`: 0 when finished, 128 plus the signal's number when stopped by one.
@@ -306,7 +292,7 @@ def main(argv=None):
     _quiet_libraries()
     with locked(groups[2].output_dir):
         claim_arguments(groups)
-        return Trainer(*groups).run()
+        return Trainer(*groups, quiet=quiet).run()
 
 
 def script():

@@ -51,11 +51,9 @@ def train_cell(cell, grid, options, work):
     if not cell["train"].get("lexicon", True):
         arguments["lexicon"] = None
     arguments |= options["overrides"] | {"output_dir": str(work / "run")}
-    if options["quiet"]:
-        arguments["quiet"] = True
     config = work / "train.yaml"
     write_text(config, yaml.safe_dump(arguments, sort_keys=True))
-    status = train([str(config)])
+    status = train([str(config)], quiet=options["quiet"])
     if status:
         raise InterruptedError(f"training of {cell['name']} stopped with status {status}; the same command goes on.")
     return work / "run" / "final"

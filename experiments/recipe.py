@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ..training.arguments import parse_arguments, read_yaml
 from ..training.encoders import lexicon_path
-from ..training.folder import changed_settings
+from ..training.folder import begin_again, changed_settings
 from ..training.record import files_digest, start_digests
 
 __all__ = ["Stage", "load_recipe", "main", "run_recipe", "stage_state"]
@@ -180,7 +180,7 @@ def run_recipe(stages, extra=(), only=(), again=False, train=None, say=print):
                     f"stage {stage.name} in {stage.output_dir} was made from something else: {state} changed since; "
                     "--again makes it anew, --output-dir elsewhere"
                 )
-            flags.append("--overwrite")
+            begin_again(stage.output_dir)
         say(f"stage {number} of {len(chosen)}, {stage.name}: {stage.config}")
         if status := (train or _train)(stage.command(flags)):
             say(f"stage {stage.name} ended with status {status}; the same command goes on from there")

@@ -9,7 +9,10 @@ from typing import get_type_hints
 
 from .encoders import checkpoint_path, require, require_data
 
-__all__ = ["DataArguments", "ModelArguments", "RunArguments", "parse_arguments", "read_yaml", "teacher_names"]
+__all__ = [
+    "DataArguments", "ModelArguments", "RunArguments", "background_plan", "check_sources", "find_config",
+    "parse_arguments", "qformer_shape", "read_yaml", "teacher_names",
+]  # fmt: skip
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 LARGEST_FILE = 1_000_000  # bytes of a configuration
@@ -35,10 +38,10 @@ class ModelArguments:
         "with them.",
     )
     pooling: str = _option("both", "qformer, mean, or both.", among=("qformer", "mean", "both"))
-    num_queries: int = _option(8, "Learned queries of the Q-Former.", least=1)
-    num_qformer_layers: int = _option(1, "Layers of the Q-Former.", least=1)
-    num_qformer_heads: int | None = _option(
-        None, "Attention heads of a Q-Former layer; one for 64 dimensions.", least=1
+    qformer: str = _option(
+        "8, 1",
+        "Learned queries and layers of the Q-Former, and heads of a layer's attention (one for 64 dimensions by "
+        "default), separated by commas.",
     )
     projection_dim: int = _option(384, "Dimension of the shared space.", least=1)
     freeze_label_encoder: bool = _option(False, "Keep the label encoder as pretrained; its output is then cached.")
@@ -48,10 +51,13 @@ class ModelArguments:
     freeze_label_layers: int = _option(
         0, "Lowest layers of the label encoder, with its embeddings, kept as they are.", least=0
     )
-    spell_emoji: bool = _option(False, "Replace emoji by their names, for encoders without emoji in their vocabulary.")
-    normalise_texts: bool = _option(False, "Read texts without markup, hashtags, drawn-out words; spells emoji too.")
+    normalise_texts: bool | str = _option(
+        False,
+        "Read texts without markup, hashtags and drawn-out words, emoji by their names; `emoji` for the last alone, "
+        "which encoders without emoji in their vocabulary need.",
+        among=(True, False, "emoji"),
+    )
     tie_word_embeddings: bool = _option(False, "Share one word-embedding matrix between the towers.")
-    text_max_length: int = _option(128, "Tokens in one window of a text.", least=3)
     attention_dropout: float | None = _option(
         None, "Attention dropout of the encoders; their own by default.", least=0, most=1
     )
@@ -82,8 +88,9 @@ class DataArguments:
         among=("descriptors", "closed", "both"),
     )
     max_texts: int | None = _option(None, "Train on this many texts only, drawn by seed.", least=1)
-    sources: str | None = _option(None, "Train on these sources only, separated by commas.")
-    selections: str | None = _option(None, "Train on texts of these selections only, separated by commas.")
+    sources: str | None = _option(
+        None, "Train on these sources only, separated by commas; `source/selection` for a part of one."
+    )
     implied_weight: float = _option(0.35, "Target of the best word a descriptor implies; 0 for none.", least=0, most=1)
     implied_decay: float = _option(0.7, "Factor from one implied word to the next.", above=0, most=1)
     salience_decay: float = _option(
@@ -99,23 +106,17 @@ class DataArguments:
     teachers: str | None = _option(
         None, "Trained checkpoints, separated by commas, whose mean scores are learned in place of descriptors."
     )
-    teacher_weight: float = _option(
-        1.0, "Share of the teachers in the targets; descriptors have the rest.", least=0, most=1
-    )
     extra_negatives: int = _option(0, "Labels of the vocabulary added to each batch as negatives.", least=0)
     unread_config: str | None = _option(None, "Configuration of texts without descriptors, for teachers to read.")
     contrast_repeats: int = _option(1, "How often an epoch shows each group of contrasts.", least=1)
     counterfactual_share: float = _option(
         0.0, "Share of the texts that name a person to have a copy about another.", least=0, most=1
     )
-    validation_share: float = _option(
-        0.05, "Share of texts held out where the data set has no validation split.", above=0, most=0.9
-    )
-    background_texts: int = _option(
-        4000, "Training texts that form the background; dimensions are fitted on half as many more.", least=1
-    )
-    background_sources: str | None = _option(
-        None, "Sources of the background, separated by commas, each with equal numbers; all by default."
+    background_texts: int | str | None = _option(
+        None,
+        "Training texts that background, reference vocabulary and decisions are fitted to, and dimensions to half as "
+        "many more: a number, `2000 of reddit, films` for equal numbers of these sources, or `kept` to keep those of "
+        "init; by default 4000, or kept where init goes on with few texts.",
     )
 
 
@@ -126,7 +127,6 @@ class RunArguments:
     output_dir: str = _option("outputs/run", "Folder for states, the best model and the final checkpoint.")
     epochs: int = _option(3, "Passes over the texts.", least=1)
     batch_size: int = _option(64, "Texts in a batch of one process.", least=1)
-    gradient_accumulation_steps: int = _option(1, "Batches in an optimiser step.", least=1)
     text_lr: float = _option(7e-5, "Peak learning rate of the text encoder.", least=0)
     label_lr: float = _option(2.5e-5, "Peak learning rate of the label encoder.", least=0)
     head_lr: float = _option(3e-4, "Peak learning rate of Q-Former, projections and dimension head.", least=0)
@@ -147,12 +147,6 @@ class RunArguments:
         least=0,
         most=1,
     )
-    refit: str = _option(
-        "auto",
-        "Background, reference vocabulary, dimensions and decisions: fitted to the training texts (always), kept from "
-        "init (never), or kept where it goes on with few texts (auto).",
-        among=("auto", "always", "never"),
-    )
     mixed_precision: str = _option(
         "no",
         "no, bf16, fp16 (accelerators), or auto: bf16 where the hardware has it.",
@@ -161,18 +155,15 @@ class RunArguments:
     seed: int = _option(13, "Seed of weights, order and dropout.", least=0, most=2**32 - 1)
     eval_steps: int | None = _option(None, "Optimiser steps between validations; once an epoch by default.", least=1)
     save_steps: int = _option(200, "Optimiser steps between saved states.", least=1)
-    patience: int = _option(3, "Validations without gain before training stops.", least=1)
     export_dtype: str = _option(
         "float16", "Precision of the final checkpoint.", among=("float16", "bfloat16", "float32")
     )
-    log_with: str | None = _option(None, "A tracker that Accelerate knows, tensorboard for instance.")
-    overwrite: bool = _option(False, "Begin again where output_dir holds another run.")
-    quiet: bool = _option(False, "No progress bar.")
 
 
 GROUPS = (ModelArguments, DataArguments, RunArguments)
 # Arguments that name several things; a YAML file may have a list
-LISTS = ("teachers", "sources", "selections", "background_sources")
+LISTS = ("teachers", "sources", "qformer")
+BACKGROUND_TEXTS = 4000
 
 
 def parse_arguments(argv):
@@ -249,10 +240,14 @@ def _add_flag(parser, option, kind):
     names = [f"--{option.name}", f"--{option.name.replace('_', '-')}"]
     common = {"dest": option.name, "default": option.default, "help": option.metadata.get("help")}
     if kind is not bool:
-        taken = next(part for part in getattr(kind, "__args__", (kind,)) if part is not type(None))
-        parser.add_argument(*dict.fromkeys(names), type=taken, metavar=taken.__name__.upper(), **common)
-        return
-    parser.add_argument(*dict.fromkeys(names), type=_truth, nargs="?", const=True, metavar="BOOL", **common)
+        kinds = [part for part in getattr(kind, "__args__", (kind,)) if part is not type(None)]
+        if bool not in kinds:
+            shown = " or ".join(part.__name__.upper() for part in kinds)
+            taken = kinds[0] if len(kinds) == 1 else _number_or_words
+            parser.add_argument(*dict.fromkeys(names), type=taken, metavar=shown, **common)
+            return
+    taken = _truth if kind is bool else _truth_or_word
+    parser.add_argument(*dict.fromkeys(names), type=taken, nargs="?", const=True, metavar="BOOL", **common)
     if option.default is True:
         opposite = dict.fromkeys([f"--no_{option.name}", f"--no-{option.name.replace('_', '-')}"])
         parser.add_argument(*opposite, dest=option.name, action="store_false", default=True, help=argparse.SUPPRESS)
@@ -265,6 +260,18 @@ def _truth(word):
         return known[word.lower()]
     except KeyError:
         raise argparse.ArgumentTypeError(f"{word!r} is neither true nor false") from None
+
+
+def _truth_or_word(word):
+    """A truth value, or one of the words that stand beside it, which `_check_range` knows."""
+    try:
+        return _truth(word)
+    except argparse.ArgumentTypeError:
+        return word
+
+
+def _number_or_words(words):
+    return int(words) if words.strip().isdecimal() else words
 
 
 def find_config(name):
@@ -338,8 +345,8 @@ def _check_types(values, path):
         name = str(given).replace("-", "_")
         if name not in known:
             raise ValueError(f"{path} names {given!r}, which is no argument of training (see emodistill train --help)")
-        if name in LISTS and isinstance(value, list) and all(isinstance(part, str) for part in value):
-            value = ", ".join(value)
+        if name in LISTS and isinstance(value, list) and all(type(part) in (str, int) for part in value):
+            value = ", ".join(map(str, value))
         checked[name] = _fit(name, value, known[name], path)
     return checked
 
@@ -382,6 +389,70 @@ def teacher_names(teachers):
     return [checkpoint_path(name) for name in names]
 
 
+def qformer_shape(words):
+    """
+    What the argument `qformer` says.
+
+    Args:
+        words (`str`): Two or three numbers, separated by commas.
+
+    Returns:
+        `dict`: `num_queries`, `num_qformer_layers` and `num_qformer_heads` of [`EmoDistillConfig`].
+
+    Raises:
+        `ValueError`: if it is anything else.
+
+    Example:
+
+    ```python
+    >>> from emodistill.training.arguments import qformer_shape
+
+    >>> qformer_shape("8, 1")
+    {'num_queries': 8, 'num_qformer_layers': 1, 'num_qformer_heads': None}
+
+    ```
+    """
+    parts = [part.strip() for part in words.split(",")]
+    if len(parts) not in (2, 3) or not all(part.isdecimal() and int(part) for part in parts):
+        raise ValueError(f"qformer must be queries, layers and perhaps heads, `8, 1` for instance, not {words!r}")
+    names = ("num_queries", "num_qformer_layers", "num_qformer_heads")
+    return dict.fromkeys(names) | dict(zip(names, map(int, parts), strict=False))
+
+
+def background_plan(value):
+    """
+    What the argument `background_texts` says.
+
+    Args:
+        value (`int` or `str`, *optional*): Its value.
+
+    Returns:
+        `tuple`: the number of texts, the names of their sources (a `str`, or `None` for all), and whether what `init`
+        has is kept: `None` where that depends on how many texts there are.
+
+    Raises:
+        `ValueError`: if it is anything else.
+
+    Example:
+
+    ```python
+    >>> from emodistill.training.arguments import background_plan
+
+    >>> background_plan("2000 of reddit, films"), background_plan("kept")
+    ((2000, 'reddit, films', False), (4000, None, True))
+
+    ```
+    """
+    if value is None or value == "kept":
+        return BACKGROUND_TEXTS, None, True if value else None
+    number, _, sources = str(value).strip().partition(" of ")
+    if not number.isdecimal() or not int(number) or (str(value) != number and not sources.strip(" ,")):
+        raise ValueError(
+            f"background_texts must be a number of at least 1, `2000 of reddit, films` or `kept`, not {value!r}"
+        )
+    return int(number), sources.strip() or None, False
+
+
 def _stage(name, output_dir):
     """`stage:NAME` as the folder of a checkpoint; any other name as it is."""
     if not name.startswith("stage:"):
@@ -394,7 +465,7 @@ def _check_range(option, value):
     """Raise `ValueError` unless a value, from wherever it came, is one that the argument may have."""
     allowed, name = option.metadata, option.name
     if "among" in allowed and value not in allowed["among"]:
-        *most, last = allowed["among"]
+        *most, last = (str(one).lower() if isinstance(one, bool) else one for one in allowed["among"])
         raise ValueError(f"{name} must be {', '.join(most)} or {last}, not {value!r}")
     if value is None or isinstance(value, bool) or not isinstance(value, int | float):
         return
@@ -419,12 +490,11 @@ def _check(model, data, run):
         raise ValueError("give text_encoder for a new model, or init for a trained one (and not both)")
     if data.labels_from != "descriptors" and not data.closed_config:
         raise ValueError(f"labels_from {data.labels_from!r} needs closed_config")
-    if run.refit == "never" and (model.init is None or model.label_space is not None):
-        raise ValueError("refit never needs init, without label_space: in a new space there is nothing to keep")
-    if data.teachers is None and data.teacher_weight != 1.0:
-        raise ValueError("teacher_weight needs teachers")
-    if data.unread_config and (data.teachers is None or data.teacher_weight < 1.0):
-        raise ValueError("unread_config needs teachers with teacher_weight 1: its texts have no descriptors")
+    qformer_shape(model.qformer)
+    if background_plan(data.background_texts)[2] and (model.init is None or model.label_space is not None):
+        raise ValueError("background_texts kept needs init, without label_space: in a new space nothing is to be kept")
+    if data.unread_config and data.teachers is None:
+        raise ValueError("unread_config needs teachers: its texts have no descriptors")
     if run.embedding_weight and data.teachers is None:
         raise ValueError("embedding_weight needs teachers")
     if not run.output_dir.strip():

@@ -10,6 +10,7 @@ import torch
 from ..encoding_emodistill import encode_labels
 from ..loss_emodistill import logit_of_rate
 from ..modeling_emodistill import EmoDistillModel
+from .arguments import background_plan, qformer_shape
 from .data import (
     DescriptorBatches,
     DescriptorDataset,
@@ -31,13 +32,9 @@ __all__ = ["Parts", "build", "build_model", "build_optimizer", "load_data"]
 
 # Arguments that say how labels become targets
 WEIGHING = ("implied_weight", "implied_decay", "salience_decay", "rated_weight")
-# Arguments that say how a new text tower reads
-READING = (
-    "pooling", "num_queries", "num_qformer_layers", "num_qformer_heads", "text_max_length", "spell_emoji",
-    "normalise_texts",
-)  # fmt: skip
 SCALE_LR = 5e-3  # peak learning rate of temperature and bias
 WEIGHT_DECAY = 0.01
+VALIDATION_SHARE = 0.05  # held out where a data set has no validation split
 LEAST_VALIDATION = 4  # texts of which two can be held out
 RATES = (1e-4, 0.9)  # positive rates at which a bias may start
 
@@ -134,7 +131,7 @@ def build(groups, data, accelerator, say=print):
     ratings = torch.tensor([lexicon.ratings.get(label, unknown) for label in vocabulary.labels])
     objective = Objective(
         network, synonyms, ratings.to(device), args.dimension_weight if rated else 0.0, teachers,
-        data_args.teacher_weight, args.group_weight, args.consistency_weight, args.embedding_weight,
+        args.group_weight, args.consistency_weight, args.embedding_weight,
     )  # fmt: skip
 
     def align():
@@ -175,9 +172,10 @@ def _prepare_for(network, device):
 def _finishing_rows(data_args, train, dataset):
     """Texts of the background with their weights, and texts that dimensions are fitted on with their ratings."""
     read = [row for row in train if row["labels"]]  # a prefix: texts that nobody read come last
-    places = even_rows(read, data_args.background_texts, data_args.background_sources)
+    number, sources, _ = background_plan(data_args.background_texts)
+    places = even_rows(read, number, sources)
     background = [train[place] | {"weights": dataset.weights[place]} for place in places]
-    places = even_rows(read, data_args.background_texts * 3 // 2)  # dimensions are fitted on any source
+    places = even_rows(read, number * 3 // 2)  # dimensions are fitted on any source
     return background, [train[place] | {"rating": dataset.ratings[place]} for place in places]
 
 
@@ -193,8 +191,8 @@ def _sampled(validator, number, rows, background):
 def _synonyms(data_args, network, tokenizer, vocabulary):
     """Pairs of labels that the starting label encoder takes for near-synonyms, or `None`."""
     threshold = data_args.synonym_mask
-    # Teachers alone know how near a near-synonym is; descriptors only leave it open.
-    if threshold is None or (data_args.teachers is not None and data_args.teacher_weight == 1.0):
+    # Teachers know how near a near-synonym is; descriptors only leave it open.
+    if threshold is None or data_args.teachers is not None:
         return None
     network.eval()
     return near_synonyms(encode_labels(network, tokenizer, vocabulary.labels), threshold)
@@ -231,17 +229,18 @@ def build_model(args, rated=True):
     if args.init and args.label_space:
         model, tokenizer, *aligned = join_label_space(args.init, args.label_space, **dropout)
     elif args.label_space:
-        options = {name: getattr(args, name) for name in READING}
+        options = {"pooling": args.pooling, **qformer_shape(args.qformer)}
         model, tokenizer, *aligned = build_on_label_space(args.text_encoder, args.label_space, **dropout, **options)
     elif args.init:
         model, tokenizer = load_trained(args.init, **dropout), AutoTokenizer.from_pretrained(args.init)
     else:
-        options = {name: getattr(args, name) for name in (*READING, "projection_dim", "tie_word_embeddings")}
-        options |= {} if rated else {"dimension_names": []}
+        options = {name: getattr(args, name) for name in ("pooling", "projection_dim", "tie_word_embeddings")}
+        options |= qformer_shape(args.qformer) | ({} if rated else {"dimension_names": []})
         model = EmoDistillModel.from_encoders(args.text_encoder, **dropout, **options)
         tokenizer = AutoTokenizer.from_pretrained(args.text_encoder)
-    for name in ("spell_emoji", "normalise_texts"):  # what a trained model does it goes on doing
-        setattr(model.config, name, getattr(model.config, name) or getattr(args, name))
+    # What a trained model does to texts it goes on doing.
+    model.config.spell_emoji |= args.normalise_texts == "emoji"
+    model.config.normalise_texts |= args.normalise_texts is True
     model.freeze_lower_layers(args.freeze_text_layers, args.freeze_label_layers)
     if args.freeze_label_encoder:
         model.freeze_label_encoder()
@@ -256,7 +255,7 @@ def load_data(args, seed):
     lexicon.ratings = {word: felt_rating(known) for word, known in lexicon.ratings.items()}
     if validation is None:  # hold out by the text itself, so that the split does not move when rows are added
         places = [_place(row["text"]) for row in train]
-        share = max(args.validation_share, *sorted(places)[:2]) if len(places) > LEAST_VALIDATION else 0.0
+        share = max(VALIDATION_SHARE, *sorted(places)[:2]) if len(places) > LEAST_VALIDATION else 0.0
         held_out = [place <= share for place in places]
         validation = [row for row, out in zip(train, held_out, strict=True) if out]
         train = [row for row, out in zip(train, held_out, strict=True) if not out]
@@ -265,12 +264,11 @@ def load_data(args, seed):
         raise ValueError(
             f"data {args.data} gives {len(train)} training and {len(validation)} validation texts; both are needed"
         )
-    for column, wanted in (("source", args.sources), ("selection", args.selections)):
-        if wanted:
-            names = {name.strip() for name in wanted.split(",")}
-            train = [row for row in train if row.get(column) in names]
-            if not train:
-                raise ValueError(f"no training text has a {column} among {wanted}")
+    if args.sources:
+        names = {name.strip() for name in args.sources.split(",")}
+        train = [row for row in train if {row.get("source"), f"{row.get('source')}/{row.get('selection')}"} & names]
+        if not train:
+            raise ValueError(f"no training text has a source among {args.sources}")
     train = _with_views(args, train, validation)
     if args.max_texts and args.max_texts < len(train):
         train = _drawn(train, args.max_texts, seed)

@@ -113,7 +113,7 @@ def even_rows(rows, most, sources=None):
         if missing := [name for name in wanted if name not in positions]:
             known = ", ".join(name or "(none)" for name in sorted(positions))
             raise ValueError(
-                f"background_sources {', '.join(missing)} is no source of the training texts, which are: {known}"
+                f"background_texts names {', '.join(missing)}, which is no source of the training texts: {known}"
             )
         positions = {name: positions[name] for name in wanted}
     elif len(positions) * MIN_SHARE > most:  # a column of names or addresses, say

@@ -9,6 +9,7 @@ import torch
 from ..encoding_emodistill import encode_labels
 from ..files import write_json, writing_folder
 from ..modeling_emodistill import DIMENSION_HALF_RANGE, DIMENSION_MIDDLE, EmoDistillModel
+from .arguments import background_plan
 from .building import build_model
 from .check import check
 from .data import reference_words
@@ -46,7 +47,8 @@ def finish(groups, parts, device, say=print):
     goes_on = bool(model_args.init) and not model_args.label_space  # in a space of which it has statistics
     few = goes_on and parts.texts < FEW_TEXTS
     keep = args.keep_trained if args.keep_trained is not None else (FEW_KEEP_TRAINED if few else 1.0)
-    kept = args.refit == "never" or (args.refit == "auto" and few)
+    kept = background_plan(data_args.background_texts)[2]
+    kept = few if kept is None else kept
     start, before = None, None
     if keep < 1.0 or model_args.init:
         begun = replace(model_args, label_space=None) if model_args.init else model_args

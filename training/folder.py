@@ -1,9 +1,9 @@
 """A run's folder: one run at a time, and one set of arguments and inputs from its start to its end."""
 
+import contextlib
 import json
 import os
 import shutil
-from contextlib import contextmanager
 from dataclasses import fields
 
 from ..files import write_json
@@ -14,7 +14,7 @@ try:
 except ImportError:  # Windows: two runs in one folder are not noticed there
     fcntl = None
 
-__all__ = ["changed_settings", "claim_arguments", "claim_inputs", "locked"]
+__all__ = ["begin_again", "changed_settings", "claim_arguments", "claim_inputs", "locked"]
 
 INPUTS = {
     "data": "the texts of data",
@@ -25,7 +25,7 @@ INPUTS = {
 }
 
 
-@contextmanager
+@contextlib.contextmanager
 def locked(output_dir):
     """
     Hold a run's folder for this process; the system lets go of it when the process ends, however it ends.
@@ -67,25 +67,33 @@ def claim_arguments(groups):
         groups (`tuple`): Model, data and run arguments.
 
     Raises:
-        `ValueError`: if `output_dir` holds a run with other settings, and `overwrite` is not set.
+        `ValueError`: if `output_dir` holds a run with other settings.
     """
     args = groups[2]
     now = settings(groups)
-    before = None if args.overwrite else _read(args.output_dir)
+    before = _read(args.output_dir)
     if before and (changed := changed_settings(before, groups)):
         raise ValueError(
             f"output_dir {args.output_dir} holds a run with other settings ({', '.join(changed)}); "
-            "choose another output_dir, or --overwrite to begin again"
+            "choose another output_dir, or remove it to begin again"
         )
     if _main_process():
-        inputs = {}
-        if args.overwrite:
-            for name in ("states", "best", "final"):
-                shutil.rmtree(os.path.join(args.output_dir, name), ignore_errors=True)
-        elif before and "inputs" in before:  # see `claim_inputs`
-            inputs = {"inputs": before["inputs"]}
+        inputs = {"inputs": before["inputs"]} if before and "inputs" in before else {}  # see `claim_inputs`
         os.makedirs(args.output_dir, exist_ok=True)
         write_json(_path(args.output_dir), now | inputs, sort_keys=True)
+
+
+def begin_again(output_dir):
+    """
+    Remove what a run left in its folder, except what teachers said, which holds whatever the run.
+
+    Args:
+        output_dir (`str`): The run's folder.
+    """
+    for name in ("states", "best", "final"):
+        shutil.rmtree(os.path.join(output_dir, name), ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(_path(output_dir))
 
 
 def changed_settings(before, groups):
@@ -112,7 +120,7 @@ def claim_inputs(output_dir, inputs):
     if changed:
         raise ValueError(
             f"output_dir {output_dir} holds a run with other inputs ({', '.join(changed)} changed since it began); "
-            "put them back, choose another output_dir, or --overwrite to begin again"
+            "put them back, choose another output_dir, or remove it to begin again"
         )
     if _main_process():
         write_json(_path(output_dir), begun | {"inputs": inputs}, sort_keys=True)
@@ -132,7 +140,7 @@ def _read(output_dir):
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        raise ValueError(f"{_path(output_dir)} is damaged: choose another output_dir, or --overwrite to begin again")
+        raise ValueError(f"{_path(output_dir)} is damaged: choose another output_dir, or remove it to begin again")
     return content
 
 

@@ -85,15 +85,14 @@ class Objective:
         synonyms (`torch.BoolTensor` of shape `(labels, labels)`, *optional*): Pairs to leave out.
         label_ratings (`torch.Tensor` of shape `(labels, 3)`): The lexicon's ratings, `nan` where unknown.
         dimension_weight (`float`): Weight of the dimension head's loss.
-        teachers ([`Teachers`], *optional*): Soft targets.
-        teacher_weight (`float`): Their share.
+        teachers ([`Teachers`], *optional*): Soft targets in place of the batch's own.
         group_weight (`float`): Weight of [`group_loss`].
         consistency_weight (`float`): Weight of one less the cosine of a text and its copy about somebody else.
         embedding_weight (`float`): Weight of one less the cosine to the teachers' mean embedding.
     """
 
     def __init__(
-        self, network, synonyms, label_ratings, dimension_weight, teachers=None, teacher_weight=1.0, group_weight=0.0,
+        self, network, synonyms, label_ratings, dimension_weight, teachers=None, group_weight=0.0,
         consistency_weight=0.0, embedding_weight=0.0,
     ):  # fmt: skip
         self.group_weight, self.consistency_weight = group_weight, consistency_weight
@@ -102,7 +101,7 @@ class Objective:
         self.synonyms = synonyms
         self.label_ratings = label_ratings
         self.dimension_weight = dimension_weight
-        self.teachers, self.teacher_weight = teachers, teacher_weight
+        self.teachers = teachers
 
     def __call__(self, output, batch):
         ids, label_embeds = gather_labels(batch["label_ids"], output.label_embeds)
@@ -115,7 +114,7 @@ class Objective:
             mask = positive | ~near
         descriptors = targets
         if self.teachers is not None:
-            targets = torch.lerp(targets, self.teachers(batch["rows"], ids), self.teacher_weight)
+            targets = self.teachers(batch["rows"], ids).to(targets.dtype)
         logits, loss = self.network.contrastive_loss(output.text_embeds, label_embeds, targets, mask)
         if self.group_weight:
             loss = loss + self.group_weight * group_loss(logits, targets, descriptors, batch["groups"], mask)

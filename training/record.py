@@ -17,7 +17,7 @@ from .encoders import lexicon_path, located
 __all__ = ["Record", "checkpoint_digest", "files_digest", "input_digests", "now", "rows_digest", "settings"]
 
 # Arguments that change neither weights nor decisions
-VOLATILE = ("overwrite", "quiet", "log_with", "save_steps", "output_dir")
+VOLATILE = ("save_steps", "output_dir")
 PACKAGES = ("emodistill", "torch", "transformers", "accelerate", "datasets", "tokenizers", "safetensors", "numpy")
 MOST_SOURCES = 100
 
@@ -192,9 +192,10 @@ class Record:
 
 
 def settings(groups):
-    """`dict`: all arguments that decide about weights or decisions, with the number of processes."""
+    """`dict`: all arguments that decide about weights or decisions, with what Accelerate's launcher decides."""
     # Progress counts batches of each process, so another number of processes cannot go on from it.
     values = {"processes": int(os.environ.get("WORLD_SIZE", "1"))}
+    values["gradient_accumulation_steps"] = int(os.environ.get("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "1"))
     for group in groups:
         values |= {name: value for name, value in asdict(group).items() if name not in VOLATILE}
     return values

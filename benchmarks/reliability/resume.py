@@ -58,7 +58,7 @@ def build_inputs(folder):
             print(json.dumps({"text": f"{TEXTS[label]} {number}", "labels": [label]}), file=file)
     flags = {"text-encoder": folder / "encoder", "data": folder / "rows.jsonl", "epochs": 3, "save-steps": 1}
     flags |= {"batch-size": 16}
-    return ["tiny", *(f"--{name}={value}" for name, value in flags.items()), "--quiet", "--export-dtype=float32"]
+    return ["tiny", *(f"--{name}={value}" for name, value in flags.items()), "--export-dtype=float32"]
 
 
 def train(arguments, log, operations):

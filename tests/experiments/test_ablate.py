@@ -97,9 +97,8 @@ def descriptors(descriptors_folder):
 def grid_file(tmp_path, encoder_folder):
     """A grid of three quick cells."""
     base = {
-        "text_encoder": str(encoder_folder), "projection_dim": 16, "num_qformer_heads": 2,
-        "text_max_length": 48,
-        "epochs": 1, "batch_size": 16, "background_texts": 30, "num_queries": 2, "synonym_mask": None,
+        "text_encoder": str(encoder_folder), "projection_dim": 16, "qformer": "2, 1, 2",
+        "epochs": 1, "batch_size": 16, "background_texts": 30, "synonym_mask": None,
     }  # fmt: skip
     grid = {
         "title": "A small grid",

@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emodistill import cli
-from emodistill.training.arguments import GROUPS, check_sources, find_config, parse_arguments, read_yaml
+from emodistill.training.arguments import (
+    GROUPS,
+    background_plan,
+    check_sources,
+    find_config,
+    parse_arguments,
+    qformer_shape,
+    read_yaml,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = str(ROOT / "configs" / "tiny.yaml")
@@ -46,12 +54,17 @@ def test_no_number_outside_its_range_is_accepted(option, value):
         ("--warmup_ratio=5", "warmup_ratio must lie between 0 and 1, not 5.0"),
         ("--head_lr=nan", "head_lr must be at least 0, not nan"),
         ("--salience_decay=0", "salience_decay must lie above 0 and at most at 1, not 0.0"),
-        ("--refit=never", "refit never needs init"),
+        ("--background-texts=kept", "background_texts kept needs init"),
+        ("--background-texts=0", "background_texts must be a number of at least 1, .* or `kept`, not 0"),
+        ("--background-texts=2000 of ,", "background_texts must be"),
+        ("--qformer=8", "qformer must be queries, layers and perhaps heads"),
+        ("--qformer=8,0", "qformer must be"),
+        ("--normalise-texts=emojis", "normalise_texts must be true, false or emoji, not 'emojis'"),
         ("--pooling=max", "pooling must be qformer, mean or both, not 'max'"),
         ("--mixed-precision=fp8", "mixed_precision must be auto, no, bf16 or fp16, not 'fp8'"),
         ("--epochs=three", "argument --epochs: invalid int value"),
         ("--epoch=3", "unrecognized arguments|not used by the"),
-        ("--teacher-weight=0.5", "teacher_weight needs teachers"),
+        ("--unread-config=unread", "unread_config needs teachers"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(flag, message):
@@ -117,9 +130,9 @@ def test_an_alias_bomb_ends_at_once(tmp_path):
 
 def test_no_in_a_configuration_file_is_a_word(tmp_path):
     path = tmp_path / "run.yaml"
-    path.write_text("text_encoder: x\nmixed_precision: no\nquiet: no\n", encoding="utf-8")
-    _, _, run = parse_arguments([str(path)])
-    assert (run.mixed_precision, run.quiet) == ("no", False)
+    path.write_text("text_encoder: x\nmixed_precision: no\nfreeze_label_encoder: no\n", encoding="utf-8")
+    model, _, run = parse_arguments([str(path)])
+    assert (run.mixed_precision, model.freeze_label_encoder) == ("no", False)
 
 
 def test_a_file_may_list_what_flags_separate_by_commas(tmp_path):
@@ -127,6 +140,32 @@ def test_a_file_may_list_what_flags_separate_by_commas(tmp_path):
     path.write_text("text-encoder: x\nsources: [reddit, films]\nteachers: [a/b, c/d]\n", encoding="utf-8")
     _, data, _ = parse_arguments([str(path)])
     assert (data.sources, data.teachers) == ("reddit, films", "a/b, c/d")
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"), [("true", True), ("no", False), ("emoji", "emoji"), (None, True), ("False", False)]
+)
+def test_normalising_is_true_false_or_emoji(written, expected, tmp_path):
+    flags = ["--normalise-texts"] if written is None else [f"--normalise_texts={written}"]
+    assert parse(*flags)[0].normalise_texts == expected
+    path = tmp_path / "run.yaml"
+    path.write_text(f"text_encoder: x\nnormalise_texts: {written or 'true'}\n", encoding="utf-8")
+    assert parse_arguments([str(path)])[0].normalise_texts == expected
+
+
+def test_the_shape_of_a_qformer_and_its_background_are_read_from_files_and_flags(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("text_encoder: x\nqformer: [4, 2, 12]\nbackground_texts: 90 of a, b\n", encoding="utf-8")
+    model, data, _ = parse_arguments([str(path)])
+    assert list(qformer_shape(model.qformer).values()) == [4, 2, 12]
+    assert background_plan(data.background_texts) == (90, "a, b", False)
+    assert background_plan(parse("--background-texts", "70")[1].background_texts) == (70, None, False)
+    assert background_plan(None) == (4000, None, None)
+
+
+def test_training_has_at_most_fifty_arguments():
+    """Each has to be read by everybody who looks for one: merge, or argue one away, before a new one comes."""
+    assert sum(len(fields(group)) for group in GROUPS) <= 50
 
 
 def test_flags_win_over_the_file():

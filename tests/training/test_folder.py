@@ -9,7 +9,7 @@ import pytest
 from emodistill import cli
 from emodistill.train_accelerate import Trainer, main
 from emodistill.training.arguments import parse_arguments
-from emodistill.training.folder import claim_inputs, locked
+from emodistill.training.folder import begin_again, claim_inputs, locked
 from emodistill.training.states import StopSignal, last_state
 
 
@@ -25,7 +25,7 @@ def stop_at(monkeypatch):
     return build
 
 
-def test_other_settings_and_other_texts_are_refused_and_overwritten_on_demand(
+def test_other_settings_and_other_texts_are_refused_until_a_run_begins_again(
     arguments, tmp_path, capsys, stop_at, rows_file
 ):
     rows = tmp_path / "mine.jsonl"
@@ -41,7 +41,8 @@ def test_other_settings_and_other_texts_are_refused_and_overwritten_on_demand(
     assert "other inputs (the texts of data changed since it began)" in capsys.readouterr().err
     assert last_state(tmp_path / "run") == state
     stop_at(3)
-    assert cli.main(["train", *arguments(*mine, "--overwrite")]) == 128 + signal.SIGTERM
+    begin_again(tmp_path / "run")
+    assert cli.main(["train", *arguments(*mine)]) == 128 + signal.SIGTERM
     assert last_state(tmp_path / "run").endswith("step-00000003")
     assert len(os.listdir(tmp_path / "run" / "states")) == 1
 

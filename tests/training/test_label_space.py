@@ -57,7 +57,7 @@ def test_word_pieces_in_another_order_embed_labels_alike(tiny_model, tokenizer, 
     config = MPNetConfig(vocab_size=len(pieces), hidden_size=48, num_hidden_layers=2, num_attention_heads=4,
                          intermediate_size=64, max_position_embeddings=40)  # fmt: skip
     save(MPNetModel(config), theirs, tmp_path / "encoder")
-    options = {"num_queries": 2, "num_qformer_heads": 4, "text_max_length": 24, "normalise_texts": True}
+    options = {"num_queries": 2, "num_qformer_heads": 4, "normalise_texts": True}
     model, own, *aligned = build_on_label_space(str(tmp_path / "encoder"), str(tmp_path / "source"), **options)
     model.eval()
     assert torch.allclose(encode_labels(model, own, LABELS), embeds(tmp_path / "source"), atol=1e-6)
@@ -116,7 +116,7 @@ def test_dropout_of_a_trained_model_can_be_replaced(checkpoint, encoder_folder, 
     starts = {"init": {"init": str(checkpoint)}, "new": {"text_encoder": str(encoder_folder)}}
     starts |= {name + " in a space": start | {"label_space": space} for name, start in starts.items()}
     for name, start in starts.items():
-        arguments = {"num_qformer_heads": 4, "text_max_length": 24} | start
+        arguments = {"qformer": "2, 1, 4"} | start
         model, *_ = build_model(ModelArguments(**arguments, dropout=0.25))
         assert rates(model.text_encoder) == {0.25} and rates(model.label_encoder) == {0.1}, name
         model, *_ = build_model(ModelArguments(**arguments, attention_dropout=0.0))
@@ -140,7 +140,7 @@ def test_dropout_has_other_names_in_other_encoders():
 @pytest.mark.parametrize("frozen", [True, False])
 def test_a_frozen_label_encoder_is_frozen_whatever_training_starts_from(frozen, checkpoint, encoder_folder):
     for start in ({"init": str(checkpoint)}, {"text_encoder": str(encoder_folder)}):
-        arguments = ModelArguments(**start, num_qformer_heads=4, text_max_length=24, freeze_label_encoder=frozen)
+        arguments = ModelArguments(**start, qformer="2, 1, 4", freeze_label_encoder=frozen)
         assert build_model(arguments)[0].label_encoder_is_frozen is frozen
 
 
