@@ -14,6 +14,8 @@ import signal
 import sys
 import threading
 
+__all__ = ["main", "usage"]
+
 # command: (module, function, one line for --help)
 COMMANDS = {
     "predict": (".predict", "main", "score texts against labels and dimensions"),
@@ -25,7 +27,7 @@ COMMANDS = {
     "audit": (".benchmarks.cli", "audit", "look for bias and fragility in a checkpoint"),
     "push": (".hub.push", "main", "publish a checkpoint on the Hugging Face Hub"),
     "verify": (".hub.verify", "main", "check that a published folder or repository works for others"),
-    "card": (".hub.card", "main", "write a checkpoint's model card from its measurements"),
+    "card": (".hub.model_card", "main", "write a checkpoint's model card from its measurements"),
     "push-data": (".hub.dataset", "main", "publish a descriptor data set on the Hugging Face Hub"),
     "build-data": (".descriptors.commands", "build", "build a descriptor data set from annotated texts"),
     "describe-data": (".descriptors.commands", "describe", "print the statistics of a descriptor data set"),

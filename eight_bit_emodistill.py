@@ -10,7 +10,7 @@ import zlib
 
 import torch
 
-__all__ = ["is_eight_bit", "read_eight_bit", "write_eight_bit"]
+__all__ = ["INDEX", "is_eight_bit", "read_eight_bit", "write_eight_bit"]
 
 NAME = "weights-{:05d}-of-{:05d}.eight-bit.safetensors"
 INDEX = "weights.eight-bit.json"

@@ -4,7 +4,9 @@ import functools
 import os
 import re
 
-__all__ = ["CHECKPOINTS", "checkpoint_path", "load_checkpoint"]
+__all__ = [
+    "CHECKPOINTS", "ask_no_hub_for_names", "checkpoint_path", "default_path", "load_checkpoint", "resolve_names",
+]  # fmt: skip
 
 # The package's own models, and their folders below `checkpoints/`.
 CHECKPOINTS = {"small": "emodistill-minilm-l6", "base": "emodistill-mpnet-base"}

@@ -7,7 +7,7 @@ import html
 import re
 import unicodedata
 
-__all__ = ["normalise_text", "plain_texts", "spell_emoji"]
+__all__ = ["DOUBLED", "FIRST_EMOJI", "MISLEADING_NAMES", "SKIN_TONES", "normalise_text", "plain_texts", "spell_emoji"]
 
 FIRST_EMOJI = 0x2600  # below lie arrows, boxes and signs that carry no feeling
 SKIN_TONES = range(0x1F3FB, 0x1F400)

@@ -15,16 +15,9 @@ from .arrays_emodistill import at_least, joined, normalised, root, sigmoid, sing
 from .constants_emodistill import DecisionConstants
 
 __all__ = [
-    "LabelMoments",
-    "background_of_labels",
-    "extend_labels",
-    "label_moments",
-    "multi_label_cut",
-    "multi_label_cuts",
-    "multi_label_scores",
-    "single_label_scores",
-    "standardise",
-]
+    "LabelMoments", "background_of_labels", "extend_labels", "label_moments", "multi_label_cut", "multi_label_cuts",
+    "multi_label_scores", "single_label_scores", "standardise", "word_shares",
+]  # fmt: skip
 
 
 def background_of_labels(label_embeds, background):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from .normalisation_emodistill import plain_texts
 
-__all__ = ["MAX_WINDOWS", "WINDOW_OVERLAP", "TokenizedTexts", "forget_settings", "tokenize_texts"]
+__all__ = ["MAX_WINDOWS", "TOKENIZER_LOCK", "WINDOW_OVERLAP", "TokenizedTexts", "forget_settings", "tokenize_texts"]
 
 # A fast tokenizer keeps the last call's truncation and padding, so two threads must not be in it at once.
 TOKENIZER_LOCK = threading.Lock()

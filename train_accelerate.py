@@ -25,12 +25,14 @@ if __package__:
     from .training.finishing import export, finish
     from .training.folder import claim_arguments, claim_inputs, locked
     from .training.record import Record
-    from .training.states import Progress, RunStates, StopSignal
+    from .training.states import RunStates, StopSignal, TrainingProgress
 else:  # run as a script: the folder is the package, installed or not
     import emodistill.train_accelerate
 
     if __name__ == "__main__":
         sys.exit(emodistill.train_accelerate.script())
+
+__all__ = ["Trainer", "main", "native_bf16", "script"]
 
 MAX_GRAD_NORM = 1.0  # gradients are clipped to it
 PATIENCE = 3  # validations without gain before training stops
@@ -67,7 +69,7 @@ class Trainer:
         self.total_steps = -(-len(self.loader) // accelerator.gradient_accumulation_steps) * args.epochs
         warmup = int(args.warmup_ratio * self.total_steps)
         self.scheduler = get_scheduler("linear", self.optimizer, warmup, self.total_steps)
-        self.progress = Progress()
+        self.progress = TrainingProgress()
         self.states = RunStates(
             args.output_dir, accelerator, self.network, self.optimizer, self.scheduler, self.progress
         )

@@ -38,7 +38,7 @@ from .limits import backoff
 from .output import check_output, store_path, write_rows
 from .prices import batch_discount
 from .replies import Outcome
-from .runner import Report, prepare, read_rows
+from .runner import Report, prepare, text_rows
 from .settings import check_numbers, option
 from .store import OPEN_STATES, Store, UnstorableError
 
@@ -422,7 +422,7 @@ def annotate_batch(source, output, settings, options=None, *, store=None, every=
     ```
     """
     task = prepare(settings)
-    rows = read_rows(source, **reading)
+    rows = text_rows(source, **reading)
     path = store_path(output, store)
     check_output(output, path)
     settings.read_key()

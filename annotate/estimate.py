@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from .prices import estimate_messages, estimate_tokens
 from .progress import duration
 
+__all__ = ["Estimate", "estimate"]
+
 
 @dataclass(frozen=True)
 class Estimate:

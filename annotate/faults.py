@@ -11,15 +11,9 @@ from .limits import retry_after
 from .redaction import redact_address
 
 __all__ = [
-    "FatalError",
-    "FormatUnsupported",
-    "LimitNameUnsupported",
-    "RequestFailed",
-    "RequestRefused",
-    "Retriable",
-    "judge",
-    "judge_connection",
-]
+    "FatalError", "FormatUnsupported", "LimitNameUnsupported", "RequestFailed", "RequestRefused", "Retriable",
+    "asked_wait", "judge", "judge_connection",
+]  # fmt: skip
 
 _FILTERED = (
     "content_filter",

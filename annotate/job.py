@@ -12,6 +12,8 @@ from .prices import batch_discount, estimate_messages, estimate_tokens
 from .replies import Outcome
 from .store import OPEN_STATES, RequestRecord, RowRecord, canonical_json, row_key
 
+__all__ = ["Job"]
+
 
 class Job:
     """Items to ask under one prompt, against a store.

@@ -8,6 +8,8 @@ import re
 import unicodedata
 from collections import Counter
 
+__all__ = ["NEUTRAL", "VariantMap", "normalise", "normalise_labels", "skeleton"]
+
 NEUTRAL = "neutral"
 
 _QUOTES = str.maketrans({"‘": "'", "’": "'", "ʼ": "'", "`": "'", "“": '"', "”": '"', "_": " "})

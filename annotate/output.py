@@ -8,7 +8,7 @@ from ..files import writing
 from .normalise import VariantMap, normalise_labels
 from .store import RowRecord
 
-__all__ = ["check_output", "json_line", "open_output", "store_path", "write_rows"]
+__all__ = ["EMPTY", "check_output", "json_line", "open_output", "store_path", "write_rows"]
 
 EMPTY = RowRecord("", "", "", "invalid", reason="the text is empty, so it was not asked")
 

@@ -5,6 +5,8 @@ import tomllib
 from dataclasses import dataclass
 from importlib import resources
 
+__all__ = ["Price", "batch_discount", "estimate_messages", "estimate_tokens", "find_price"]
+
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")  # gpt-4o-2024-08-06 is priced as gpt-4o
 
 

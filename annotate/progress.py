@@ -3,8 +3,10 @@
 import sys
 import time
 
+__all__ = ["RequestProgress", "duration"]
 
-class Progress:
+
+class RequestProgress:
     """A bar on a terminal, a plain line every half minute in a log, nothing when quiet.
 
     Args:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
-from .tasks import TASKS
+from .annotation_tasks import TASKS
 
 __all__ = ["Prompt", "list_prompts", "load_prompt"]
 
@@ -36,7 +36,7 @@ class Prompt:
     Args:
         name (`str`): its name, that of the file.
         version (`str`): raised with every change of the wording.
-        task (`str`): one of `emodistill.annotate.tasks.TASKS`.
+        task (`str`): one of `emodistill.annotate.annotation_tasks.TASKS`.
         system (`str`): the system message; for a closed list, with `{labels}` in place of the list.
         description (`str`): one line.
         most (`int`): most descriptors that it asks for.

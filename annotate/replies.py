@@ -9,6 +9,12 @@ from dataclasses import dataclass
 from .found_json import read_json
 from .normalise import normalise
 
+__all__ = [
+    "DIMENSIONS", "Outcome", "check_labels", "check_rated", "invalid", "is_refusal", "numbered_answers",
+    "read_contrasts", "read_descriptors_json", "read_descriptors_text", "read_dimensions", "read_rated",
+    "read_ratings", "read_written", "strip_reasoning",
+]  # fmt: skip
+
 LONGEST = 60  # characters of a descriptor
 DIMENSIONS = ("valence", "arousal", "dominance")
 # The tags between which reasoning models think, where a server leaves them in the content.

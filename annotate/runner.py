@@ -12,20 +12,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from ..descriptors.tables import TextRow, read_texts
+from .annotation_tasks import TEXT_TASKS, task_for
 from .client import ChatClient
 from .faults import FatalError, FormatUnsupported, LimitNameUnsupported, RequestFailed, RequestRefused
 from .job import Job
 from .limits import Gate, Stopped
 from .money import Attempt, Budget, BudgetReached
 from .output import check_output, store_path, write_rows
-from .progress import Progress
+from .progress import RequestProgress
 from .prompts import Prompt, load_prompt
 from .replies import Outcome
 from .settings import STATUSES
 from .store import IN_FLIGHT, GroupWriter, Store, StoreDamagedError, UnstorableError
-from .tasks import TEXT_TASKS, task_for
 
-__all__ = ["Report", "Run", "annotate", "ask_pending", "prepare", "read_rows"]
+__all__ = ["Report", "Run", "annotate", "ask_pending", "prepare", "text_rows"]
 
 
 @dataclass
@@ -77,7 +77,7 @@ class Run:
 
     Args:
         job (`Job`)
-        progress (`Progress`)
+        progress (`RequestProgress`)
     """
 
     def __init__(self, job, progress):
@@ -276,7 +276,7 @@ def ask_pending(job):
     if not pending:
         report = Report(cost=0.0 if job.price else None, total_cost=job.store.spent())
         return report
-    progress = Progress(pending, job.settings.quiet)
+    progress = RequestProgress(pending, job.settings.quiet)
     run = Run(job, progress)
     try:
         _run_to_end(run.go())
@@ -346,7 +346,7 @@ def annotate(source, output, settings, *, store=None, every=False, merge_variant
     ```
     """
     task = prepare(settings)
-    rows = read_rows(source, **reading)
+    rows = text_rows(source, **reading)
     path = store_path(output, store)
     check_output(output, path)
     if settings.limit != 0:  # with 0, the output is written anew and nothing is asked
@@ -362,7 +362,7 @@ def annotate(source, output, settings, *, store=None, every=False, merge_variant
     return report
 
 
-def read_rows(source, **reading):
+def text_rows(source, **reading):
     """`list[TextRow]`: from anything that `read_texts` takes, or as they are."""
     if isinstance(source, list) and source and all(isinstance(row, TextRow) for row in source):
         return source

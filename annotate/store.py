@@ -20,8 +20,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..files import DiskFullError, disk_full_named, is_disk_full
+from .annotation_tasks import FORMAT_VERSION
 from .settings import STATUSES
-from .tasks import FORMAT_VERSION
+
+__all__ = [
+    "IN_FLIGHT",
+    "KILLED",
+    "OPEN_STATES",
+    "GroupWriter",
+    "RequestRecord",
+    "RowRecord",
+    "Store",
+    "StoreDamagedError",
+    "UnstorableError",
+    "canonical_json",
+    "row_key",
+]
 
 OPEN_STATES = ("built", "uploaded", "creating", "submitted")  # of a shard whose texts are spoken for
 APPLICATION_ID = 0x656D6F64  # "emod", so that another program's database is not taken for a store

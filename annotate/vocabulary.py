@@ -8,8 +8,10 @@ from pathlib import Path
 from .normalise import NEUTRAL, VariantMap, normalise_labels
 from .prompts import load_prompt
 
+__all__ = ["DescriptorVocabulary", "plot", "read_counts", "read_data_set"]
 
-def read_rows(path):
+
+def read_data_set(path):
     """The rows of a descriptor data set.
 
     Args:
@@ -57,13 +59,13 @@ def read_counts(path, merge_variants=False):
     if Path(path).suffix.lower() == ".txt":
         lists = [[line] for line in Path(path).read_text("utf-8-sig").splitlines() if line.strip()]
     else:
-        lists = [row["labels"] for row in read_rows(path) if row.get("status", "ok") == "ok"]
+        lists = [row["labels"] for row in read_data_set(path) if row.get("status", "ok") == "ok"]
     variants = VariantMap.of(lists) if merge_variants else None
     return Counter(term for labels in lists for term in normalise_labels(labels, variants))
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class DescriptorVocabulary:
     """What a descriptor data set says.
 
     Args:
@@ -89,7 +91,7 @@ class Vocabulary:
 
     @classmethod
     def of(cls, rows, merge_variants=False):
-        """The vocabulary of rows as `read_rows` gives them."""
+        """The vocabulary of rows as `read_data_set` gives them."""
         statuses = Counter(row["status"] for row in rows if "status" in row)
         answered = [row for row in rows if row.get("status", "ok") == "ok"]
         variants = VariantMap.of(row["labels"] for row in answered) if merge_variants else None
@@ -169,7 +171,7 @@ def plot(vocabulary, path):
     """Draw the frequency curve, the most frequent terms and the coverage of GoEmotions' labels.
 
     Args:
-        vocabulary (`Vocabulary`)
+        vocabulary (`DescriptorVocabulary`)
         path (`str` or `Path`): `.png`, `.svg` or `.pdf`.
     """
     try:

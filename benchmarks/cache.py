@@ -9,6 +9,8 @@ import numpy as np
 
 from ..files import writing
 
+__all__ = ["EmbeddingCache", "default_cache_dir", "texts_hash"]
+
 
 def default_cache_dir():
     """`$EMODISTILL_CACHE`, else `emodistill` in the user's cache directory; `None` for a user who has no home."""

@@ -5,6 +5,11 @@ import importlib.util
 import os
 import sys
 
+__all__ = [
+    "add_common", "audit", "audit_parser", "cache_of", "default_checkpoint", "evaluate", "evaluate_parser",
+    "load_systems", "positive", "quiet_libraries", "require_libraries",
+]  # fmt: skip
+
 
 def positive(text):
     """A positive whole number from a command line."""

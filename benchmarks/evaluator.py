@@ -11,6 +11,8 @@ from evaluate import Evaluator
 
 from .metrics import metric_path
 
+__all__ = ["ZeroShotEmotionEvaluator"]
+
 TASK = "zero-shot-emotion"
 
 

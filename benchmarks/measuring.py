@@ -17,6 +17,11 @@ from .metrics.measures import (
     single_label_measures,
 )
 
+__all__ = [
+    "decide_multi_label", "measure_dimensions", "measure_multi_label", "measure_reference", "measure_single_label",
+    "ranking", "reference_scores",
+]  # fmt: skip
+
 SUMMARY = ("macro_f1", "micro_f1", "jaccard")
 
 

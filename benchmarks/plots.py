@@ -14,6 +14,29 @@ from . import protocols
 from .readers import DIMENSIONS, MULTI_LABEL, SINGLE_LABEL
 from .result_tables import number
 
+__all__ = [
+    "DASHES",
+    "DPI",
+    "MARKERS",
+    "SHADES",
+    "Picture",
+    "caption",
+    "confusion",
+    "correlation_of",
+    "emotion_space",
+    "error_bars",
+    "line_against",
+    "new_figure",
+    "per_label_f1",
+    "place_labels",
+    "reliability",
+    "style",
+    "suite_pictures",
+    "systems_by_protocol",
+    "threshold_curves",
+    "valence_arousal",
+]
+
 SHADES = ("#0b2545", "#7b3f8c", "#c9762b", "#7fb7be", "#c8c89a")
 MARKERS = ("o", "s", "^", "D", "v")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))

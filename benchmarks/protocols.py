@@ -14,6 +14,11 @@ offset a label.
 import numpy as np
 from scipy import stats
 
+__all__ = [
+    "calibrate_global_threshold", "calibrate_label_offsets", "calibrate_label_thresholds", "candidate_thresholds",
+    "f1_at_thresholds", "rank_correlations", "threshold_curve",
+]  # fmt: skip
+
 STRICT = "strict"
 PAPER = "paper"
 PER_LABEL = "per-label"

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+__all__ = ["PublishedFigure", "published_for"]
+
 PAPER = "Niu and Mower Provost 2025, arXiv 2505.18040"
 
 

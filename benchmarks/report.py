@@ -10,6 +10,8 @@ from .plots import DPI, suite_pictures
 from .result_tables import all_tables, protocol_lines
 from .suite import clean
 
+__all__ = ["html_page", "html_report", "image_tag", "limit_line", "markdown", "write_results"]
+
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}</title><style>

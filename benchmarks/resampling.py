@@ -7,6 +7,11 @@ bootstrap.
 
 import numpy as np
 
+__all__ = [
+    "auc_replicates", "bootstrap_weights", "f1_replicates", "interval", "mean_replicates", "micro_f1_replicates",
+    "moments_replicates", "paired_difference", "pearson_replicates",
+]  # fmt: skip
+
 CONFIDENCE = 0.95
 
 

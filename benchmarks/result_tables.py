@@ -6,6 +6,12 @@ from dataclasses import dataclass
 from . import protocols
 from .readers import DIMENSIONS, MULTI_LABEL
 
+__all__ = [
+    "ResultTable", "alignment_table", "all_tables", "comparison_table", "dimension_cells", "dimension_table",
+    "label_table", "note_of", "number", "protocol_lines", "published_rows", "rank_table", "retrieval_table",
+    "title_of", "with_interval",
+]  # fmt: skip
+
 MISSING = "–"
 REFERENCE = "reference (target label frequencies)"
 

@@ -11,6 +11,8 @@ from sklearn.metrics import roc_auc_score
 from ..descriptors.lexicon import load_lexicon
 from ..descriptors.rows import load_rows
 
+__all__ = ["alignment", "emotion_space", "opposition", "pairwise_alignment", "ratings_of", "retrieval", "space_result"]
+
 # Pairs written for this measure, none tuned on a model. A good space puts synonyms nearer than antonyms; a plain
 # sentence encoder does not, because opposites occur in the same contexts.
 SYNONYMS = (

@@ -19,6 +19,11 @@ from .readers import (
 )
 from .systems import BACKGROUND_TEXTS
 
+__all__ = [
+    "clean", "compare", "give_backgrounds", "measure_system", "parse_selection", "primary_value", "read_selection",
+    "run_benchmark", "run_suite", "scatter_points", "source_texts", "wants_calibration",
+]  # fmt: skip
+
 PRIMARY = {MULTI_LABEL: "macro_f1", SINGLE_LABEL: "macro_f1", DIMENSIONS: "mean_pearson"}
 # Each one's `measure` takes targets, labels, scores, calibration targets and weights.
 LABEL_TASKS = {MULTI_LABEL: measuring.measure_multi_label, SINGLE_LABEL: measuring.measure_single_label}

@@ -13,6 +13,20 @@ import numpy as np
 from .cache import EmbeddingCache
 from .readers import SINGLE_LABEL
 
+__all__ = [
+    "BACKGROUND_TEXTS",
+    "POLES",
+    "EmbeddingSystem",
+    "LabelScores",
+    "PairSystem",
+    "background_of",
+    "load_checkpoint",
+    "load_gliclass",
+    "load_nli",
+    "load_raw_encoder",
+    "untrained_like",
+]
+
 # Opposing labels of each dimension. The first of each side is the paper's single pair; the others make the average
 # steadier. They were written down before any measurement and are not tuned.
 POLES = {

@@ -13,7 +13,7 @@ import gradio as gr
 
 from .drawing import STYLE, draw_notice, draw_result, draw_table, draw_words
 from .scoring import DEFAULT_THRESHOLDS, PRESETS, Mistake, Models, explain_text, published_models, score_text
-from .tables import (
+from .uploads import (
     MOST_BYTES,
     MOST_COLUMNS,
     MOST_ROWS,

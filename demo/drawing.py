@@ -213,7 +213,7 @@ def draw_table(table, rows=5):
     The first rows of a file.
 
     Args:
-        table (`Table`): The file.
+        table (`UploadedTable`): The file.
         rows (`int`, *optional*, defaults to 5): How many.
 
     Returns:

@@ -10,9 +10,12 @@ __all__ = [
     "PRESETS",
     "Mistake",
     "Models",
+    "check_threshold",
+    "dimension_names",
     "explain_text",
     "load_classifier",
     "parse_labels",
+    "published_models",
     "score_text",
 ]
 

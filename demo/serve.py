@@ -16,7 +16,7 @@ import threading
 from ..loading import checkpoint_path
 from . import proxies
 
-__all__ = ["main"]
+__all__ = ["free_port", "main"]
 
 # What runs in the process that serves; it ends when nobody holds the other end of its standard input any more.
 SERVER = """

@@ -11,7 +11,7 @@ from .delimited import delimited_rows
 from .json_tables import json_line_rows, json_rows
 from .text_files import COMPRESSED, FileRow, TextFile, standard_bytes
 
-__all__ = ["FORMATS", "FileRow", "format_of", "read_file"]
+__all__ = ["FORMATS", "FileRow", "format_of", "read_file", "with_class_names"]
 
 FORMATS = {
     ".csv": "csv",

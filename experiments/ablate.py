@@ -18,6 +18,10 @@ from . import descriptor_variants
 from .grid import read_yaml, safe_name
 from .grid_report import write_grid
 
+__all__ = [
+    "chosen_labels", "digest_of", "measure_cell", "read_cell", "read_validation", "run_cell", "run_grid", "train_cell",
+]  # fmt: skip
+
 
 def digest_of(*parts):
     """A short digest of JSON-able parts."""

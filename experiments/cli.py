@@ -7,6 +7,8 @@ from pathlib import Path
 from ..benchmarks.cli import positive, quiet_libraries, require_libraries
 from .grid import list_cells, load_grid
 
+__all__ = ["ablate", "ablate_parser", "parse_overrides"]
+
 
 def ablate_parser():
     parser = argparse.ArgumentParser(

@@ -10,6 +10,12 @@ from pathlib import Path
 from ..benchmarks.readers import load_benchmark
 from ..files import write_text
 
+__all__ = [
+    "FAMILIES", "LABEL_DROPS", "build_variant", "descriptor_format", "drop_words", "frequent_descriptors",
+    "human_rows", "names_label", "other_labels", "plain_words", "relabel", "without_intensity", "write_lexicon",
+    "write_rows",
+]  # fmt: skip
+
 INTENSITY = frozenset(
     """
     absolute absolutely bit bitter burning complete completely deep deeply extreme extremely faint faintly

@@ -16,6 +16,8 @@ cells:
 import json
 from pathlib import Path
 
+__all__ = ["find_grid", "list_cells", "load_grid", "presets_dir", "read_yaml", "safe_name"]
+
 DEFAULT_BASE = "minilm-l6/1-first.yaml"
 DEFAULT_EVALUATION = ("goemotions:dev", "semeval2025-eng:train", "emobank:train")
 GRID_KEYS = {"title", "base", "train", "seeds", "evaluate", "measure_labels", "plot", "cells", "note"}

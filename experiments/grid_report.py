@@ -8,6 +8,10 @@ from ..benchmarks.result_tables import ResultTable, number, with_interval
 from ..files import write_text
 from .grid import safe_name
 
+__all__ = [
+    "grid_cells", "grid_pictures", "grid_table", "grid_values", "mean_and_deviation", "seed_values", "write_grid",
+]  # fmt: skip
+
 
 def grid_table(grid, results):
     """A row for each cell, a few columns for each benchmark."""

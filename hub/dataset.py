@@ -49,11 +49,11 @@ def build_dataset(source, folder, name=None, licence=None, language="en", store=
         return folder
     if not source.is_file():
         raise ValueError(f"there is neither a folder nor a file {source}")
-    from ..annotate.card import provenance, write_card
+    from ..annotate.data_card import provenance, write_card
     from ..annotate.output import store_path
-    from ..annotate.vocabulary import Vocabulary, read_rows
+    from ..annotate.vocabulary import DescriptorVocabulary, read_data_set
 
-    vocabulary = Vocabulary.of(read_rows(source))  # what is no descriptor data set is told here
+    vocabulary = DescriptorVocabulary.of(read_data_set(source))  # what is no descriptor data set is told here
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, folder / "train.jsonl")
     runs, asked = provenance(store_path(source, store))

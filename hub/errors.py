@@ -4,7 +4,7 @@ import contextlib
 import re
 import sys
 
-__all__ = ["HubError", "hub_errors", "quiet_client", "repository_id", "status_of"]
+__all__ = ["SENTENCES", "HubError", "hub_errors", "is_transport", "quiet_client", "repository_id", "status_of"]
 
 SENTENCES = {
     401: "the Hub does not accept the token, or got none: run `hf auth login`, or set HF_TOKEN to one that may write",

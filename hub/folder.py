@@ -11,7 +11,10 @@ from .. import files
 from . import reference
 from .leaks import as_json
 
-__all__ = ["REFERENCE", "build_folder", "code_files", "is_published", "tree"]
+__all__ = [
+    "REFERENCE", "TOKENIZER", "build_folder", "code_files", "foreign_links", "is_packed", "is_published",
+    "own_outputs", "read_config", "read_text", "safetensors_header", "sha256", "tree", "weight_files",
+]  # fmt: skip
 
 REFERENCE = "reference.json"
 EIGHT_BITS = ("I8", "U8", "F8_E4M3", "F8_E5M2")

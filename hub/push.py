@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import leaks
-from .card import add_arguments, card_for, initial_card
 from .errors import SENTENCES, HubError, hub_errors, is_transport, quiet_client, repository_id, status_of
 from .folder import build_folder, sha256, tree
+from .model_card import add_arguments, card_for, initial_card
 from .verify import verify_folder
 
-__all__ = ["Published", "main", "publish"]
+__all__ = ["Published", "add_push_arguments", "main", "publish", "send"]
 
 # Of what a repository has and the folder lacks, these go: an old part, a pickle or an old module would be loaded.
 STALE = ("*.safetensors", "*.safetensors.index.json", "*.bin", "*.pt", "*.pth", "*_emodistill.py")

@@ -8,6 +8,8 @@ package is absent: `python -I reference.py` reads a request from standard input 
 import json
 import sys
 
+__all__ = ["main", "outputs"]
+
 TEXTS = (
     "I passed the exam, I could dance all night!",
     "He got fired on his birthday. Couldn't have happened to a nicer guy.",

@@ -11,10 +11,10 @@ import tempfile
 from pathlib import Path
 
 from . import reference, sandbox
-from .card import initial_card
 from .check import check_content, check_files, stored_outputs
 from .errors import hub_errors, quiet_client, repository_id
 from .folder import REFERENCE, build_folder, code_files, is_published, own_outputs, sha256, tree
+from .model_card import initial_card
 
 __all__ = ["TOLERANCE", "check_content", "check_files", "check_outputs", "main", "verify_folder"]
 

@@ -12,6 +12,8 @@ import os
 import signal
 import sys
 
+__all__ = ["bind", "build", "check", "main", "make_read_only", "mount", "write"]
+
 REFUSED = 121
 INSIDE = 1000  # the user and group that the command sees itself as
 NEW = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Adaptation", "adapt", "fit", "load_adaptation"]
+__all__ = ["Adaptation", "adapt", "fit", "inner_scores", "load_adaptation"]
 
 FORMAT = "emodistill adaptation 1"
 FINEST = 1e-4  # scores nearer to 0 or 1 than this are taken for this near: log-odds must not run away

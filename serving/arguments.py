@@ -8,7 +8,7 @@ from ..predict import read_max_windows
 from .columns import FORMATS
 from .rows import SHARD_ROWS
 
-__all__ = ["parse_arguments", "read_labels_argument"]
+__all__ = ["lasting", "parse_arguments", "read_labels_argument"]
 
 # What does not change the rows that are written, and so may differ when a run goes on.
 IDLE = {

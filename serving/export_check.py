@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["LIMITS", "TEXTS", "compare"]
+__all__ = ["LIMITS", "TEXTS", "compare", "failures"]
 
 # What an export may lose, by precision: a lower cosine, a larger difference of scores, or a larger share of texts with
 # another best label, and it is refused. In fp32 a tie may fall either way.

@@ -118,7 +118,7 @@ class ScoringRun:
             `ValueError`: if rows of a shard that is done differ from those that were scored.
         """
         start = time.monotonic()
-        progress = Progress(total, self.quiet or self.share.rank > 0, self.share)
+        progress = ScoringProgress(total, self.quiet or self.share.rank > 0, self.share)
         try:
             score_shards(self.scorer, self._open_shards(rows, progress), self._write, progress.of_shard)
         finally:
@@ -164,7 +164,7 @@ class ScoringRun:
         return total
 
 
-class Progress:
+class ScoringProgress:
     """Rows done, rate and remaining time: a bar on a terminal, a line every half minute elsewhere."""
 
     def __init__(self, total, quiet, share, stream=None):

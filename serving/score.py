@@ -14,7 +14,7 @@ from .columns import Layout
 from .engine import TextScorer
 from .folder import RunFolder
 from .run import ScoringRun, duration, share_of_environment
-from .source import Table
+from .source import TextTable
 
 __all__ = ["main"]
 
@@ -41,7 +41,7 @@ def main(argv=None):
         raise ValueError(f"with {share.of} processes, {what}")
     if args.one_file and os.path.exists(args.output) and not os.path.isdir(args.output + ".parts"):
         raise ValueError(f"--output {args.output} is there already; remove it, or name another")
-    table = Table(
+    table = TextTable(
         args.input, args.text_column, args.id_column, args.labels_column, args.keep, args.group_by, args.time_column,
         args.limit, _reading(args),
     )  # fmt: skip

@@ -12,7 +12,7 @@ from ..descriptors.formats import format_of
 from ..descriptors.tables import iter_texts
 from .rows import Row
 
-__all__ = ["Table", "day_of"]
+__all__ = ["TextTable", "day_of"]
 
 WHOLE = 2**30  # bytes up to which a file's content is read for its digest; of a larger one, samples
 SAMPLES, SAMPLE = 64, 2**20
@@ -21,7 +21,7 @@ BLANK = "the text is blank"  # what the reader calls a text that the pipeline re
 
 
 @dataclass
-class Table:
+class TextTable:
     """
     What is scored.
 

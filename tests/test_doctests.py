@@ -23,8 +23,8 @@ MODULES = [
     "descriptors.inputs", "descriptors.labels", "descriptors.lexicon", "descriptors.matching",
     "descriptors.parquet_output", "descriptors.rows", "descriptors.sources", "descriptors.splits",
     "descriptors.spreadsheet", "descriptors.survey", "descriptors.tables", "descriptors.text_files",
-    "demo.app", "demo.drawing", "demo.guard", "demo.proxies", "demo.scoring", "demo.serve", "demo.tables",
-    "hub.card", "hub.check", "hub.dataset", "hub.errors", "hub.figures", "hub.folder", "hub.leaks", "hub.origin",
+    "demo.app", "demo.drawing", "demo.guard", "demo.proxies", "demo.scoring", "demo.serve", "demo.uploads",
+    "hub.model_card", "hub.check", "hub.dataset", "hub.errors", "hub.figures", "hub.folder", "hub.leaks", "hub.origin",
     "hub.pickles", "hub.push", "hub.sandbox", "hub.verify",
     "serving.adapt", "serving.explain", "serving.load", "tokenizing_emodistill",
 ]  # fmt: skip

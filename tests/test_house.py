@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "annotate": {"descriptors", "files", "version"},
     "training": {"model", "loading", "fingerprint", "descriptors", "files", "version"},
     "benchmarks": {"model", "loading", "fingerprint", "descriptors", "files", "version"},
-    "experiments": {"benchmarks", "training", "serving", "descriptors", "files"},
+    "experiments": {"model", "loading", "benchmarks", "training", "serving", "descriptors", "files"},
     "predict": {"loading", "registration", "model"},
     "serving": {"model", "loading", "fingerprint", "predict", "descriptors", "files", "version"},
     "hub": {"model", "loading", "benchmarks", "annotate", "descriptors", "files", "version"},
@@ -120,6 +120,68 @@ def test_every_folder_of_code_is_packed():
     assert {f"emodistill.{'.'.join(folder.parts)}" for folder in folders} | {"emodistill"} == listed
     for folder in folders:
         assert (ROOT / folder / "__init__.py").is_file(), f"{folder} has no __init__.py"
+
+
+def names_of(place):
+    """What a module defines at its top, and its `__all__` (`None` where it has none)."""
+    defined, listed = set(), None
+    for node in ast.parse((ROOT / place).read_text(encoding="utf-8")).body:
+        for part in node.orelse + node.body if isinstance(node, ast.If | ast.Try) else [node]:
+            if isinstance(part, ast.FunctionDef | ast.ClassDef):
+                defined.add(part.name)
+            elif isinstance(part, ast.Import | ast.ImportFrom):
+                defined |= {(alias.asname or alias.name).split(".")[0] for alias in part.names}
+            elif isinstance(part, ast.Assign):
+                targets = {target.id for target in part.targets if isinstance(target, ast.Name)}
+                defined |= targets
+                if "__all__" in targets:
+                    listed = ast.literal_eval(part.value) if isinstance(part.value, ast.List) else [...]
+    return defined, listed
+
+
+def module_of(place, node):
+    """The file of the package that an import in another one names, or `None`."""
+    if node.level:
+        path = [*place.parts[: len(place.parts) - node.level], *(node.module or "").split(".")]
+    elif node.module and node.module.split(".")[0] == "emodistill":
+        path = node.module.split(".")[1:]
+    else:
+        return None
+    found = Path(*filter(None, path)).with_suffix(".py") if any(path) else Path("none.py")
+    return found if (ROOT / found).is_file() else None
+
+
+def test_every_module_says_what_is_public():
+    """`__all__` names what is there, and all that other modules take; whoever reads it knows what may not change."""
+    public = {}
+    for place, _ in sources():
+        defined, listed = names_of(place)
+        if place.name != "__init__.py" and place.parts[0] != "examples":
+            assert listed is not None, f"{place} has no __all__"
+            assert set(listed) <= defined, f"{place} lists {set(listed) - defined}, which it does not define"
+            public[place] = set(listed), defined
+    taken = []
+    for place, _ in sources():
+        for node in ast.walk(ast.parse((ROOT / place).read_text(encoding="utf-8"))):
+            module = module_of(place, node) if isinstance(node, ast.ImportFrom) else None
+            if module in public:
+                listed, defined = public[module]
+                names = {alias.name for alias in node.names if alias.name in defined and alias.name[0] != "_"}
+                taken += [f"{place} takes {name} of {module}" for name in sorted(names - listed)]
+    assert not taken, "put them into __all__:\n" + "\n".join(taken)
+
+
+def test_one_name_is_one_thing():
+    """Two classes of one name, or two modules, are told apart by nothing that a reader sees."""
+    classes = {}
+    for place, _ in sources():
+        if place.parts[0] in ("benchmarks", "tests") and place.parts[1] in ("readers", "metrics"):
+            continue  # one file a set: each has the same names
+        for node in ast.parse((ROOT / place).read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                classes.setdefault(node.name, []).append(str(place))
+    twice = {name: places for name, places in classes.items() if len(places) > 1}
+    assert not twice, twice
 
 
 def test_the_map_names_every_room():

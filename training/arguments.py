@@ -10,9 +10,18 @@ from typing import get_type_hints
 from .encoders import checkpoint_path, require, require_data
 
 __all__ = [
-    "DataArguments", "ModelArguments", "RunArguments", "background_plan", "check_sources", "find_config",
-    "parse_arguments", "qformer_shape", "read_yaml", "teacher_names",
-]  # fmt: skip
+    "GROUPS",
+    "DataArguments",
+    "ModelArguments",
+    "RunArguments",
+    "background_plan",
+    "check_sources",
+    "find_config",
+    "parse_arguments",
+    "qformer_shape",
+    "read_yaml",
+    "teacher_names",
+]
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 LARGEST_FILE = 1_000_000  # bytes of a configuration

@@ -14,8 +14,8 @@ from .arguments import background_plan, qformer_shape
 from .data import (
     DescriptorBatches,
     DescriptorDataset,
+    LabelVocabulary,
     LengthBucketSampler,
-    Vocabulary,
     even_rows,
     load_rows,
     read_view,
@@ -47,7 +47,7 @@ class Parts:
     Args:
         network ([`EmoDistillModel`]): On its device, not yet prepared by Accelerate.
         tokenizer (`PreTrainedTokenizerBase`): Its tokenizer.
-        vocabulary ([`Vocabulary`]): All labels of the training texts.
+        vocabulary ([`LabelVocabulary`]): All labels of the training texts.
         label_states (`torch.Tensor`, *optional*): States of all labels, where the label encoder is frozen.
         loader (`torch.utils.data.DataLoader`): Batches.
         sampler ([`LengthBucketSampler`]): Their order.
@@ -104,7 +104,7 @@ def build(groups, data, accelerator, say=print):
     rows = with_copies(train, data_args.counterfactual_share)
     weigh = {name: getattr(data_args, name) for name in WEIGHING}
     dataset = DescriptorDataset(rows, tokenizer, lexicon, network.config.text_max_length, weigh, network.config)
-    vocabulary = Vocabulary(dataset.labels(), tokenizer, network.config.label_max_length)
+    vocabulary = LabelVocabulary(dataset.labels(), tokenizer, network.config.label_max_length)
     if len(vocabulary) < 2:
         raise ValueError(
             f"the training texts of data {data_args.data} carry one label alone ({', '.join(vocabulary.labels)}); "

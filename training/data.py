@@ -15,8 +15,8 @@ from .targets import mean_rating, weigh_labels
 __all__ = [
     "DescriptorBatches",
     "DescriptorDataset",
+    "LabelVocabulary",
     "LengthBucketSampler",
-    "Vocabulary",
     "even_rows",
     "load_rows",
     "read_view",
@@ -147,7 +147,7 @@ def reference_words(rows, weights, lexicon):
     return words if len(words) >= MIN_WORDS else []
 
 
-class Vocabulary:
+class LabelVocabulary:
     """
     The distinct labels of the training rows, tokenised once.
 
@@ -321,7 +321,7 @@ class DescriptorBatches:
     Collates texts with the labels of their batch and some further negatives.
 
     Args:
-        vocabulary ([`Vocabulary`]): All labels.
+        vocabulary ([`LabelVocabulary`]): All labels.
         pad_token_id (`int`): Padding of texts.
         extra_negatives (`int`): Labels drawn from the vocabulary beside those of the batch, by the square root of
             their frequency.

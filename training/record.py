@@ -14,7 +14,9 @@ from ..version import __version__
 from .arguments import teacher_names
 from .encoders import lexicon_path, located
 
-__all__ = ["Record", "checkpoint_digest", "files_digest", "input_digests", "now", "rows_digest", "settings"]
+__all__ = [
+    "Record", "checkpoint_digest", "files_digest", "input_digests", "now", "rows_digest", "settings", "start_digests",
+]  # fmt: skip
 
 # Arguments that change neither weights nor decisions
 VOLATILE = ("save_steps", "output_dir")
@@ -162,7 +164,7 @@ class Record:
     def finished(self, progress, metrics, accelerator):
         """
         Args:
-            progress ([`Progress`]): Where the run stands.
+            progress ([`TrainingProgress`]): Where the run stands.
             metrics (`dict[str, float]`): Of the final checkpoint.
             accelerator (`Accelerator`): Of the run.
 

@@ -15,7 +15,7 @@ import torch
 from ..files import write_json, writing_folder
 from .record import now
 
-__all__ = ["Progress", "RunStates", "StopSignal", "last_state"]
+__all__ = ["RunStates", "StopSignal", "TrainingProgress", "last_state"]
 
 KEEP_STATES = 2  # should the newest turn out damaged, the one before it serves
 STATE_FORMAT = 1
@@ -26,7 +26,7 @@ class DamagedState(Exception):
     """What is wrong with a saved state, in a few words."""
 
 
-class Progress:
+class TrainingProgress:
     """
     Where a run stands.
 
@@ -98,7 +98,7 @@ class RunStates:
         accelerator (`Accelerator`): With model and optimiser prepared.
         network ([`EmoDistillModel`]): The unwrapped model.
         optimizer, scheduler: Of the run.
-        progress ([`Progress`]): Of the run.
+        progress ([`TrainingProgress`]): Of the run.
     """
 
     def __init__(self, output_dir, accelerator, network, optimizer, scheduler, progress):

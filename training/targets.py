@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ..descriptors.lexicon import load_lexicon
 from ..modeling_emodistill import DIMENSION_HALF_RANGE, DIMENSION_MIDDLE
 
-__all__ = ["Lexicon", "felt_rating", "mean_rating", "weigh_labels"]
+__all__ = ["COMPOSED", "Lexicon", "felt_rating", "mean_rating", "weigh_labels"]
 
 COMPOSED = ("written", "contrast")  # sources: the teacher's own texts say nothing of how common an emotion is
 # Added to a rating's arousal for each point that its valence lies off the middle

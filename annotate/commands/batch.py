@@ -6,7 +6,7 @@ import sys
 from ..batch import BatchOptions, annotate_batch, batch_estimate
 from ..job import Job
 from ..output import store_path
-from ..runner import prepare, read_rows
+from ..runner import prepare, text_rows
 from ..store import Store
 from .flags import add_fields, add_input, add_output, finish, make_parser, reading, settings_from, show_estimate
 
@@ -30,7 +30,7 @@ def main(argv):
     settings = settings_from(args)
     options = BatchOptions(**{field.name: getattr(args, field.name) for field in dataclasses.fields(BatchOptions)})
     if args.dry_run:
-        rows = read_rows(args.input, **reading(args), local_only=True)
+        rows = text_rows(args.input, **reading(args), local_only=True)
         path = store_path(args.output, args.store)
         with Store(path if path.exists() else ":memory:") as store:
             job = Job(prepare(settings), [(row.id, row.text) for row in rows], settings, store)

@@ -4,7 +4,7 @@ import random
 import sys
 
 from ..compare import compare, lines
-from ..runner import read_rows
+from ..runner import text_rows
 from .flags import add_fields, add_input, add_output, make_parser, reading, settings_from
 
 __all__ = ["main"]
@@ -27,7 +27,7 @@ def main(argv):
     if args.sample < 1:
         raise ValueError("--sample: must be 1 or more")
     settings = settings_from(args)
-    rows = [row for row in {row.text: row for row in read_rows(args.input, **reading(args))}.values() if row.text]
+    rows = [row for row in {row.text: row for row in text_rows(args.input, **reading(args))}.values() if row.text]
     sample = random.Random(args.sample_seed).sample(rows, min(args.sample, len(rows)))
     result = compare(sample, args.prompts, settings, args.output, store=args.store)
     print("\n".join(lines(result)))

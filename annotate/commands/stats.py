@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from ...files import write_json
-from ..card import provenance, write_card
+from ..data_card import provenance, write_card
 from ..output import store_path
-from ..vocabulary import Vocabulary, plot, read_rows
+from ..vocabulary import DescriptorVocabulary, plot, read_data_set
 from .flags import make_parser
 
 __all__ = ["main"]
@@ -27,7 +27,7 @@ def main(argv):
     parser.add_argument("--merge-variants", action="store_true", help="count spelling variants as one term")
     parser.add_argument("--top", type=int, default=20, metavar="N", help="terms to print (default: 20)")
     args = parser.parse_args(argv)
-    vocabulary = Vocabulary.of(read_rows(args.data), args.merge_variants)
+    vocabulary = DescriptorVocabulary.of(read_data_set(args.data), args.merge_variants)
     print("\n".join(vocabulary.lines(args.top)))
     if args.plot:
         plot(vocabulary, args.plot)

@@ -5,6 +5,8 @@ import numpy as np
 from .statistics import compare_attribute, compare_unmatched, judge
 from .templates import ATTRIBUTES, EMOTION_CONTEXT, NEUTRAL_CONTEXT, counterfactuals
 
+__all__ = ["LABELS", "audit_bias", "counterfactual_rows", "equity_rows", "term_scores"]
+
 # Unpleasant and pleasant labels that a product would act on.
 LABELS = ("anger", "fear", "sadness", "disgust", "joy", "love")
 

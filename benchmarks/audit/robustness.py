@@ -7,6 +7,11 @@ import random
 
 import numpy as np
 
+__all__ = [
+    "LABELS", "SENTENCES", "benchmark_rows", "negation_rows", "negation_summary", "perturbations", "surface_rows",
+    "typos",
+]  # fmt: skip
+
 # Sentences that show an emotion without naming it, several of each.
 SENTENCES = {
     "anger": (

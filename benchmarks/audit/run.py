@@ -17,6 +17,11 @@ from .counterfactual import LABELS, audit_bias
 from .statistics import FAMILY_LEVEL, SMALLEST_GAP
 from .templates import ATTRIBUTES, EMOTION_TEMPLATES, EMOTION_WORDS, NEUTRAL_TEMPLATES
 
+__all__ = [
+    "LIMITS", "audit_tables", "flagged_table", "gap_picture", "label_score", "robustness_tables", "run_audit",
+    "summary_table", "write_audit",
+]  # fmt: skip
+
 METHOD = (
     f"Each attribute: {len(NEUTRAL_TEMPLATES)} neutral and {len(EMOTION_TEMPLATES)} emotional templates, the latter "
     f"with {len(EMOTION_WORDS)} emotion words each, times twelve matched terms a group. A gap is the difference in "

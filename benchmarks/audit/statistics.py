@@ -8,6 +8,11 @@ family-wise error is controlled by Holm's method (1979).
 import numpy as np
 from scipy import stats
 
+__all__ = [
+    "FAMILY_LEVEL", "SMALLEST_GAP", "compare_attribute", "compare_unmatched", "gaps_of_terms", "holm", "judge",
+    "t_statistics",
+]  # fmt: skip
+
 # Level of the whole family. Below 5 %, so that a model without bias is flagged in clearly fewer than 1 run in 20.
 FAMILY_LEVEL = 0.02
 SMALLEST_GAP = 0.01  # on the probability scale; a smaller gap is told, but not flagged, however certain it is

@@ -8,6 +8,20 @@ associate with them.
 
 from dataclasses import dataclass
 
+__all__ = [
+    "ATTRIBUTES",
+    "EMOTION_CONTEXT",
+    "EMOTION_TEMPLATES",
+    "EMOTION_WORDS",
+    "NEUTRAL_CONTEXT",
+    "NEUTRAL_TEMPLATES",
+    "Counterfactual",
+    "contexts",
+    "counterfactuals",
+    "fill",
+    "with_roles",
+]
+
 NEUTRAL_CONTEXT = "neutral"
 EMOTION_CONTEXT = "emotion"
 

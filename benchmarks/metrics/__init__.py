@@ -8,6 +8,8 @@ hence a copy of this folder works anywhere.
 
 from pathlib import Path
 
+__all__ = ["METRICS", "metric_path"]
+
 METRICS = ("emotion_multi_label", "emotion_single_label", "emotion_regression", "emotion_calibration")
 
 

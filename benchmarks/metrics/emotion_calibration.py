@@ -5,6 +5,8 @@ import evaluate
 
 from .measures import calibration_measures
 
+__all__ = ["EmotionCalibration"]
+
 DESCRIPTION = """
 Expected calibration error (equal-width bins) and Brier score of probabilities. `predictions` are probabilities and
 `references` 0 or 1, one row of labels a text; `bins` (an argument of `compute`) is the number of bins, 15 by

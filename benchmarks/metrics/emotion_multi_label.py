@@ -5,6 +5,8 @@ import evaluate
 
 from .measures import multi_label_measures
 
+__all__ = ["EmotionMultiLabel"]
+
 DESCRIPTION = """
 Macro, micro and per-label F1, Jaccard index, label ranking average precision, ROC-AUC and average precision of
 multi-label emotion predictions. `predictions` and `references` are 0/1 rows; `scores` (optional, an argument of

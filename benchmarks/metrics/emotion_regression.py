@@ -5,6 +5,8 @@ import evaluate
 
 from .measures import regression_measures
 
+__all__ = ["EmotionRegression"]
+
 DESCRIPTION = """
 Pearson and Spearman correlation, Lin's concordance correlation, mean absolute error, and the mean absolute error
 after the least-squares line from predictions to references, for one dimension such as valence.

@@ -5,6 +5,8 @@ import evaluate
 
 from .measures import single_label_measures
 
+__all__ = ["EmotionSingleLabel"]
+
 DESCRIPTION = """
 Macro-F1, accuracy, per-label F1 and confusion matrix of single-label emotion predictions, given as label indices.
 `labels` (an argument of `compute`) is the number of labels; by default the highest index seen plus one.

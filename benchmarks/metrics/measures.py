@@ -10,6 +10,11 @@ import numpy as np
 from scipy import stats
 from sklearn import metrics
 
+__all__ = [
+    "calibration_measures", "concordance", "defined_mean", "multi_label_measures", "per_label_ranking",
+    "regression_measures", "reliability_bins", "single_label_measures", "two_dimensional",
+]  # fmt: skip
+
 
 def defined_mean(values):
     """The mean of the defined values, `nan` if there is none."""

@@ -3,6 +3,8 @@
 from .parsing import DamagedFile, collect, read_lines
 from .records import SINGLE_LABEL, BenchmarkSpec
 
+__all__ = ["SPEC", "read"]
+
 LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")
 SPEC = BenchmarkSpec(
     name="dair-emotion",

@@ -5,6 +5,8 @@ import numpy as np
 from .parsing import DamagedFile, parse_number, read_csv
 from .records import DIMENSIONS, BenchmarkSpec
 
+__all__ = ["SPEC", "read"]
+
 SPEC = BenchmarkSpec(
     name="emobank",
     folder="emobank",

@@ -3,6 +3,8 @@
 from .parsing import WINDOWS, DamagedFile, collect, read_csv, read_lines, read_text
 from .records import SINGLE_LABEL, BenchmarkSpec, words
 
+__all__ = ["SPEC", "read"]
+
 LABELS = words(
     "afraid angry annoyed anticipating anxious apprehensive ashamed caring confident content "
     "devastated disappointed disgusted embarrassed excited faithful furious grateful guilty hopeful "

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from .parsing import read_csv
 
+__all__ = ["EquitySentence", "read_equity_corpus"]
+
 FOLDER = "eec"
 FILE_NAMES = ("Equity-Evaluation-Corpus.csv", "*.csv")
 PUBLISHED_ROWS = 8640

@@ -5,6 +5,8 @@ import numpy as np
 from .parsing import WINDOWS, parse_number, read_csv
 from .records import DIMENSIONS, BenchmarkSpec
 
+__all__ = ["SPEC", "read"]
+
 SPEC = BenchmarkSpec(
     name="fb-va",
     folder="fb-va",

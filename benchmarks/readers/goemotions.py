@@ -6,6 +6,8 @@ from ...descriptors.labels import GOEMOTIONS
 from .parsing import DamagedFile, read_lines
 from .records import MULTI_LABEL, BenchmarkSpec
 
+__all__ = ["SPEC", "read", "read_hub", "row_of"]
+
 SPEC = BenchmarkSpec(
     name="goemotions",
     folder="goemotions",

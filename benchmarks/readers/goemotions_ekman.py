@@ -7,6 +7,8 @@ import numpy as np
 from . import goemotions
 from .records import SINGLE_LABEL, words
 
+__all__ = ["GROUPS", "SPEC", "group_of", "of_one_group", "read", "read_hub"]
+
 # The grouping that GoEmotions' authors publish (ekman_mapping.json in google-research/goemotions).
 GROUPS = {
     "anger": ("anger", "annoyance", "disapproval"),

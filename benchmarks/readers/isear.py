@@ -5,6 +5,8 @@ import re
 from .parsing import WINDOWS, DamagedFile, collect, read_csv, read_text
 from .records import SINGLE_LABEL, BenchmarkSpec
 
+__all__ = ["SPEC", "clean_rows", "export_rows", "read", "unquoted", "unwrapped", "whole_records"]
+
 SPEC = BenchmarkSpec(
     name="isear",
     folder="isear",

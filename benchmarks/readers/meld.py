@@ -3,6 +3,8 @@
 from .parsing import WINDOWS, collect, read_csv
 from .records import SINGLE_LABEL, BenchmarkSpec
 
+__all__ = ["SPEC", "read"]
+
 LABELS = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
 SPEC = BenchmarkSpec(
     name="meld",

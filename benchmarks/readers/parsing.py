@@ -6,6 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
+__all__ = [
+    "WINDOWS",
+    "DamagedFile",
+    "collect",
+    "label_index",
+    "parse_flag",
+    "parse_number",
+    "read_csv",
+    "read_lines",
+    "read_text",
+]
+
 WINDOWS = ("utf-8-sig", "cp1252", "latin-1")  # encodings of sets that were written on one
 
 

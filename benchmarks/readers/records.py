@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+__all__ = ["DIMENSIONS", "MULTI_LABEL", "SINGLE_LABEL", "BenchmarkData", "BenchmarkSpec", "words"]
+
 MULTI_LABEL = "multi-label"
 SINGLE_LABEL = "single-label"
 DIMENSIONS = "dimensions"

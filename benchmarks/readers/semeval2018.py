@@ -7,6 +7,8 @@ import numpy as np
 from .parsing import DamagedFile, parse_flag, read_lines
 from .records import MULTI_LABEL, BenchmarkSpec, words
 
+__all__ = ["SPEC", "clean_tweet", "read"]
+
 LABELS = words("anger anticipation disgust fear joy love optimism pessimism sadness surprise trust")
 SPEC = BenchmarkSpec(
     name="semeval2018",

@@ -5,6 +5,8 @@ import numpy as np
 from .parsing import DamagedFile, parse_flag, read_csv
 from .records import MULTI_LABEL, BenchmarkSpec
 
+__all__ = ["SPEC", "read"]
+
 LABELS = ("anger", "fear", "joy", "sadness", "surprise")
 SPEC = BenchmarkSpec(
     name="semeval2025-eng",

@@ -22,8 +22,13 @@ import time
 from pathlib import Path
 
 import emodistill
-from emodistill.hub.card import initial_card
 from emodistill.hub.folder import REFERENCE, build_folder, sha256
+from emodistill.hub.model_card import initial_card
+
+__all__ = [
+    "World", "accept", "edit", "escaping_index", "in_code", "link", "main", "repeat_outputs", "tiny_checkpoint",
+    "verify", "write",
+]  # fmt: skip
 
 SECRET = "hf_" + "s3cretS3cret" * 3  # what a user's token looks like
 CODE = "loss_emodistill.py"  # a module that loading imports

@@ -22,6 +22,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+__all__ = ["Runs", "build_inputs", "main", "measure", "train"]
+
 TEXTS = {"joy": "what a happy sunny day", "anger": "he lied and i rage", "sadness": "she cried in the rain"}
 OPERATIONS = 150  # a process is killed within so many operations; a step with its state takes about thirty
 EVENTS = ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir")

@@ -62,15 +62,16 @@ def score_arms(classify, source, folder, batch_size=32):
     from ...serving.engine import TextScorer
     from ...serving.folder import RunFolder
     from ...serving.run import ScoringRun
-    from ...serving.source import Table
+    from ...serving.source import TextTable
 
     scorer = TextScorer(classify, list(FEELINGS), batch_size=batch_size, multi_label=True)
-    texts = [row.text for row in Table(str(source)).rows()]
+    texts = [row.text for row in TextTable(str(source)).rows()]
 
     def score():
         run = RunFolder(Path(tempfile.mkdtemp(dir=folder), "scored"), "parquet")
         run.agree({})
-        ScoringRun(run, scorer, Layout(tuple(scorer.names), single_label=False), quiet=True)(Table(str(source)).rows())
+        scoring = ScoringRun(run, scorer, Layout(tuple(scorer.names), single_label=False), quiet=True)
+        scoring(TextTable(str(source)).rows())
 
     return {"tower": tower_of(classify, texts, batch_size), "score": score}
 

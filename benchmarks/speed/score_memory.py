@@ -17,6 +17,8 @@ from pathlib import Path
 from .files import write_texts
 from .texts import FEELINGS
 
+__all__ = ["main", "peak_memory", "tiny_checkpoint"]
+
 
 def tiny_checkpoint(folder):
     """The default checkpoint's tokenizer around a random encoder that costs next to nothing."""

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emodistill.annotate import Settings, annotate, load_prompt
+from emodistill.annotate.annotation_tasks import task_for
 from emodistill.annotate.completions import read_body, read_completion, read_error
 from emodistill.annotate.faults import FatalError, Retriable, asked_wait, judge, judge_connection
 from emodistill.annotate.found_json import find_json
 from emodistill.annotate.redaction import Redactor
 from emodistill.annotate.replies import strip_reasoning
-from emodistill.annotate.tasks import task_for
 
 KEY = "sk-test-0123456789abcdef"
 GOOD = {"content": '{"labels": ["joy"]}'}

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emodistill.annotate import VariantMap, list_prompts, load_prompt, normalise, normalise_labels
+from emodistill.annotate.annotation_tasks import DescriptorTask, LexiconTask
 from emodistill.annotate.replies import is_refusal, read_descriptors_json, read_descriptors_text, read_ratings
-from emodistill.annotate.tasks import DescriptorTask, LexiconTask
 
 RICH = load_prompt("rich")
 CLOSED = load_prompt("closed")

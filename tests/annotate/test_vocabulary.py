@@ -8,7 +8,7 @@ from fake_openai import FakeOpenAI, default_labels, rating
 from emodistill import cli
 from emodistill.annotate import load_prompt
 from emodistill.annotate.compare import agreement
-from emodistill.annotate.vocabulary import Vocabulary, read_counts, read_rows
+from emodistill.annotate.vocabulary import DescriptorVocabulary, read_counts, read_data_set
 from emodistill.descriptors.lexicon import read_lexicon
 
 
@@ -36,7 +36,7 @@ def data(tmp_path):
 
 
 def test_figures_against_a_count_by_hand(data):
-    vocabulary = Vocabulary.of(read_rows(data))
+    vocabulary = DescriptorVocabulary.of(read_data_set(data))
     assert vocabulary.counts == {
         "humour": 2,
         "joy": 2,
@@ -59,7 +59,7 @@ def test_figures_against_a_count_by_hand(data):
     }
     assert vocabulary.coverage["fear"] == {"exact": 0, "within": 1} and vocabulary.coverage["joy"]["exact"] == 2
     assert list(vocabulary.coverage) == list(load_prompt("closed").labels) and len(vocabulary.coverage) == 28
-    merged = Vocabulary.of(read_rows(data), merge_variants=True)
+    merged = DescriptorVocabulary.of(read_data_set(data), merge_variants=True)
     assert merged.counts["humour"] == 2 and "humor" not in merged.counts
     assert read_counts(data, merge_variants=True) == merged.counts
 

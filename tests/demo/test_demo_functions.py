@@ -15,7 +15,7 @@ import yaml
 import emodistill
 from emodistill import cli
 from emodistill.benchmarks.readers import BENCHMARKS
-from emodistill.demo import drawing, guard, proxies, scoring, serve, tables
+from emodistill.demo import drawing, guard, proxies, scoring, serve, uploads
 from emodistill.descriptors.formats import FileRow
 
 ROOT = Path(emodistill.__file__).resolve().parent
@@ -131,7 +131,7 @@ def test_many_labels_fold_away():
 
 def test_notices_and_tables_are_escaped():
     assert "&lt;i&gt;" in drawing.draw_notice("<i>") and 'role="alert"' in drawing.draw_notice("x")
-    html = drawing.draw_table(tables.Table(["<h>"], [["<script>"], ["b"]]), rows=1)
+    html = drawing.draw_table(uploads.UploadedTable(["<h>"], [["<script>"], ["b"]]), rows=1)
     assert "<script>" not in html and "&lt;h&gt;" in html and "b</td>" not in html
 
 
@@ -146,9 +146,9 @@ def write(path, content):
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_a_file_is_read(tmp_path, delimiter):
     content = f'\ufeffid{delimiter}Text\r\n1{delimiter}"two\nlines{delimiter} one"\r\n\r\n2{delimiter}café\r\n'
-    table = tables.read_table(write(tmp_path / "a.csv", content))
+    table = uploads.read_table(write(tmp_path / "a.csv", content))
     assert table.header == ["id", "Text"] and table.rows == [["1", f"two\nlines{delimiter} one"], ["2", "café"]]
-    assert tables.guess_text_column(table) == "Text" and table.delimiter == delimiter
+    assert uploads.guess_text_column(table) == "Text" and table.delimiter == delimiter
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_file_is_read(tmp_path, delimiter):
     ],
 )
 def test_the_packages_reader_reads_it(name, content, rows, tmp_path):
-    table = tables.read_table(write(tmp_path / name, content))
+    table = uploads.read_table(write(tmp_path / name, content))
     assert table.rows == rows and table.problems == {}
 
 
@@ -185,51 +185,52 @@ def test_the_packages_reader_reads_it(name, content, rows, tmp_path):
     ],
 )
 def test_a_file_that_does_not_fit(tmp_path, content, message):
-    with pytest.raises(tables.Mistake, match=re.escape(message)) as caught:
-        tables.read_table(write(tmp_path / "a.csv", content))
+    with pytest.raises(uploads.Mistake, match=re.escape(message)) as caught:
+        uploads.read_table(write(tmp_path / "a.csv", content))
     assert str(tmp_path) not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.csv.gz", "a.xlsx", "a"])
 def test_a_file_of_another_kind_is_told(name, tmp_path):
-    with pytest.raises(tables.Mistake, match="none of them by its name"):
-        tables.read_table(write(tmp_path / name, "text\nhello\n"))
+    with pytest.raises(uploads.Mistake, match="none of them by its name"):
+        uploads.read_table(write(tmp_path / name, "text\nhello\n"))
 
 
 def test_columns_are_counted_as_rows_come():
     """A JSON file may bring new ones with every row."""
     rows = (FileRow("a", "row", number, {f"c{number}": 1}) for number in itertools.count())
-    with pytest.raises(tables.Mistake, match="1,001 columns"):
-        tables._limited(rows)
+    with pytest.raises(uploads.Mistake, match="1,001 columns"):
+        uploads._limited(rows)
 
 
 def test_a_bad_row_costs_no_other(classify, tmp_path):
     content = b'id,text\n1,a,b\n2,my dog\n3,"we lost\n' + b"4,caf\xe9\n"
-    table = tables.read_table(write(tmp_path / "a.csv", content))
+    table = uploads.read_table(write(tmp_path / "a.csv", content))
     assert len(table.problems) >= 2 and "line 2: 3 fields where 2 are expected" in table.problems[0]
-    scored, without = tables.score_table(classify, table, "text", "joy, anger", True, 0.5)
+    scored, without = uploads.score_table(classify, table, "text", "joy, anger", True, 0.5)
     assert scored.header[-1] == "error" and without == len(table.problems)
     by_id = {row[0]: row for row in scored.rows}
     assert by_id["2"][-1] == "" and float(by_id["2"][3]) > 0 and by_id["1"][3] == "" and "line 2" in by_id["1"][-1]
 
 
 def test_the_text_column_is_guessed():
-    guess = tables.guess_text_column
-    assert guess(tables.Table(["long", "tweet"], [["a very long text", "ok"]])) == "tweet"
-    assert guess(tables.Table(["text", "what"], [["12", "I am"], ["", "He is"]])) == "what"  # no letter in `text`
-    with pytest.raises(tables.Mistake, match="No column"):
-        guess(tables.Table(["id", "text"], [["1", ""], ["2", "3.5"]]))
+    guess = uploads.guess_text_column
+    assert guess(uploads.UploadedTable(["long", "tweet"], [["a very long text", "ok"]])) == "tweet"
+    no_letter_in_text = uploads.UploadedTable(["text", "what"], [["12", "I am"], ["", "He is"]])
+    assert guess(no_letter_in_text) == "what"
+    with pytest.raises(uploads.Mistake, match="No column"):
+        guess(uploads.UploadedTable(["id", "text"], [["1", ""], ["2", "3.5"]]))
 
 
 def test_a_file_is_scored_and_written(classify, tmp_path):
     rows = [[str(number), "my dog cried" if number % 3 else " ", "x;y"] for number in range(300)]
-    table, steps = tables.Table(["predicted", "said", "joy"], rows, ";"), []
-    scored, without = tables.score_table(
+    table, steps = uploads.UploadedTable(["predicted", "said", "joy"], rows, ";"), []
+    scored, without = uploads.score_table(
         classify, table, "said", "joy, anger", True, 0.0, lambda done, rows: steps.append((done, rows))
     )
     assert without == 100 and steps == [(128, 200), (200, 200)]
     path = str(tmp_path / "out.csv")
-    assert tables.write_table(scored, path) is None
+    assert uploads.write_table(scored, path) is None
     with open(path, encoding="utf-8-sig", newline="") as file:
         read = list(csv.DictReader(file, delimiter=";"))
     assert list(read[0]) == [
@@ -255,14 +256,14 @@ def test_a_file_is_scored_and_written(classify, tmp_path):
     ],
 )
 def test_a_file_that_cannot_be_scored(classify, column, labels, message):
-    with pytest.raises(tables.Mistake, match=message):
-        tables.score_table(classify, tables.Table(["a", "b"], [["", "my dog"]]), column, labels, False, 0.0)
+    with pytest.raises(uploads.Mistake, match=message):
+        uploads.score_table(classify, uploads.UploadedTable(["a", "b"], [["", "my dog"]]), column, labels, False, 0.0)
 
 
 def test_formulas_are_neutralised_unless_they_are_wanted(tmp_path):
     cells = ["=1+1", "+1", "-cmd|x", "@SUM(A1)", "\t=1", "-0.5", "fine", "＝1", ""]
-    table = tables.Table(["=text", *map(str, range(8))], [cells])
-    note = tables.write_table(table, str(tmp_path / "out.csv"))
+    table = uploads.UploadedTable(["=text", *map(str, range(8))], [cells])
+    note = uploads.write_table(table, str(tmp_path / "out.csv"))
     assert note.startswith("6 cells begin like a formula and got an apostrophe")
     content = (tmp_path / "out.csv").read_text(encoding="utf-8-sig")
     header, row = list(csv.reader(io.StringIO(content)))
@@ -270,18 +271,18 @@ def test_formulas_are_neutralised_unless_they_are_wanted(tmp_path):
         "'=1+1", "'-cmd|x", "'@SUM(A1)", "'\t=1", "'＝1"
     ]  # fmt: skip
     assert (tmp_path / "out.csv").read_bytes().startswith(b"\xef\xbb\xbf")
-    assert tables.write_table(table, str(tmp_path / "raw.csv"), formulas=True) is None
+    assert uploads.write_table(table, str(tmp_path / "raw.csv"), formulas=True) is None
     assert "'" not in (tmp_path / "raw.csv").read_text(encoding="utf-8-sig")
 
 
 def test_too_many_results_are_told(classify):
-    table = tables.Table(["text"], [["my dog"]] * 5000)
-    with pytest.raises(tables.Mistake, match="5,000 rows and 101 labels are too much"):
-        tables.score_table(classify, table, "text", ", ".join(f"l{n}" for n in range(101)), True, 0.5)
+    table = uploads.UploadedTable(["text"], [["my dog"]] * 5000)
+    with pytest.raises(uploads.Mistake, match="5,000 rows and 101 labels are too much"):
+        uploads.score_table(classify, table, "text", ", ".join(f"l{n}" for n in range(101)), True, 0.5)
 
 
 def test_wide_tables_are_shown_in_part():
-    table = tables.Table([f"c{n}" for n in range(1000)], [["x"] * 1000])
+    table = uploads.UploadedTable([f"c{n}" for n in range(1000)], [["x"] * 1000])
     html = drawing.draw_table(table)
     assert html.count("<th ") == 40 and "c0<" in html and "c999<" in html and "c500<" not in html
 

@@ -10,8 +10,8 @@ import fake_hub
 import pytest
 
 import emodistill
-from emodistill.hub.card import initial_card
 from emodistill.hub.folder import build_folder
+from emodistill.hub.model_card import initial_card
 
 PACKAGE = Path(emodistill.__file__).resolve().parent
 # Takes the package away, however it was installed, for a program that must do with transformers alone.

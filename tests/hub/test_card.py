@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 
 import emodistill
 from emodistill import EmoDistillModel, cli
-from emodistill.hub.card import MARK, card_for, initial_card, model_card, tensor_sizes
+from emodistill.hub.model_card import MARK, card_for, initial_card, model_card, tensor_sizes
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,8 @@ from safetensors.torch import load_file, save_file
 
 from emodistill import cli
 from emodistill.hub import check, leaks, verify
-from emodistill.hub.card import tensor_sizes
 from emodistill.hub.folder import REFERENCE, build_folder, foreign_links, tree, weight_files
+from emodistill.hub.model_card import tensor_sizes
 from emodistill.hub.pickles import is_pickle
 
 TOKEN = "hf_" + "Ab3" * 12

@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from emodistill import EmoDistillModel, cli, loading
 from emodistill.hub import check, sandbox, verify
-from emodistill.hub.card import tensor_sizes
 from emodistill.hub.folder import REFERENCE, build_folder, code_files, is_packed, own_outputs, sha256
+from emodistill.hub.model_card import tensor_sizes
 
 
 def edit(path, change):

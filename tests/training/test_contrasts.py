@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emodistill.training.counterfactual import MODIFIERS, names_person, swap_person
-from emodistill.training.data import DescriptorBatches, DescriptorDataset, LengthBucketSampler, Vocabulary, with_copies
+from emodistill.training.data import (
+    DescriptorBatches,
+    DescriptorDataset,
+    LabelVocabulary,
+    LengthBucketSampler,
+    with_copies,
+)
 from emodistill.training.distilling import Teachers
 from emodistill.training.objective import copy_loss, group_loss
 from emodistill.training.targets import Lexicon
@@ -30,7 +36,7 @@ def test_units_keep_groups_and_copies_together(dataset):
 
 
 def test_batches_name_groups_and_originals(dataset, tokenizer):
-    collate = DescriptorBatches(Vocabulary(dataset.labels(), tokenizer, 12), tokenizer.pad_token_id)
+    collate = DescriptorBatches(LabelVocabulary(dataset.labels(), tokenizer, 12), tokenizer.pad_token_id)
     batch = collate([dataset[index] for index in (1, 4, 3, 0)])
     assert batch["groups"].tolist() == [0, -1, -1, 0]
     assert batch["originals"].tolist() == [-1, 2, -1, -1]

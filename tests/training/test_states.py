@@ -13,7 +13,7 @@ import torch
 from accelerate import Accelerator
 
 from emodistill.training import states
-from emodistill.training.states import Progress, RunStates, last_state
+from emodistill.training.states import RunStates, TrainingProgress, last_state
 
 
 class Run:
@@ -26,7 +26,7 @@ class Run:
         optimizer = torch.optim.AdamW(self.network.parameters(), lr=0.1, fused=True)
         self.model, self.optimizer = self.accelerator.prepare(self.network, optimizer)
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda step: 1.0 / (1 + step))
-        self.progress = Progress()
+        self.progress = TrainingProgress()
         self.states = RunStates(folder, self.accelerator, self.network, self.optimizer, self.scheduler, self.progress)
 
     def steps(self, number):

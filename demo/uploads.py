@@ -8,7 +8,10 @@ from ..descriptors.spreadsheet import writing_csv
 from ..descriptors.tables import is_blank
 from .scoring import Mistake, check_threshold, dimension_names, parse_labels
 
-__all__ = ["Table", "guess_text_column", "read_table", "score_table", "write_table"]
+__all__ = [
+    "MOST_BYTES", "MOST_COLUMNS", "MOST_ROWS", "SUFFIXES", "UploadedTable", "guess_text_column", "read_table",
+    "score_table", "write_table",
+]  # fmt: skip
 
 MOST_ROWS = 5_000
 MOST_COLUMNS = 1_000
@@ -24,7 +27,7 @@ TEXT_NAMES = (
 )  # fmt: skip
 
 
-class Table:
+class UploadedTable:
     """
     A file that was read: its header, its rows and what separates its fields.
 
@@ -48,7 +51,7 @@ def read_table(path):
             text a line; by its suffix.
 
     Returns:
-        [`Table`]: header and rows; a row that does not fit is kept as far as it can be read, with its problem.
+        [`UploadedTable`]: header and rows; a row that does not fit is kept as far as it can be read, with its problem.
 
     Raises:
         [`Mistake`]: too large, empty, of another kind or encoding, without rows, with too many rows or columns.
@@ -57,7 +60,7 @@ def read_table(path):
 
     ```python
     >>> import tempfile
-    >>> from emodistill.demo.tables import read_table
+    >>> from emodistill.demo.uploads import read_table
 
     >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
     ...     print("id;text", "1;What a day, really!", sep="\\n", file=file, flush=True)
@@ -90,7 +93,7 @@ def read_table(path):
     header = list(columns)
     problems = {index: _told(row) for index, row in enumerate(rows) if row.error}
     cells = [[_cell(row.values.get(name)) for name in header] for row in rows]
-    return Table(header, cells, delimiter if kind == "csv" else ",", problems)
+    return UploadedTable(header, cells, delimiter if kind == "csv" else ",", problems)
 
 
 def _limited(rows):
@@ -138,7 +141,7 @@ def guess_text_column(table):
     The column that holds the texts: by its name, else the one with the longest cells.
 
     Args:
-        table ([`Table`]): The file.
+        table ([`UploadedTable`]): The file.
 
     Returns:
         `str`: its name.
@@ -149,9 +152,9 @@ def guess_text_column(table):
     Example:
 
     ```python
-    >>> from emodistill.demo.tables import Table, guess_text_column
+    >>> from emodistill.demo.uploads import UploadedTable, guess_text_column
 
-    >>> guess_text_column(Table(["id", "what they said"], [["1", "I am fine."], ["2", "Never again!"]]))
+    >>> guess_text_column(UploadedTable(["id", "what they said"], [["1", "I am fine."], ["2", "Never again!"]]))
     'what they said'
 
     ```
@@ -174,7 +177,7 @@ def score_table(classify, table, column, labels, multi_label, threshold, progres
 
     Args:
         classify (`transformers.Pipeline`): The pipeline.
-        table ([`Table`]): The file.
+        table ([`UploadedTable`]): The file.
         column (`str`): The column that holds the texts.
         labels (`str`): The labels, as typed.
         multi_label (`bool`): Whether any number of labels may hold.
@@ -182,9 +185,9 @@ def score_table(classify, table, column, labels, multi_label, threshold, progres
         progress (`Callable`, *optional*): Called with the rows done and the rows in all.
 
     Returns:
-        `(Table, int)`: the columns of the file, then `predicted` (several labels joined by `|`), a `score` for each
-        label and the dimensions, and `error` where rows could not be read; and the number of rows that have no text or
-        could not be read, whose scores stay empty.
+        `(UploadedTable, int)`: the columns of the file, then `predicted` (several labels joined by `|`), a `score` for
+        each label and the dimensions, and `error` where rows could not be read; and the number of rows that have no
+        text or could not be read, whose scores stay empty.
 
     Raises:
         [`Mistake`]: no such column, a column without any text, labels or a threshold that do not fit.
@@ -193,9 +196,9 @@ def score_table(classify, table, column, labels, multi_label, threshold, progres
 
     ```python
     >>> from emodistill.demo.scoring import load_classifier
-    >>> from emodistill.demo.tables import Table, score_table
+    >>> from emodistill.demo.uploads import UploadedTable, score_table
 
-    >>> table = Table(["text"], [["How dare you!"], [""]])
+    >>> table = UploadedTable(["text"], [["How dare you!"], [""]])
     >>> scored, without_text = score_table(load_classifier(), table, "text", "joy, anger", False, 0.0)
     >>> scored.header
     ['text', 'predicted', 'score: joy', 'score: anger', 'valence', 'arousal', 'dominance']
@@ -238,7 +241,7 @@ def score_table(classify, table, column, labels, multi_label, threshold, progres
         if progress is not None:
             progress(start + len(chunk), len(numbers))
     header = [*table.header, *_new_names(added, table.header)]
-    return Table(header, scored, table.delimiter), len(table.rows) - len(numbers)
+    return UploadedTable(header, scored, table.delimiter), len(table.rows) - len(numbers)
 
 
 def _fields(result, names):
@@ -260,10 +263,10 @@ def _new_names(added, header):
 
 def write_table(table, path, formulas=False):
     """
-    Write a [`Table`] as CSV that opens well in Excel, whole or not at all.
+    Write a [`UploadedTable`] as CSV that opens well in Excel, whole or not at all.
 
     Args:
-        table ([`Table`]): The table.
+        table ([`UploadedTable`]): The table.
         path (`str`): The file.
         formulas (`bool`, *optional*, defaults to `False`): Whether cells that begin like a formula stay as they are.
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from .output import open_output
 from .store import Store
 
+__all__ = ["provenance", "write_card"]
+
 _LIMITS = (
     "- The descriptors are a model's reading of a text, not what its writer felt; no person checked them. They "
     "carry the model's biases about groups, dialects and registers into whatever is trained on them.",
@@ -54,7 +56,7 @@ def write_card(path, vocabulary, *, name, licence=None, runs=(), asked=None, lan
 
     Args:
         path (`str` or `Path`): usually `README.md` beside the data; an existing file is not replaced.
-        vocabulary (`Vocabulary`)
+        vocabulary (`DescriptorVocabulary`)
         name (`str`): of the data set.
         licence (`str`, *optional*): an identifier of the Hub's, such as `cc-by-4.0`.
         runs (`list[dict]`), asked (`dict[str, int]`): from `provenance`.

@@ -13,7 +13,7 @@ from .errors import quiet_client
 from .folder import is_packed, read_config, safetensors_header, weight_files
 from .origin import facts_of_training
 
-__all__ = ["card_for", "initial_card", "main", "model_card", "tensor_sizes"]
+__all__ = ["MARK", "add_arguments", "card_for", "initial_card", "main", "model_card", "tensor_sizes"]
 
 HERE = Path(__file__).resolve().parent
 TEMPLATE = HERE / "templates" / "model_card.md"
