@@ -48,7 +48,7 @@ def checkpoints(tmp_path_factory, tiny_model, tokenizer, checkpoint):
     torch.manual_seed(3)
     # Positions of several buckets: those of the traced length must not be kept for others.
     encoder = MPNetConfig(
-        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=48,
         max_position_embeddings=66, pad_token_id=0,
     )  # fmt: skip
     mpnet = tiny_model(text_config=encoder, pooling="mean", text_max_length=64)

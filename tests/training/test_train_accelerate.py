@@ -30,6 +30,7 @@ from emodistill.training.targets import Lexicon, felt_rating
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = str(ROOT / "configs" / "tiny.yaml")
+SHORT = ("--epochs", "1", "--max_texts", "60")  # for what shows after a few steps
 
 
 def digest(folder):
@@ -64,7 +65,7 @@ def test_the_dimension_head_learns_the_lexicons_ratings(finished_run):
 
 
 def test_without_a_lexicon_there_are_no_built_in_dimensions(arguments, tmp_path):
-    main(arguments("--epochs", "1", lexicon=False))
+    main(arguments(*SHORT, lexicon=False))
     model = EmoDistillModel.from_pretrained(tmp_path / "run" / "final")
     assert model.config.dimension_names == [] and model.dimension_head is None
     classify = pipeline("zero-shot-emotion", model=str(tmp_path / "run" / "final"))
@@ -94,7 +95,7 @@ def test_a_student_follows_its_teacher(arguments, finished_run, rows_file, tmp_p
 
 @pytest.mark.parametrize("pooling", ["mean", "qformer"])
 def test_a_frozen_label_encoder_stays_as_pretrained(arguments, tmp_path, encoder_folder, pooling):
-    main(arguments("--epochs", "1", "--freeze_label_encoder", "--pooling", pooling, "--export_dtype", "float32"))
+    main(arguments(*SHORT, "--freeze_label_encoder", "--pooling", pooling, "--export_dtype", "float32"))
     trained = EmoDistillModel.from_pretrained(tmp_path / "run" / "final")
     start = EmoDistillModel.from_encoders(str(encoder_folder))
     for name, parameter in start.label_encoder.named_parameters():
@@ -122,7 +123,7 @@ def test_init_goes_on_from_a_trained_checkpoint(finished_run, tmp_path, rows_fil
 
 
 def test_keep_trained_mixes_with_the_start(arguments, tmp_path, encoder_folder):
-    main(arguments("--epochs", "1", "--keep_trained", "0.0", "--export_dtype", "float32"))
+    main(arguments(*SHORT, "--keep_trained", "0.0", "--export_dtype", "float32"))
     mixed = EmoDistillModel.from_pretrained(tmp_path / "run" / "final")
     start = EmoDistillModel.from_encoders(str(encoder_folder))
     for name, parameter in start.text_encoder.named_parameters():
@@ -328,7 +329,7 @@ def test_few_steps_between_validations_stop_early_and_many_still_finish(argument
                    "--label_lr", "0", output="early"))  # fmt: skip
     history = json.loads((tmp_path / "early" / "metrics.json").read_text())["history"]
     assert [entry["step"] for entry in history] == [2, 4, 6, 8]
-    main(arguments("--epochs", "1", "--eval_steps", "100000", output="seldom"))
+    main(arguments(*SHORT, "--eval_steps", "100000", output="seldom"))
     assert (tmp_path / "seldom" / "final" / "model.safetensors").is_file()
 
 
@@ -371,8 +372,8 @@ def test_the_bias_starts_at_the_logit_of_the_measured_positive_rate(arguments):
 
 
 def test_weights_do_not_depend_on_saved_states(arguments, tmp_path):
-    main(arguments("--epochs", "1", "--save_steps", "7", output="often"))
-    main(arguments("--epochs", "1", "--save_steps", "1000", output="seldom"))
+    main(arguments(*SHORT, "--save_steps", "7", output="often"))
+    main(arguments(*SHORT, "--save_steps", "1000", output="seldom"))
     assert digest(tmp_path / "often") == digest(tmp_path / "seldom")
 
 
@@ -421,20 +422,21 @@ def finish(ranks):
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_run_that_is_stopped_and_killed_ends_with_the_same_weights(arguments, finished_run, tmp_path, processes):
     """With two processes also a teacher."""
-    settings = ("--epochs", "6", "--export_dtype", "float32", "--save_steps", "10")
+    # Steps enough for three signals, each after 30 at the most.
+    options = ("--epochs", str(2 * processes), "--export_dtype", "float32", "--save_steps", "10")
     if processes == 2:
-        settings += ("--teachers", str(finished_run / "final"))
+        options += ("--teachers", str(finished_run / "final"))
 
     def start(output):
         target = "emodistill.train_accelerate:main"
-        return forkserver.group(arguments(*settings, output=output), processes, target=target)
+        return forkserver.group(arguments(*options, output=output), processes, target=target)
 
     finish(start("whole"))
     chooser = random.Random(processes)
     seen = 0
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
         ranks = start("broken")
-        wait_for_step(ranks, tmp_path / "broken", seen + chooser.randint(5, 30))
+        wait_for_step(ranks, tmp_path / "broken", seen + chooser.randint(5, 20))
         for rank in ranks:
             rank.send_signal(number)
         for rank in ranks:
@@ -447,7 +449,7 @@ def test_a_run_that_is_stopped_and_killed_ends_with_the_same_weights(arguments, 
 
 @pytest.mark.slow
 def test_accelerates_launcher_trains_in_two_processes(arguments, tmp_path):
-    launch(arguments("--epochs", "1", output="launched"), 2)
+    launch(arguments(*SHORT, output="launched"), 2)
     assert (tmp_path / "launched" / "final" / "model.safetensors").is_file()
 
 
