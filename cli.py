@@ -55,6 +55,7 @@ EXTRAS = {
 
 
 def usage():
+    """`str`: the commands, a line each."""
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {summary}" for name, (_, _, summary) in sorted(COMMANDS.items())]
     return "\n".join(

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from ..durations import duration
 from .prices import estimate_messages, estimate_tokens
-from .progress import duration
 
 __all__ = ["Estimate", "estimate"]
 

@@ -3,7 +3,9 @@
 import sys
 import time
 
-__all__ = ["RequestProgress", "duration"]
+from ..durations import duration
+
+__all__ = ["RequestProgress"]
 
 
 class RequestProgress:
@@ -48,19 +50,3 @@ class RequestProgress:
     def close(self):
         if self._bar is not None:
             self._bar.close()
-
-
-def duration(seconds):
-    """Seconds in words: `45 s`, `12 min`, `3 h 05 min`.
-
-    Example:
-
-    ```python
-    >>> duration(6300)
-    '1 h 45 min'
-    ```
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

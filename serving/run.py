@@ -7,12 +7,13 @@ import threading
 import time
 from dataclasses import dataclass
 
+from ..durations import duration
 from .columns import kept_types, write_shard
 from .engine import score_shards
 from .rows import SHARD_ROWS, cut_shards
 from .tally import Tally
 
-__all__ = ["Outcome", "ScoringRun", "Share", "duration", "share_of_environment"]
+__all__ = ["Outcome", "ScoringRun", "Share", "share_of_environment"]
 
 LOG_SECONDS = 30  # between two lines of progress where there is no terminal
 
@@ -222,23 +223,3 @@ class ScoringProgress:
     def close(self):
         if self._bar is not None:
             self._bar.close()
-
-
-def duration(seconds):
-    """
-    Seconds in words.
-
-    Example:
-
-    ```python
-    >>> from emodistill.serving.run import duration
-
-    >>> duration(42), duration(6300)
-    ('42 s', '1 h 45 min')
-
-    ```
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -7,13 +7,14 @@ import sys
 import time
 from pathlib import Path
 
+from ..durations import duration
 from ..files import writing
 from ..predict import warnings_as_lines
 from .arguments import lasting, parse_arguments, read_labels_argument
 from .columns import Layout
 from .engine import TextScorer
 from .folder import RunFolder
-from .run import ScoringRun, duration, share_of_environment
+from .run import ScoringRun, share_of_environment
 from .source import TextTable
 
 __all__ = ["main"]

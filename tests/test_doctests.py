@@ -19,7 +19,7 @@ MODULES = [
     "encoding_emodistill", "fingerprint", "pipeline_emodistill", "predict", "cli", "train_accelerate",
     "training.arguments", "training.data", "training.distilling", "training.finishing", "training.objective",
     "training.states", "training.targets", "training.validation",
-    "files", "descriptors.build", "descriptors.commands", "descriptors.describe", "descriptors.formats",
+    "durations", "files", "descriptors.build", "descriptors.commands", "descriptors.describe", "descriptors.formats",
     "descriptors.inputs", "descriptors.labels", "descriptors.lexicon", "descriptors.matching",
     "descriptors.parquet_output", "descriptors.rows", "descriptors.sources", "descriptors.splits",
     "descriptors.spreadsheet", "descriptors.survey", "descriptors.tables", "descriptors.text_files",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import get_type_hints
 
-from .encoders import checkpoint_path, require, require_data
+from .encoders import require, require_data, start_path
 
 __all__ = [
     "GROUPS",
@@ -395,7 +395,7 @@ def teacher_names(teachers):
     names = [name.strip() for name in teachers.split(",") if name.strip()]
     if not names:
         raise ValueError("teachers must name at least one checkpoint")
-    return [checkpoint_path(name) for name in names]
+    return [start_path(name) for name in names]
 
 
 def qformer_shape(words):

@@ -148,7 +148,7 @@ def build(groups, data, accelerator, say=print):
         sampler=sampler,
         objective=objective,
         validator=validator,
-        sampled_validator=_sampled(validator, args.validation_texts, validation, background),
+        sampled_validator=validator.sampled(args.validation_texts),
         align=align if aligned else None,
         optimizer=build_optimizer(network, args),
         lexicon=lexicon,
@@ -177,15 +177,6 @@ def _finishing_rows(data_args, train, dataset):
     background = [train[place] | {"weights": dataset.weights[place]} for place in places]
     places = even_rows(read, number * 3 // 2)  # dimensions are fitted on any source
     return background, [train[place] | {"rating": dataset.ratings[place]} for place in places]
-
-
-def _sampled(validator, number, rows, background):
-    """A validator on some of the texts; the same where all are to be taken."""
-    if not number or number >= len(rows):
-        return validator
-    sample = [rows[place] for place in even_rows(rows, number)]
-    part = background[:: -(-len(background) // number)]
-    return Validator(sample, validator.lexicon, validator.tokenizer, part, autocast=validator.autocast)
 
 
 def _synonyms(data_args, network, tokenizer, vocabulary):

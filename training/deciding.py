@@ -8,7 +8,7 @@ import torch
 from ..decision_emodistill import NEUTRAL, DecisionConstants, EmbeddedLabels, score_labels
 from ..encoding_emodistill import encode_labels
 from ..set_rules_emodistill import set_margins
-from .targets import COMPOSED
+from .targets import peoples_texts
 from .validation import macro_f1
 
 __all__ = ["choose_decision", "label_sets", "plain_readings"]
@@ -36,7 +36,7 @@ def plain_readings(rows, lexicon):
         `tuple`: the places of the texts taken, the words, most frequent first, and which text has which,
         `(texts, words)` booleans.
     """
-    places = [place for place, row in enumerate(rows) if row.get("source") not in COMPOSED] or list(range(len(rows)))
+    places = peoples_texts([row.get("source") for row in rows])
     plain = {word for words in lexicon.implies.values() for word in words} or {
         label for place in places for label in rows[place]["labels"]
     }

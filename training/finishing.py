@@ -14,7 +14,7 @@ from .building import build_model
 from .check import check
 from .data import reference_words
 from .deciding import choose_decision
-from .targets import COMPOSED
+from .targets import peoples_texts
 
 __all__ = ["export", "finish", "fit_reference", "mix_with_start", "refit_dimensions"]
 
@@ -146,7 +146,7 @@ def fit_reference(model, embeds, weights, sources, words, word_embeds):
     normalize = torch.nn.functional.normalize
     prototypes = normalize(targets.T @ centred, dim=-1)
     directions = normalize(PROTOTYPE_SHARE * prototypes + (1.0 - PROTOTYPE_SHARE) * word_embeds, dim=-1)
-    own = [place for place, source in enumerate(sources) if source not in COMPOSED] or list(range(len(sources)))
+    own = peoples_texts(sources)
     model.set_reference(words, word_embeds, directions, priors=targets[own].mean(dim=0).clamp(max=1.0))
 
 

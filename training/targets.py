@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ..descriptors.lexicon import load_lexicon
 from ..modeling_emodistill import DIMENSION_HALF_RANGE, DIMENSION_MIDDLE
 
-__all__ = ["COMPOSED", "Lexicon", "felt_rating", "mean_rating", "weigh_labels"]
+__all__ = ["Lexicon", "felt_rating", "mean_rating", "peoples_texts", "weigh_labels"]
 
 COMPOSED = ("written", "contrast")  # sources: the teacher's own texts say nothing of how common an emotion is
 # Added to a rating's arousal for each point that its valence lies off the middle
@@ -94,6 +94,29 @@ def weigh_labels(
     for view in (read, salience, dict.fromkeys(closed, 1.0), implied):
         weights |= {label: max(weights.get(label, 0.0), weight) for label, weight in view.items()}
     return weights
+
+
+def peoples_texts(sources):
+    """
+    Which texts people wrote: what a model composed says nothing of how common an emotion is.
+
+    Args:
+        sources (`list[str]`): Where each text comes from.
+
+    Returns:
+        `list[int]`: their places; all places where no text is by people.
+
+    Example:
+
+    ```python
+    >>> from emodistill.training.targets import peoples_texts
+
+    >>> peoples_texts(["reddit", "written", "films"]), peoples_texts(["written", "contrast"])
+    ([0, 2], [0, 1])
+
+    ```
+    """
+    return [place for place, source in enumerate(sources) if source not in COMPOSED] or list(range(len(sources)))
 
 
 def felt_rating(rating, share=FELT_AROUSAL):

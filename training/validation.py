@@ -12,6 +12,7 @@ from ..decision_emodistill import (
     score_labels,
 )
 from ..encoding_emodistill import encode_labels, encode_texts, evaluating
+from .data import even_rows
 
 __all__ = ["Validator", "macro_f1", "mean_average_precision"]
 
@@ -95,6 +96,22 @@ class Validator:
         self.plain_words = [word for word, _ in counts.most_common(PLAIN_WORDS)]
         self.plain_targets = _matrix(implied, self.plain_words)
         self.closed = [row["closed"] for row in rows if row.get("closed")]
+
+    def sampled(self, number):
+        """
+        A validator on some of the texts, evenly spread, for measuring while training.
+
+        Args:
+            number (`int`, *optional*): How many texts; all by default.
+
+        Returns:
+            [`Validator`]: this one, where all texts are wanted.
+        """
+        if not number or number >= len(self.rows):
+            return self
+        rows = [self.rows[place] for place in even_rows(self.rows, number)]
+        background = self.background[:: -(-len(self.background) // number)]
+        return Validator(rows, self.lexicon, self.tokenizer, background, self.batch_size, self.autocast)
 
     def plain_constants(self):
         """Decision constants that expect as many plain words a text as there are."""

@@ -358,16 +358,16 @@ def test_a_body_that_trickles_meets_the_deadline(tmp_path):
 
 
 def test_a_fault_that_nobody_foresaw_spoils_one_row(tmp_path, monkeypatch):
-    from emodistill.annotate import tasks
+    from emodistill.annotate import annotation_tasks
 
-    read = tasks.read_descriptors_json
+    read = annotation_tasks.read_descriptors_json
 
     def broken(content, count, prompt):
         if "fear" in content:
             raise ZeroDivisionError("nobody foresaw this")
         return read(content, count, prompt)
 
-    monkeypatch.setattr(tasks, "read_descriptors_json", broken)
+    monkeypatch.setattr(annotation_tasks, "read_descriptors_json", broken)
     with FakeOpenAI(strange({"content": '{"labels": ["fear"]}'})) as server:
         report, rows = run(tmp_path, server)
         assert report.statuses == {"ok": 1, "error": 1} and '{"labels": ["fear"]}' in rows["strange"]["reason"]
