@@ -60,7 +60,7 @@ class Task:
     """Base of the tasks.
 
     Args:
-        prompt (`Prompt`): what the model is told.
+        prompt (`Prompt`): What the model is told.
     """
 
     structured_only = True  # whether plain text cannot carry the answer
@@ -78,9 +78,9 @@ class Task:
         """The conversation for one request.
 
         Args:
-            texts (`list[str]`): the items.
-            structured (`bool`): whether the answer is to be JSON.
-            reason (`str`, *optional*): what was wrong with the last answer to these items.
+            texts (`list[str]`): The items.
+            structured (`bool`): Whether the answer is to be JSON.
+            reason (`str`, *optional*): What was wrong with the last answer to these items.
 
         Returns:
             `list[dict]`: `role` and `content`.

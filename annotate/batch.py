@@ -50,12 +50,12 @@ class BatchOptions:
     """The choices of batch mode.
 
     Args:
-        max_requests (`int`): requests of one shard; the service takes 50,000.
-        max_bytes (`int`): bytes of one shard's file; the service takes 200 MB.
-        max_enqueued_tokens (`int`, *optional*): prompt tokens that the account may have enqueued at a time.
-        poll (`float`): seconds between looks at the batches.
-        wait (`bool`): whether to stay until all is collected; otherwise submit, collect what is ready, and return.
-        rounds (`int`): how often a request that failed inside a batch is put into a further one, in one run.
+        max_requests (`int`): Requests of one shard; the service takes 50,000.
+        max_bytes (`int`): Bytes of one shard's file; the service takes 200 MB.
+        max_enqueued_tokens (`int`, *optional*): Prompt tokens that the account may have enqueued at a time.
+        poll (`float`): Seconds between looks at the batches.
+        wait (`bool`): Whether to stay until all is collected; otherwise submit, collect what is ready, and return.
+        rounds (`int`): How often a request that failed inside a batch is put into a further one, in one run.
     """
 
     max_requests: int = option("requests of one batch", "batch", default=50_000)
@@ -81,7 +81,7 @@ class BatchRun:
     Args:
         job (`Job`)
         options (`BatchOptions`)
-        say (`Callable[[str], None]`): told what happens.
+        say (`Callable[[str], None]`): Told what happens.
     """
 
     def __init__(self, job, options, say):
@@ -405,11 +405,11 @@ def annotate_batch(source, output, settings, options=None, *, store=None, every=
     """`annotate`, through the Batch API.
 
     Args:
-        source, output, settings, store, every, merge_variants, on_estimate, reading: as in `annotate`. The
+        source, output, settings, store, every, merge_variants, on_estimate, reading: As in `annotate`. The
             settings' limits a minute do not apply; the spending cap is held against the most that a shard can
             cost.
         options (`BatchOptions`, *optional*)
-        say (`Callable[[str], None]`): told what happens.
+        say (`Callable[[str], None]`): Told what happens.
 
     Returns:
         `Report`: `pending` rows are on their way where `options.wait` is off.

@@ -93,7 +93,7 @@ class BatchService:
 
         Args:
             file_id (`str`)
-            total (`int`): lines to expect, for the time that it may take.
+            total (`int`): Lines to expect, for the time that it may take.
         """
         seconds = self._settings.timeout + total * 4000 / _SLOWEST
         read = self._client.files.with_raw_response.content

@@ -23,7 +23,7 @@ class ChatClient:
 
     Args:
         settings (`Settings`)
-        gate (`Gate`): shared by the run; closing it ends every wait.
+        gate (`Gate`): Shared by the run; closing it ends every wait.
     """
 
     def __init__(self, settings, gate=None):
@@ -48,9 +48,9 @@ class ChatClient:
         """Send a request until it is answered.
 
         Args:
-            body (`dict`): the fields of the request.
-            tokens (`int`): an estimate of prompt and completion tokens, for the limit a minute.
-            begin (`Callable[[], Awaitable[Attempt]]`): called before each sending; what it returns is told by
+            body (`dict`): The fields of the request.
+            tokens (`int`): An estimate of prompt and completion tokens, for the limit a minute.
+            begin (`Callable[[], Awaitable[Attempt]]`): Called before each sending; what it returns is told by
                 `lost(words)` or `unbilled()` how a sending without an answer ended.
 
         Returns:
@@ -116,11 +116,11 @@ async def read_response(send, settings, redactor, structured=False, fresh=False,
     """Send one request and read the body of its answer.
 
     Args:
-        send (`Callable[[], Awaitable]`): a call of the client for its raw response.
+        send (`Callable[[], Awaitable]`): A call of the client for its raw response.
         settings (`Settings`)
         redactor (`Redactor`)
-        structured, fresh (`bool`): see `judge`.
-        deadline (`float`, *optional*): seconds to the last byte; the settings' `timeout` by default. The client's
+        structured, fresh (`bool`): See `judge`.
+        deadline (`float`, *optional*): Seconds to the last byte; the settings' `timeout` by default. The client's
             own time-outs begin anew with each piece that arrives.
 
     Returns:

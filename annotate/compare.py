@@ -18,8 +18,8 @@ class Answers:
     """What one prompt made of the sample.
 
     Args:
-        prompt (`str`): its id, `name/version`.
-        labels (`dict[str, list[str]]`): normalised descriptors of each text that has an answer.
+        prompt (`str`): Its id, `name/version`.
+        labels (`dict[str, list[str]]`): Normalised descriptors of each text that has an answer.
         statuses (`dict[str, int]`)
         cost (`float`, *optional*): US dollars for the whole sample, earlier runs included.
     """
@@ -49,7 +49,7 @@ def agreement(first, second):
     """How far two prompts agree on the texts that both answered.
 
     Args:
-        first, second (`dict[str, list[str]]`): descriptors by text.
+        first, second (`dict[str, list[str]]`): Descriptors by text.
 
     Returns:
         `dict`: `texts`; `jaccard`, the mean over texts of shared terms among all terms (0 to 1); `overlap`, the
@@ -80,10 +80,10 @@ def compare(rows, prompts, settings, output, *, store=None):
     """Ask for a sample under each prompt, and write the comparison.
 
     Args:
-        rows (`list[TextRow]`): the sample.
-        prompts (`list[str]`): names or paths.
+        rows (`list[TextRow]`): The sample.
+        prompts (`list[str]`): Names or paths.
         settings (`Settings`)
-        output (`str` or `Path`): the JSON file.
+        output (`str` or `Path`): The JSON file.
         store (`str` or `Path`, *optional*): `output` with `.sqlite` appended by default.
 
     Returns:

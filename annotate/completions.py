@@ -20,13 +20,13 @@ class Reply:
     """A model's answer.
 
     Args:
-        content (`str`): the message, empty where there is none.
-        refused (`bool`): whether the model or the server's filter declined.
+        content (`str`): The message, empty where there is none.
+        refused (`bool`): Whether the model or the server's filter declined.
         finish_reason (`str`, *optional*): `stop`, `length`, `content_filter`, ...
-        prompt_tokens, cached_tokens, completion_tokens (`int`, *optional*): as the server counts them; what it gives
+        prompt_tokens, cached_tokens, completion_tokens (`int`, *optional*): As the server counts them; what it gives
             that is no count is `None`.
-        model, id (`str`, *optional*): as the server names them.
-        seconds (`float`): from sending to having the whole answer, without waits.
+        model, id (`str`, *optional*): As the server names them.
+        seconds (`float`): From sending to having the whole answer, without waits.
     """
 
     content: str
@@ -45,10 +45,10 @@ class ServerError:
     """An error in a server's words.
 
     Args:
-        status (`int`): of HTTP, or the code in the body where HTTP said 200; 0 where neither gives one.
-        words (`str`): code, message and what else names the fault, for people.
+        status (`int`): Of HTTP, or the code in the body where HTTP said 200; 0 where neither gives one.
+        words (`str`): Code, message and what else names the fault, for people.
         code (`str`): machine-readable names of the fault, in lower case.
-        wait (`float`, *optional*): the seconds that the body asks to wait.
+        wait (`float`, *optional*): The seconds that the body asks to wait.
     """
 
     status: int
@@ -177,8 +177,8 @@ def read_error(body, status=200):
     text, and some send them with the status 200: the body decides.
 
     Args:
-        body: as `read_body` gives it.
-        status (`int`): of HTTP.
+        body: As `read_body` gives it.
+        status (`int`): Of HTTP.
     """
     if isinstance(body, list) and len(body) == 1 and isinstance(body[0], dict):
         body = body[0]  # an error in a list of one; an answer in a list is none

@@ -23,7 +23,7 @@ def check_address(address, name):
 
     Args:
         address (`str`)
-        name (`str`): of the setting or variable that it came from, for messages.
+        name (`str`): Of the setting or variable that it came from, for messages.
 
     Returns:
         `urllib.parse.SplitResult`

@@ -55,12 +55,12 @@ def write_card(path, vocabulary, *, name, licence=None, runs=(), asked=None, lan
     """Write a data set card in the Hub's form: YAML metadata, then Markdown.
 
     Args:
-        path (`str` or `Path`): usually `README.md` beside the data; an existing file is not replaced.
+        path (`str` or `Path`): Usually `README.md` beside the data; an existing file is not replaced.
         vocabulary (`DescriptorVocabulary`)
-        name (`str`): of the data set.
-        licence (`str`, *optional*): an identifier of the Hub's, such as `cc-by-4.0`.
-        runs (`list[dict]`), asked (`dict[str, int]`): from `provenance`.
-        language (`str`): of the texts.
+        name (`str`): Of the data set.
+        licence (`str`, *optional*): An identifier of the Hub's, such as `cc-by-4.0`.
+        runs (`list[dict]`), asked (`dict[str, int]`): From `provenance`.
+        language (`str`): Of the texts.
 
     Raises:
         `ValueError`: where there is such a file already.

@@ -12,7 +12,7 @@ class Dialect:
 
     Args:
         settings (`Settings`)
-        structured_only (`bool`): whether plain text cannot carry the answers.
+        structured_only (`bool`): Whether plain text cannot carry the answers.
     """
 
     def __init__(self, settings, structured_only):
@@ -41,7 +41,7 @@ class Dialect:
         """The server does not take a name for the longest answer: use the other one from now on.
 
         Args:
-            used (`str`): the name that the refused request had.
+            used (`str`): The name that the refused request had.
 
         Returns:
             `bool`: whether another try is worth it; `False` where both names have been refused.

@@ -14,12 +14,12 @@ class Estimate:
 
     Args:
         texts, requests (`int`)
-        prompt_tokens, completion_tokens (`int`): estimates, see `emodistill.annotate.prices.estimate_tokens`.
+        prompt_tokens, completion_tokens (`int`): Estimates, see `emodistill.annotate.prices.estimate_tokens`.
         cost (`float`, *optional*): US dollars; `None` where the model's price is unknown.
-        seconds (`float`): at a second a request and 60 completion tokens a second, or what the limits a minute
+        seconds (`float`): At a second a request and 60 completion tokens a second, or what the limits a minute
             allow.
         price (`Price`, *optional*)
-        measured (`bool`): whether earlier replies of this store gave the completion tokens and the time.
+        measured (`bool`): Whether earlier replies of this store gave the completion tokens and the time.
     """
 
     texts: int
@@ -52,8 +52,8 @@ def estimate(task, texts, settings, price, history=None):
     """Estimate a run.
 
     Args:
-        task: what is asked.
-        texts (`list[str]`): those still to be asked.
+        task: What is asked.
+        texts (`list[str]`): Those still to be asked.
         settings (`Settings`)
         price (`Price`, *optional*)
         history (`dict`, *optional*): `Store.usage` of the same model and prompt.

@@ -82,8 +82,8 @@ class Retriable(Exception):
 
     Args:
         message (`str`)
-        after (`float`, *optional*): the wait that the server asks for, in seconds.
-        lost (`bool`): whether the request was sent and its answer lost, so that it may have been billed.
+        after (`float`, *optional*): The wait that the server asks for, in seconds.
+        lost (`bool`): Whether the request was sent and its answer lost, so that it may have been billed.
     """
 
     def __init__(self, message, after=None, lost=False):
@@ -114,12 +114,12 @@ def judge(body, status, headers, settings, structured, fresh=False):
     """What a body that holds an error means.
 
     Args:
-        body: as `read_body` gives it.
-        status (`int`): of HTTP, or of the line of a batch.
-        headers (`Mapping[str, str]`): of the response.
+        body: As `read_body` gives it.
+        status (`int`): Of HTTP, or of the line of a batch.
+        headers (`Mapping[str, str]`): Of the response.
         settings (`Settings`)
-        structured (`bool`): whether the request asked for structured outputs.
-        fresh (`bool`): whether the server has not answered anything yet, so that its address may be wrong.
+        structured (`bool`): Whether the request asked for structured outputs.
+        fresh (`bool`): Whether the server has not answered anything yet, so that its address may be wrong.
 
     Returns:
         `Exception`: the one to raise, or `None` where the body is no error.
@@ -185,7 +185,7 @@ def judge_connection(error, settings):
     """What a failed connection or a time-out means.
 
     Args:
-        error (`BaseException`): of the client; its causes tell what happened.
+        error (`BaseException`): Of the client; its causes tell what happened.
         settings (`Settings`)
 
     Returns:

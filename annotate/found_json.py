@@ -29,8 +29,8 @@ def find_json(content, wanted=()):
     """The JSON value of a reply, wherever it stands: alone, in a fence, after a preamble, before a remark.
 
     Args:
-        content (`str`): without thoughts.
-        wanted (`Iterable[str]`): fields of which the value should have one. The last value that has one is taken, for
+        content (`str`): Without thoughts.
+        wanted (`Iterable[str]`): Fields of which the value should have one. The last value that has one is taken, for
             a model that corrects itself does so at the end; without such a value, the longest.
 
     Returns:

@@ -19,8 +19,8 @@ class Job:
     """Items to ask under one prompt, against a store.
 
     Args:
-        task (`Task`): what is asked.
-        items (`list[tuple[str, str]]`): id and text of each; duplicates and empty texts are taken out here.
+        task (`Task`): What is asked.
+        items (`list[tuple[str, str]]`): Id and text of each; duplicates and empty texts are taken out here.
         settings (`Settings`)
         store (`Store`)
 
@@ -153,10 +153,10 @@ class Job:
 
         Args:
             reply (`Reply`)
-            items (`int`): how many it is about.
-            structured (`bool`): whether JSON was asked for.
-            guessed (`tuple[int, int]`): prompt and completion tokens to take where the server gives none.
-            batch (`str`, *optional*): the id of the batch that it came in; billed at the batch's price.
+            items (`int`): How many it is about.
+            structured (`bool`): Whether JSON was asked for.
+            guessed (`tuple[int, int]`): Prompt and completion tokens to take where the server gives none.
+            batch (`str`, *optional*): The id of the batch that it came in; billed at the batch's price.
         """
         record = RequestRecord(
             **self.common(items, structured),

@@ -13,12 +13,12 @@ def rate(descriptors, output, settings, *, store=None, known=None, on_estimate=N
     """Ask a teacher to rate descriptors, and write the lexicon.
 
     Args:
-        descriptors (`Iterable[str]`): in normal form.
-        output (`str` or `Path`): the TSV file.
-        settings (`Settings`): its prompt is one for the task `lexicon`.
+        descriptors (`Iterable[str]`): In normal form.
+        output (`str` or `Path`): The TSV file.
+        settings (`Settings`): Its prompt is one for the task `lexicon`.
         store (`str` or `Path`, *optional*): `output` with `.sqlite` appended by default.
-        known (`dict`, *optional*): entries as `read_lexicon` gives them; they are written and not asked.
-        on_estimate (`Callable`, *optional*): told what the run will take.
+        known (`dict`, *optional*): Entries as `read_lexicon` gives them; they are written and not asked.
+        on_estimate (`Callable`, *optional*): Told what the run will take.
 
     Returns:
         `Report`: its statuses count the descriptors that were not known.

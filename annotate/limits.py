@@ -63,7 +63,7 @@ class Rate:
     refused.
 
     Args:
-        per_minute (`float`, *optional*): the limit; `None` for none.
+        per_minute (`float`, *optional*): The limit; `None` for none.
     """
 
     def __init__(self, per_minute):
@@ -96,7 +96,7 @@ def retry_after(headers, now=None):
 
     Args:
         headers (`Mapping[str, str]`): case-insensitive, or in lower case.
-        now (`float`, *optional*): seconds since the epoch.
+        now (`float`, *optional*): Seconds since the epoch.
 
     Example:
 

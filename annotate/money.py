@@ -24,8 +24,8 @@ class Budget:
 
     Args:
         cap (`float`, *optional*): US dollars; `None` for none.
-        spent (`float`): by earlier runs.
-        known (`bool`): whether earlier answers have told how the server counts.
+        spent (`float`): By earlier runs.
+        known (`bool`): Whether earlier answers have told how the server counts.
     """
 
     def __init__(self, cap, spent=0.0, known=False):
@@ -36,7 +36,7 @@ class Budget:
         """Take money aside.
 
         Args:
-            amount (`Callable[[], float]` or `float`): asked again after each wait, for answers may have changed it.
+            amount (`Callable[[], float]` or `float`): Asked again after each wait, for answers may have changed it.
 
         Returns:
             `float`: what was reserved.
@@ -79,9 +79,9 @@ class WorstCase:
     """The most tokens that requests under one prompt can take.
 
     Args:
-        longest (`int`): most tokens of an answer.
-        frames (`dict`, *optional*): fewest prompt tokens seen for each shape of request (what is the same in each).
-        excess (`float`): the longest answer of earlier runs as a share of what was allowed.
+        longest (`int`): Most tokens of an answer.
+        frames (`dict`, *optional*): Fewest prompt tokens seen for each shape of request (what is the same in each).
+        excess (`float`): The longest answer of earlier runs as a share of what was allowed.
     """
 
     def __init__(self, longest, frames=None, excess=0.0):
@@ -95,8 +95,8 @@ class WorstCase:
         """Prompt and completion tokens at most.
 
         Args:
-            body (`dict`): of the request.
-            shape: what tells requests apart that share all but their last message.
+            body (`dict`): Of the request.
+            shape: What tells requests apart that share all but their last message.
         """
         if shape in self._frames:
             prompt = self._frames[shape] + _bytes(body["messages"][-1]["content"]) + 8
@@ -108,9 +108,9 @@ class WorstCase:
         """See what a request took.
 
         Args:
-            shape: as above.
+            shape: As above.
             reply (`Reply`)
-            reserved (`tuple[int, int]`): what `tokens` said of it.
+            reserved (`tuple[int, int]`): What `tokens` said of it.
 
         Returns:
             `bool`: whether it took more than it can have taken: the server does not keep to the longest answer.
@@ -137,9 +137,9 @@ class Attempt:
         budget (`Budget`)
         writer (`GroupWriter`)
         job (`Job`)
-        record (`RequestRecord`): what is known before the answer, with its cost at worst.
-        reserved (`float`): what the budget has set aside for it.
-        report (`Report`): told what a lost answer cost.
+        record (`RequestRecord`): What is known before the answer, with its cost at worst.
+        reserved (`float`): What the budget has set aside for it.
+        report (`Report`): Told what a lost answer cost.
     """
 
     def __init__(self, budget, writer, job, record, reserved, report):

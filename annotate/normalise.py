@@ -44,7 +44,7 @@ def normalise(term):
     for a term of nothing but such marks.
 
     Args:
-        term (`str`): a descriptor as the teacher wrote it.
+        term (`str`): A descriptor as the teacher wrote it.
 
     Returns:
         `str`
@@ -66,8 +66,8 @@ def normalise_labels(labels, variants=None):
     `neutral` says that nothing is expressed, so it goes where another descriptor stands beside it.
 
     Args:
-        labels (`Iterable[str]`): descriptors, most salient first.
-        variants (`VariantMap`, *optional*): spelling variants to merge.
+        labels (`Iterable[str]`): Descriptors, most salient first.
+        variants (`VariantMap`, *optional*): Spelling variants to merge.
 
     Returns:
         `list[str]`
@@ -100,7 +100,7 @@ class VariantMap:
     and at equal counts the first in the alphabet. A form that stands alone stays as it is.
 
     Args:
-        counts (`Mapping[str, int]`): how often each normalised descriptor occurs.
+        counts (`Mapping[str, int]`): How often each normalised descriptor occurs.
 
     Example:
 

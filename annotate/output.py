@@ -72,13 +72,13 @@ def write_rows(path, rows, found, *, fields=lambda value: {"labels": value}, eve
     """Write the data set.
 
     Args:
-        path (`str` or `Path`): the JSONL file.
-        rows (`list[TextRow]`): the input, in order.
-        found (`Callable[[TextRow], RowRecord | None]`): what is stored for a row.
-        fields (`Callable[[object], dict]`): what a value that was read adds to its row, `labels` among it.
-        every (`bool`): rows that are not `ok` as well, and with each row its raw labels and the reason; a text
+        path (`str` or `Path`): The JSONL file.
+        rows (`list[TextRow]`): The input, in order.
+        found (`Callable[[TextRow], RowRecord | None]`): What is stored for a row.
+        fields (`Callable[[object], dict]`): What a value that was read adds to its row, `labels` among it.
+        every (`bool`): Rows that are not `ok` as well, and with each row its raw labels and the reason; a text
             that was not asked yet has the status `pending`.
-        merge_variants (`bool`): use one spelling for variants of a descriptor.
+        merge_variants (`bool`): Use one spelling for variants of a descriptor.
 
     Returns:
         `dict[str, int]`: rows by status, `pending` included, whether written or not.

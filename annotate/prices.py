@@ -15,9 +15,9 @@ class Price:
     """US dollars for a million tokens.
 
     Args:
-        input, output (`float`): of prompt and completion.
-        cached (`float`, *optional*): of prompt tokens that the server had in its cache; `input` by default.
-        source (`str`): where the figures come from, with their date.
+        input, output (`float`): Of prompt and completion.
+        cached (`float`, *optional*): Of prompt tokens that the server had in its cache; `input` by default.
+        source (`str`): Where the figures come from, with their date.
     """
 
     input: float
@@ -49,7 +49,7 @@ def find_price(model, price_in=None, price_out=None):
     """The price of a model, or `None` where it is unknown.
 
     Args:
-        model (`str`): its name; a dated snapshot is priced as its family.
+        model (`str`): Its name; a dated snapshot is priced as its family.
         price_in, price_out (`float`, *optional*): US dollars for a million tokens; both or neither.
 
     Returns:

@@ -12,9 +12,9 @@ class RequestProgress:
     """A bar on a terminal, a plain line every half minute in a log, nothing when quiet.
 
     Args:
-        total (`int`): items of this run.
+        total (`int`): Items of this run.
         quiet (`bool`)
-        stream: standard error by default.
+        stream: Standard error by default.
     """
 
     def __init__(self, total, quiet=False, stream=None):

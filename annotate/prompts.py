@@ -34,18 +34,18 @@ class Prompt:
     """One version of one prompt.
 
     Args:
-        name (`str`): its name, that of the file.
-        version (`str`): raised with every change of the wording.
-        task (`str`): one of `emodistill.annotate.annotation_tasks.TASKS`.
-        system (`str`): the system message; for a closed list, with `{labels}` in place of the list.
-        description (`str`): one line.
-        most (`int`): most descriptors that it asks for.
-        words (`int`): most words that it allows in a descriptor.
-        closed (`bool`): whether only `labels` are accepted.
-        labels (`tuple[str, ...]`): the closed list.
-        examples (`tuple[tuple[str, tuple[str, ...]], ...]`): texts with their descriptors.
-        themes (`dict[str, str]`): of contrasts, each with what its groups are about.
-        draw (`dict[str, list[str]]`): what texts by specification are drawn from.
+        name (`str`): Its name, that of the file.
+        version (`str`): Raised with every change of the wording.
+        task (`str`): One of `emodistill.annotate.annotation_tasks.TASKS`.
+        system (`str`): The system message; for a closed list, with `{labels}` in place of the list.
+        description (`str`): One line.
+        most (`int`): Most descriptors that it asks for.
+        words (`int`): Most words that it allows in a descriptor.
+        closed (`bool`): Whether only `labels` are accepted.
+        labels (`tuple[str, ...]`): The closed list.
+        examples (`tuple[tuple[str, tuple[str, ...]], ...]`): Texts with their descriptors.
+        themes (`dict[str, str]`): Of contrasts, each with what its groups are about.
+        draw (`dict[str, list[str]]`): What texts by specification are drawn from.
     """
 
     name: str
@@ -104,8 +104,8 @@ def load_prompt(name, task=None):
     """A prompt by its name, or from a TOML file by its path.
 
     Args:
-        name (`str`): a name from `list_prompts`, or a path that ends in `.toml`.
-        task (`str`, *optional*): the task that it must be for.
+        name (`str`): A name from `list_prompts`, or a path that ends in `.toml`.
+        task (`str`, *optional*): The task that it must be for.
 
     Returns:
         `Prompt`

@@ -43,8 +43,8 @@ class Redactor:
     """Takes the secrets of a run, and whatever looks like a key, out of anything that a server sends.
 
     Args:
-        key (`str`): the key that the run sends.
-        address (`str`, *optional*): the server's address as the user gave it; its user name, password and query are
+        key (`str`): The key that the run sends.
+        address (`str`, *optional*): The server's address as the user gave it; its user name, password and query are
             secrets too.
     """
 

@@ -45,8 +45,8 @@ class Outcome:
 
     Args:
         status (`str`): `ok`, `refused`, `invalid` or `error`.
-        value: what was read (a list of raw descriptors, a rating, written texts); `None` unless `ok`.
-        reason (`str`, *optional*): why it is not `ok`, in words that the teacher can act on.
+        value: What was read (a list of raw descriptors, a rating, written texts); `None` unless `ok`.
+        reason (`str`, *optional*): Why it is not `ok`, in words that the teacher can act on.
     """
 
     status: str
@@ -82,8 +82,8 @@ def check_labels(labels, prompt):
     """One item's descriptors, checked against the prompt.
 
     Args:
-        labels: what should be a list of strings.
-        prompt (`Prompt`): its `words`, `most` and closed list are the bounds. Up to twice `most` is accepted: a
+        labels: What should be a list of strings.
+        prompt (`Prompt`): Its `words`, `most` and closed list are the bounds. Up to twice `most` is accepted: a
             long list is still an answer, an endless one is a fault.
 
     Returns:
@@ -260,8 +260,8 @@ def read_written(content, prompt, wanted, rated=False):
     Args:
         content (`str`)
         prompt (`Prompt`)
-        wanted (`int`): how many were asked for.
-        rated (`bool`): whether each comes with valence, arousal and dominance.
+        wanted (`int`): How many were asked for.
+        rated (`bool`): Whether each comes with valence, arousal and dominance.
     """
     try:
         data = read_json(content, ("texts",))

@@ -33,14 +33,14 @@ class Report:
     """What a run did.
 
     Args:
-        statuses (`dict[str, int]`): rows of the input by status, all runs together; `pending` were not asked yet.
-        asked (`int`): requests of this run that were answered.
-        prompt_tokens, completion_tokens (`int`): of this run.
+        statuses (`dict[str, int]`): Rows of the input by status, all runs together; `pending` were not asked yet.
+        asked (`int`): Requests of this run that were answered.
+        prompt_tokens, completion_tokens (`int`): Of this run.
         cost (`float`, *optional*): US dollars of this run; `None` where the price is unknown.
-        total_cost (`float`): of all runs on this store.
-        stopped (`str`, *optional*): why it ended early: a fault that no retry can mend, the spending cap, a
+        total_cost (`float`): Of all runs on this store.
+        stopped (`str`, *optional*): Why it ended early: a fault that no retry can mend, the spending cap, a
             signal.
-        interrupted (`bool`): whether a signal ended it.
+        interrupted (`bool`): Whether a signal ended it.
     """
 
     statuses: dict = field(default_factory=dict)
@@ -266,7 +266,7 @@ def ask_pending(job):
     """Ask what a job still lacks.
 
     Args:
-        job (`Job`): its `rows` are complete afterwards, as far as the run went.
+        job (`Job`): Its `rows` are complete afterwards, as far as the run went.
 
     Returns:
         `Report`: without `statuses`.
@@ -303,7 +303,7 @@ def prepare(settings, tasks=TEXT_TASKS):
 
     Args:
         settings (`Settings`)
-        tasks (`Iterable[str]`): the tasks that its prompt may be for.
+        tasks (`Iterable[str]`): The tasks that its prompt may be for.
 
     Returns:
         `Task`
@@ -322,15 +322,15 @@ def annotate(source, output, settings, *, store=None, every=False, merge_variant
     spending cap, Ctrl-C), the rows that there are get written; the same call goes on from there.
 
     Args:
-        source: see `read_texts`; or a list of `TextRow`.
-        output (`str` or `Path`): the JSONL file; `id`, `source`, `text`, `labels`, `status`.
+        source: See `read_texts`; or a list of `TextRow`.
+        output (`str` or `Path`): The JSONL file; `id`, `source`, `text`, `labels`, `status`.
         settings (`Settings`)
-        store (`str` or `Path`, *optional*): the SQLite file; `output` with `.sqlite` appended by default.
-        every (`bool`): write rows that are not `ok` as well, with raw labels and reasons.
-        merge_variants (`bool`): use one spelling for variants of a descriptor.
-        on_estimate (`Callable[[Estimate], None]`, *optional*): told what the run will take before anything is
+        store (`str` or `Path`, *optional*): The SQLite file; `output` with `.sqlite` appended by default.
+        every (`bool`): Write rows that are not `ok` as well, with raw labels and reasons.
+        merge_variants (`bool`): Use one spelling for variants of a descriptor.
+        on_estimate (`Callable[[Estimate], None]`, *optional*): Told what the run will take before anything is
             sent.
-        **reading: passed to `read_texts`.
+        **reading: Passed to `read_texts`.
 
     Returns:
         `Report`

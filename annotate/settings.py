@@ -27,11 +27,11 @@ def option(help, group="limits", *, flag=None, default=dataclasses.MISSING, fact
     """A field that is an option of the command line too.
 
     Args:
-        help (`str`): one line for `--help`; the default is added to it.
-        group (`str`): the heading under which it stands.
+        help (`str`): One line for `--help`; the default is added to it.
+        group (`str`): The heading under which it stands.
         flag (`str`, *optional*): `--name-of-the-field` by default.
-        default, factory: as in `dataclasses.field`.
-        **more: further arguments of `ArgumentParser.add_argument`.
+        default, factory: As in `dataclasses.field`.
+        **more: Further arguments of `ArgumentParser.add_argument`.
     """
     metadata = {"help": help, "group": group, "flag": flag, "more": more}
     return dataclasses.field(default=default, default_factory=factory, metadata=metadata)
@@ -41,8 +41,8 @@ def check_numbers(options, *, least):
     """Numbers of a dataclass must be finite and not less than a bound.
 
     Args:
-        options: an instance.
-        least (`dict[str, float]`): names of fields, and the smallest value that each may have.
+        options: An instance.
+        least (`dict[str, float]`): Names of fields, and the smallest value that each may have.
 
     Raises:
         `ValueError`: naming the field.
@@ -63,32 +63,32 @@ class Settings:
     """The choices of a run.
 
     Args:
-        model (`str`): the model's name at the server.
-        prompt (`str` or `Prompt`): a prompt's name, the path of a TOML file, or a `Prompt`.
-        labels (`list[str]`, *optional*): the closed list, for a closed prompt.
-        texts_per_request (`int`): several texts in one request cost less and are answered less carefully.
-        base_url (`str`, *optional*): the server; OpenAI's, or that of `OPENAI_BASE_URL`, by default.
-        key_variable (`str`): the environment variable that holds the key. Keys come from nowhere else.
-        temperature, top_p, seed: sampling parameters; what is `None` is not sent.
-        max_tokens (`int`, *optional*): the longest answer; what the task takes, 1,024 and 100 for each further text
+        model (`str`): The model's name at the server.
+        prompt (`str` or `Prompt`): A prompt's name, the path of a TOML file, or a `Prompt`.
+        labels (`list[str]`, *optional*): The closed list, for a closed prompt.
+        texts_per_request (`int`): Several texts in one request cost less and are answered less carefully.
+        base_url (`str`, *optional*): The server; OpenAI's, or that of `OPENAI_BASE_URL`, by default.
+        key_variable (`str`): The environment variable that holds the key. Keys come from nowhere else.
+        temperature, top_p, seed: Sampling parameters; what is `None` is not sent.
+        max_tokens (`int`, *optional*): The longest answer; what the task takes, 1,024 and 100 for each further text
             of a request for most, by default; 0 for no limit.
-        extra (`dict`): further fields of the request, such as `{"reasoning_effort": "low"}`.
+        extra (`dict`): Further fields of the request, such as `{"reasoning_effort": "low"}`.
         reply_format (`str`): `json` (structured outputs), `text`, or `auto`: JSON until the server refuses it.
-        concurrency (`int`): requests in flight.
-        requests_per_minute, tokens_per_minute (`float`, *optional*): the account's limits.
+        concurrency (`int`): Requests in flight.
+        requests_per_minute, tokens_per_minute (`float`, *optional*): The account's limits.
         max_cost (`float`, *optional*): US dollars; the total of all runs on the same store stays under it.
         price_in, price_out (`float`, *optional*): US dollars for a million tokens, for a model that is not in the
             table.
-        max_asks (`int`): how often a text whose answers are invalid is asked in all.
-        max_retries (`int`): how often one request is sent again after a fault of the server or the line.
-        backoff (`float`): seconds before the first retry; doubled for each further one, with jitter, up to a
+        max_asks (`int`): How often a text whose answers are invalid is asked in all.
+        max_retries (`int`): How often one request is sent again after a fault of the server or the line.
+        backoff (`float`): Seconds before the first retry; doubled for each further one, with jitter, up to a
             minute.
-        max_wait (`float`): the longest `Retry-After`, in seconds, that is waited for; a longer one ends the run.
-        timeout (`float`): seconds for one request, from sending to its last byte.
-        max_failures (`int`): this many failed requests in a row, with none answered, end the run.
-        limit (`int`, *optional*): ask for at most this many texts in this run.
-        retry (`tuple[str, ...]`): statuses to ask again although they are final: `refused`, `invalid`.
-        quiet (`bool`): no progress on standard error.
+        max_wait (`float`): The longest `Retry-After`, in seconds, that is waited for; a longer one ends the run.
+        timeout (`float`): Seconds for one request, from sending to its last byte.
+        max_failures (`int`): This many failed requests in a row, with none answered, end the run.
+        limit (`int`, *optional*): Ask for at most this many texts in this run.
+        retry (`tuple[str, ...]`): Statuses to ask again although they are final: `refused`, `invalid`.
+        quiet (`bool`): No progress on standard error.
 
     Raises:
         `ValueError`: naming the setting that cannot be used.

@@ -113,10 +113,10 @@ def row_key(model, parameters, prompt, text):
     text.
 
     Args:
-        model (`str`): its name.
-        parameters (`dict`): the sampling parameters that are sent.
-        prompt (`Prompt`): name, version and wording count.
-        text (`str`): white space at its ends does not count.
+        model (`str`): Its name.
+        parameters (`dict`): The sampling parameters that are sent.
+        prompt (`Prompt`): Name, version and wording count.
+        text (`str`): White space at its ends does not count.
 
     Returns:
         `str`: 64 hexadecimal digits.
@@ -130,7 +130,7 @@ class Store:
     """The store of one output.
 
     Args:
-        path (`str` or `Path`): the SQLite file; made where there is none.
+        path (`str` or `Path`): The SQLite file; made where there is none.
 
     Raises:
         `ValueError`: for a file that is no store, or one that another run has open.
@@ -205,9 +205,9 @@ class Store:
         """Write requests with the rows that they decide, all in one durable transaction.
 
         Args:
-            entries (`list[tuple[RequestRecord | None, list[RowRecord], dict]]`): a request, its rows, and the
+            entries (`list[tuple[RequestRecord | None, list[RowRecord], dict]]`): A request, its rows, and the
                 model, prompt and parameters under which the rows stand.
-            statements (`Iterable[tuple[str, tuple]]`): further SQL of the same transaction, with its values.
+            statements (`Iterable[tuple[str, tuple]]`): Further SQL of the same transaction, with its values.
         """
         with self._lock, self._named("written"):
             fresh = [request for request, _, _ in entries if request is not None and request.number is None]
@@ -353,7 +353,7 @@ class Store:
 
         Args:
             states (`Iterable[str]`)
-            run (`str`, *optional*): those of one run only.
+            run (`str`, *optional*): Those of one run only.
 
         Returns:
             `list[dict]`: the columns of the table; `items` is decoded.
@@ -397,7 +397,7 @@ class GroupWriter:
 
     Args:
         store (`Store`)
-        loop (`asyncio.AbstractEventLoop`): where the callers wait.
+        loop (`asyncio.AbstractEventLoop`): Where the callers wait.
     """
 
     def __init__(self, store, loop):

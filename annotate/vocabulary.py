@@ -50,8 +50,8 @@ def read_counts(path, merge_variants=False):
     """How often each descriptor occurs, normalised.
 
     Args:
-        path (`str` or `Path`): a descriptor data set, or a text file with one descriptor a line.
-        merge_variants (`bool`): use one spelling for variants.
+        path (`str` or `Path`): A descriptor data set, or a text file with one descriptor a line.
+        merge_variants (`bool`): Use one spelling for variants.
 
     Returns:
         `Counter[str]`
@@ -69,14 +69,14 @@ class DescriptorVocabulary:
     """What a descriptor data set says.
 
     Args:
-        rows (`int`): of all statuses.
-        texts (`int`): with the status `ok`, or with no status field.
-        statuses (`dict[str, int]`): rows by status; empty where the rows have none.
-        sources (`dict[str, int]`): texts by source.
-        counts (`dict[str, int]`): texts by descriptor, the most frequent first.
-        assignments (`int`): descriptors of all texts.
-        neutral (`int`): texts that are neutral.
-        coverage (`dict[str, dict]`): for each of GoEmotions' 28 labels, `exact`: texts with that descriptor, and
+        rows (`int`): Of all statuses.
+        texts (`int`): With the status `ok`, or with no status field.
+        statuses (`dict[str, int]`): Rows by status; empty where the rows have none.
+        sources (`dict[str, int]`): Texts by source.
+        counts (`dict[str, int]`): Texts by descriptor, the most frequent first.
+        assignments (`int`): Descriptors of all texts.
+        neutral (`int`): Texts that are neutral.
+        coverage (`dict[str, dict]`): For each of GoEmotions' 28 labels, `exact`: texts with that descriptor, and
             `within`: texts with a descriptor that has it as one of its words.
     """
 

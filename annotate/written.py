@@ -23,8 +23,8 @@ def blocks(field, kinds, count, size):
 
     Args:
         field (`str`): `genre` or `theme`.
-        kinds (`list[str]`): the genres or themes.
-        count, size (`int`): how many of each, and how many in one request.
+        kinds (`list[str]`): The genres or themes.
+        count, size (`int`): How many of each, and how many in one request.
 
     Returns:
         `list[str]`: each the JSON of the kind, `block` and `count`.
@@ -43,8 +43,8 @@ def specifications(prompt, genres, count, size, seed):
     Feelings are balanced; one in eight is neutral.
 
     Args:
-        prompt (`Prompt`): its `draw` holds what there is to draw from.
-        genres (`list[str]`): in place of the prompt's; empty for these.
+        prompt (`Prompt`): Its `draw` holds what there is to draw from.
+        genres (`list[str]`): In place of the prompt's; empty for these.
         count, size, seed (`int`)
 
     Returns:
@@ -77,16 +77,16 @@ def write_texts(count, output, settings, *, genres=(), themes=(), size=None, see
     drawn genre, feeling and topic) or `contrasts` (groups of two to five texts that differ in what turns the feeling).
 
     Args:
-        count (`int`): texts of each genre; texts in all by specification; groups of each theme.
+        count (`int`): Texts of each genre; texts in all by specification; groups of each theme.
         output (`str` or `Path`): JSON lines with `id`, `source`, `text`, `labels` and `status`, and `genre`, or for
             contrasts `theme`, `group`, `valence`, `arousal` and `dominance`. `emodistill build-data` takes them.
         settings (`Settings`)
-        genres (`list[str]`): such as `customer review` or `diary entry`; for a specification in place of the prompt's.
-        themes (`list[str]`): of the prompt's; all by default.
-        size (`int`, *optional*): texts or groups of one request; 10 texts or 5 groups by default.
-        seed (`int`): of what is drawn.
+        genres (`list[str]`): Such as `customer review` or `diary entry`; for a specification in place of the prompt's.
+        themes (`list[str]`): Of the prompt's; all by default.
+        size (`int`, *optional*): Texts or groups of one request; 10 texts or 5 groups by default.
+        seed (`int`): Of what is drawn.
         store (`str` or `Path`, *optional*): `output` with `.sqlite` appended by default.
-        on_estimate (`Callable`, *optional*): told what the run will take.
+        on_estimate (`Callable`, *optional*): Told what the run will take.
 
     Returns:
         `Report`: its statuses count blocks. Texts that the teacher wrote twice are written once.
@@ -161,7 +161,7 @@ def contrast_rows(values):
     """Rows of contrasts, those of a group beside each other; a group with a text seen before is left out.
 
     Args:
-        values (`Iterable[tuple[dict, list]]`): items and their groups.
+        values (`Iterable[tuple[dict, list]]`): Items and their groups.
     """
     seen, number = set(), 0
     for item, groups in values:

@@ -34,7 +34,7 @@ class EmbeddingCache:
     """Arrays in one folder, one file a key; written atomically, and a damaged file counts as absent.
 
     Args:
-        folder (`str` or `Path`, *optional*): where; `None` keeps nothing.
+        folder (`str` or `Path`, *optional*): Where; `None` keeps nothing.
     """
 
     def __init__(self, folder):
@@ -46,9 +46,9 @@ class EmbeddingCache:
         """The embeddings of `texts` by the model `fingerprint`, computed if they are not kept.
 
         Args:
-            fingerprint (`str`): digest of the model, see `embedding_fingerprint`.
-            texts (`list[str]`): the texts.
-            compute (`Callable`): takes the texts, gives `(texts, d)`.
+            fingerprint (`str`): Digest of the model, see `embedding_fingerprint`.
+            texts (`list[str]`): The texts.
+            compute (`Callable`): Takes the texts, gives `(texts, d)`.
 
         Returns:
             `np.ndarray` of shape `(texts, d)`, float32.

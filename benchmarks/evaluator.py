@@ -23,8 +23,8 @@ class ZeroShotEmotionEvaluator(Evaluator):
     (single-label).
 
     Args:
-        task (`str`): the pipeline's task.
-        default_metric_name (`str`, *optional*): path of a metric; `emotion_multi_label` or `emotion_single_label`
+        task (`str`): The pipeline's task.
+        default_metric_name (`str`, *optional*): Path of a metric; `emotion_multi_label` or `emotion_single_label`
             by default.
     """
 
@@ -101,10 +101,10 @@ class ZeroShotEmotionEvaluator(Evaluator):
 
         Args:
             model_or_pipeline (*optional*): path, model, or pipeline; the default checkpoint if absent.
-            data (`datasets.Dataset` or `str`): texts and references.
-            labels (`list[str]`): the label set, in the order of the references' indices.
-            multi_label (`bool`): whether a text may have several labels.
-            kwargs: the other arguments of `evaluate.Evaluator.compute`, such as `input_column` and `label_column`.
+            data (`datasets.Dataset` or `str`): Texts and references.
+            labels (`list[str]`): The label set, in the order of the references' indices.
+            multi_label (`bool`): Whether a text may have several labels.
+            kwargs: The other arguments of `evaluate.Evaluator.compute`, such as `input_column` and `label_column`.
 
         Returns:
             `dict`: the metric's values and the time taken.

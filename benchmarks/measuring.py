@@ -29,7 +29,7 @@ def decide_multi_label(scores, calibration_targets):
     """The 0/1 predictions of each protocol that these scores allow, with the thresholds used.
 
     Args:
-        scores (`LabelScores`): the scores.
+        scores (`LabelScores`): The scores.
         calibration_targets: `(calibration texts, labels)`, or `None`.
 
     Returns:
@@ -53,8 +53,8 @@ def measure_multi_label(targets, labels, scores, calibration_targets, weights):
 
     Args:
         targets: `(texts, labels)` of 0 and 1.
-        labels (`tuple[str]`): label names.
-        scores (`LabelScores`): one system's scores.
+        labels (`tuple[str]`): Label names.
+        scores (`LabelScores`): One system's scores.
         calibration_targets: `(calibration texts, labels)`, or `None`.
         weights: `(replicates, texts)` of `resampling.bootstrap_weights`.
 
@@ -148,7 +148,7 @@ def measure_dimensions(targets, dimensions, readouts, weights):
 
     Args:
         targets: `(texts, dimensions)` ratings.
-        dimensions (`tuple[str]`): their names.
+        dimensions (`tuple[str]`): Their names.
         readouts (`dict[str, np.ndarray]`): `(texts, dimensions)` predictions by readout.
         weights: `(replicates, texts)`.
 
@@ -177,10 +177,10 @@ def reference_scores(task, targets, labels, seed=0):
     """Predictions that ignore the text: the target's own label frequencies, told as such in every table.
 
     Args:
-        task (`str`): the benchmark's task.
-        targets: the benchmark's targets.
-        labels (`tuple[str]`): label or dimension names.
-        seed (`int`): seed of the random rows.
+        task (`str`): The benchmark's task.
+        targets: The benchmark's targets.
+        labels (`tuple[str]`): Label or dimension names.
+        seed (`int`): Seed of the random rows.
 
     Returns:
         `dict[str, np.ndarray]`: name to predictions: 0/1 rows, label indices, or constant and random values.

@@ -252,11 +252,11 @@ def emotion_space(labels, embeddings, valence, title="Emotion space", name="emot
     """Labels in the plane of their first two principal components, coloured by valence.
 
     Args:
-        labels (`list[str]`): the labels.
+        labels (`list[str]`): The labels.
         embeddings: `(labels, d)`.
         valence: `(labels,)`, any scale; low is unpleasant.
-        title (`str`): the figure's title.
-        name (`str`): the file's name.
+        title (`str`): The figure's title.
+        name (`str`): The file's name.
 
     Returns:
         `Picture`.
@@ -310,9 +310,9 @@ def line_against(name, title, xlabel, ylabel, series, log=False):
     """Lines with intervals, such as F1 against d or against the number of descriptors.
 
     Args:
-        name, title, xlabel, ylabel (`str`): as they say.
-        series (`dict[str, list[dict]]`): for each line, points with `x`, `y` and optionally `low` and `high`.
-        log (`bool`): whether x is drawn on a logarithmic scale.
+        name, title, xlabel, ylabel (`str`): As they say.
+        series (`dict[str, list[dict]]`): For each line, points with `x`, `y` and optionally `low` and `high`.
+        log (`bool`): Whether x is drawn on a logarithmic scale.
 
     Returns:
         `Picture`.

@@ -100,7 +100,7 @@ def calibrate_label_offsets(references, scores, rounds=5):
     Args:
         references: `(texts,)` label indices.
         scores: `(texts, labels)`.
-        rounds (`int`): passes over the labels; stops early when nothing changes.
+        rounds (`int`): Passes over the labels; stops early when nothing changes.
 
     Returns:
         `np.ndarray` of shape `(labels,)`, to be added to the scores.
@@ -152,7 +152,7 @@ def rank_correlations(scores):
     """Do two protocols order the models alike?
 
     Args:
-        scores (`dict[str, dict[str, float]]`): for each protocol, the measure of each model.
+        scores (`dict[str, dict[str, float]]`): For each protocol, the measure of each model.
 
     Returns:
         `list[dict]`: for each pair of protocols with at least three models in common: `first`, `second`, `models`,

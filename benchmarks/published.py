@@ -12,12 +12,12 @@ class PublishedFigure:
     """One published number.
 
     Args:
-        benchmark (`str`): a name of `readers.BENCHMARKS`.
-        system (`str`): what was measured.
-        measure (`str`): the measure, with its dimension where there is one.
-        value (`float`): the figure.
-        protocol (`str`): the protocol it was made under, in the words of `protocols`.
-        source (`str`): where it stands.
+        benchmark (`str`): A name of `readers.BENCHMARKS`.
+        system (`str`): What was measured.
+        measure (`str`): The measure, with its dimension where there is one.
+        value (`float`): The figure.
+        protocol (`str`): The protocol it was made under, in the words of `protocols`.
+        source (`str`): Where it stands.
     """
 
     benchmark: str

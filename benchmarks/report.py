@@ -42,8 +42,8 @@ def markdown(suite, pictures=()):
     """The suite as one Markdown text.
 
     Args:
-        suite (`dict`): of `suite.run_suite`.
-        pictures (`list[tuple[str, Picture]]`): relative paths and pictures to show.
+        suite (`dict`): Of `suite.run_suite`.
+        pictures (`list[tuple[str, Picture]]`): Relative paths and pictures to show.
     """
     lines = [f"# Benchmark results: {suite['systems'][0]}", ""]
     if line := limit_line(suite):
@@ -91,9 +91,9 @@ def write_results(suite, output, report=False):
     """Write `results.json`, `results.md`, `plots/*.png` and, on request, `report.html`.
 
     Args:
-        suite (`dict`): of `suite.run_suite`.
-        output (`str` or `Path`): the folder, made if absent.
-        report (`bool`): whether to write the HTML page.
+        suite (`dict`): Of `suite.run_suite`.
+        output (`str` or `Path`): The folder, made if absent.
+        report (`bool`): Whether to write the HTML page.
 
     Returns:
         `list[Path]`: what was written.

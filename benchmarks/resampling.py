@@ -19,9 +19,9 @@ def bootstrap_weights(texts, replicates=1000, seed=0):
     """How often each text stands in each replicate.
 
     Args:
-        texts (`int`): number of texts.
-        replicates (`int`): number of replicates.
-        seed (`int`): the same seed gives the same replicates, which pairs two systems.
+        texts (`int`): Number of texts.
+        replicates (`int`): Number of replicates.
+        seed (`int`): The same seed gives the same replicates, which pairs two systems.
 
     Returns:
         `np.ndarray` of shape `(replicates, texts)`, float32; each row adds up to `texts`.
@@ -109,7 +109,7 @@ def interval(replicates, confidence=CONFIDENCE):
 
     Args:
         replicates: `(replicates,)`; undefined ones are left out.
-        confidence (`float`): coverage.
+        confidence (`float`): Coverage.
 
     Returns:
         `dict` with `low` and `high`, `nan` where no replicate is defined.
@@ -127,9 +127,9 @@ def paired_difference(first, second, first_replicates, second_replicates, confid
     """The difference of one measure between two systems on the same texts.
 
     Args:
-        first, second (`float`): the measure of each.
+        first, second (`float`): The measure of each.
         first_replicates, second_replicates: `(replicates,)`, made with the same weights.
-        confidence (`float`): coverage of the interval.
+        confidence (`float`): Coverage of the interval.
 
     Returns:
         `dict`: `difference` (first less second), `low`, `high`, and `p_value` (two-sided, the share of replicates

@@ -21,10 +21,10 @@ class ResultTable:
     """A titled table.
 
     Args:
-        title (`str`): what it shows.
-        header (`list[str]`): column names.
-        rows (`list[list[str]]`): cells.
-        note (`str`): a sentence below it.
+        title (`str`): What it shows.
+        header (`list[str]`): Column names.
+        rows (`list[list[str]]`): Cells.
+        note (`str`): A sentence below it.
     """
 
     title: str

@@ -73,7 +73,7 @@ def opposition(encode):
     """Cosines of synonyms and antonyms.
 
     Args:
-        encode (`Callable`): takes labels, gives `(labels, d)` L2-normalised embeddings.
+        encode (`Callable`): Takes labels, gives `(labels, d)` L2-normalised embeddings.
 
     Returns:
         `dict`: mean cosine of `synonyms` and `antonyms`, their `gap`, and `auc`, the probability that a synonym pair
@@ -95,11 +95,11 @@ def alignment(system, ratings, held_out=(), most=1500, seed=0):
     """Emotional alignment of one system's label space.
 
     Args:
-        system (`EmbeddingSystem`): gives `encode_labels`.
-        ratings (`dict[str, tuple]`): valence, arousal and dominance of each descriptor.
-        held_out (`set[str]`): descriptors that no training saw, measured apart.
-        most (`int`): descriptors drawn from a larger lexicon; pairs grow with its square.
-        seed (`int`): seed of the draw.
+        system (`EmbeddingSystem`): Gives `encode_labels`.
+        ratings (`dict[str, tuple]`): Valence, arousal and dominance of each descriptor.
+        held_out (`set[str]`): Descriptors that no training saw, measured apart.
+        most (`int`): Descriptors drawn from a larger lexicon; pairs grow with its square.
+        seed (`int`): Seed of the draw.
 
     Returns:
         `dict`: `seen` and `held_out` (Spearman), their numbers of descriptors, and the values of `opposition`.
@@ -122,13 +122,13 @@ def retrieval(system, rows, vocabulary, held_out, sizes=CANDIDATES, seed=0, most
     """Ranks of a text's own descriptor among random others.
 
     Args:
-        system (`EmbeddingSystem`): gives embeddings and a background, if it has one.
-        rows (`list[dict]`): texts that no training saw, with `text` and `labels`.
-        vocabulary (`list[str]`): where other candidates come from; the text's own descriptors never count as wrong.
-        held_out (`set[str]`): the descriptors to look for; all of them where empty.
-        sizes (`tuple[int]`): numbers of candidates; one larger than the vocabulary is left out.
-        seed (`int`): seed of the candidates.
-        most (`int`): most (text, descriptor) pairs.
+        system (`EmbeddingSystem`): Gives embeddings and a background, if it has one.
+        rows (`list[dict]`): Texts that no training saw, with `text` and `labels`.
+        vocabulary (`list[str]`): Where other candidates come from; the text's own descriptors never count as wrong.
+        held_out (`set[str]`): The descriptors to look for; all of them where empty.
+        sizes (`tuple[int]`): Numbers of candidates; one larger than the vocabulary is left out.
+        seed (`int`): Seed of the candidates.
+        most (`int`): Most (text, descriptor) pairs.
 
     Returns:
         `dict[str, dict]`: for each size `recall_at_1`, `recall_at_5`, `mrr` (mean reciprocal rank, ties at their
@@ -181,9 +181,9 @@ def space_result(systems, data, lexicon_path=None):
     """Alignment and retrieval of every system that embeds, side by side.
 
     Args:
-        systems (`list`): systems; those that read pairs are left out.
-        data (`str`): the descriptor data set: its validation texts and its vocabulary.
-        lexicon_path (`str`, *optional*): the lexicon; the data set's own by default.
+        systems (`list`): Systems; those that read pairs are left out.
+        data (`str`): The descriptor data set: its validation texts and its vocabulary.
+        lexicon_path (`str`, *optional*): The lexicon; the data set's own by default.
 
     Returns:
         `dict[str, dict]`: system to `alignment` and `retrieval`.
@@ -204,8 +204,8 @@ def emotion_space(system, ratings=None):
     """Labels, their embeddings and valence, for the picture of the space.
 
     Args:
-        system (`EmbeddingSystem`): the system.
-        ratings (`dict[str, tuple]`, *optional*): valence first; without it the model's own pole axis colours.
+        system (`EmbeddingSystem`): The system.
+        ratings (`dict[str, tuple]`, *optional*): Valence first; without it the model's own pole axis colours.
     """
     from .systems import POLES
 

@@ -66,10 +66,10 @@ def read_selection(pairs, named, data_dir, limit=None, from_hub=False):
     """Evaluation and calibration data of every selected benchmark.
 
     Args:
-        pairs, named: of `parse_selection`.
-        data_dir (`str`): the data directory.
-        limit (`int`, *optional*): rows a split.
-        from_hub (`bool`): download what is absent and the Hub serves; only on the user's request.
+        pairs, named: Of `parse_selection`.
+        data_dir (`str`): The data directory.
+        limit (`int`, *optional*): Rows a split.
+        from_hub (`bool`): Download what is absent and the Hub serves; only on the user's request.
 
     Returns:
         `tuple(list, list[str])`: `(data, calibration data or None)` pairs, and one line for each skipped set.
@@ -170,11 +170,11 @@ def run_benchmark(systems, data, calibration, replicates=1000, seed=0, say=None)
     """Every system on one benchmark.
 
     Args:
-        systems (`list`): systems; the first one is compared with the others.
-        data, calibration (`BenchmarkData`): the measured and the calibration split (or `None`).
-        replicates (`int`): bootstrap replicates.
-        seed (`int`): seed of the bootstrap and the random reference.
-        say (`Callable`, *optional*): called with a line for each system.
+        systems (`list`): Systems; the first one is compared with the others.
+        data, calibration (`BenchmarkData`): The measured and the calibration split (or `None`).
+        replicates (`int`): Bootstrap replicates.
+        seed (`int`): Seed of the bootstrap and the random reference.
+        say (`Callable`, *optional*): Called with a line for each system.
 
     Returns:
         `dict`: see the keys; ready for JSON after `clean`.
@@ -224,13 +224,13 @@ def run_suite(systems, found, skipped, data_dir, limit=None, replicates=1000, se
     """Every system on every selected benchmark.
 
     Args:
-        systems (`list`): the checkpoint first.
-        found, skipped: of `read_selection`.
-        data_dir (`str`): where source texts for systems without a background are looked for.
-        limit (`int`, *optional*): rows a split, for a quick look; marked in the result.
-        replicates (`int`): bootstrap replicates.
-        seed (`int`): seed.
-        quiet (`bool`): no lines on standard error.
+        systems (`list`): The checkpoint first.
+        found, skipped: Of `read_selection`.
+        data_dir (`str`): Where source texts for systems without a background are looked for.
+        limit (`int`, *optional*): Rows a split, for a quick look; marked in the result.
+        replicates (`int`): Bootstrap replicates.
+        seed (`int`): Seed.
+        quiet (`bool`): No lines on standard error.
 
     Returns:
         `dict`: `benchmarks` (name to result), `skipped`, `protocols`, `limit`, `replicates`, `seed`, `seconds`.

@@ -79,14 +79,14 @@ class EmbeddingSystem:
     """A dual encoder with its decision rules.
 
     Args:
-        name (`str`): its name in the tables.
-        model (`EmoDistillModel`): the model.
-        tokenizer: its tokenizer.
-        cache (`EmbeddingCache`, *optional*): where embeddings are kept.
-        trained_dimensions (`bool`): whether the dimension head means anything.
-        batch_size (`int`): windows in a batch.
-        quiet (`bool`): no progress bars.
-        autocast (`bool`): compute in bf16, for baselines whose third decimal does not matter.
+        name (`str`): Its name in the tables.
+        model (`EmoDistillModel`): The model.
+        tokenizer: Its tokenizer.
+        cache (`EmbeddingCache`, *optional*): Where embeddings are kept.
+        trained_dimensions (`bool`): Whether the dimension head means anything.
+        batch_size (`int`): Windows in a batch.
+        quiet (`bool`): No progress bars.
+        autocast (`bool`): Compute in bf16, for baselines whose third decimal does not matter.
     """
 
     kind = "embeddings"
@@ -190,9 +190,9 @@ class EmbeddingSystem:
         """Predicted dimensions by each readout.
 
         Args:
-            texts (`list[str]`): the texts.
-            dimensions (`tuple[str]`): names, keys of `POLES`.
-            scale (`tuple[float, float]`): the benchmark's scale, onto which the head's 1 to 9 is mapped linearly.
+            texts (`list[str]`): The texts.
+            dimensions (`tuple[str]`): Names, keys of `POLES`.
+            scale (`tuple[float, float]`): The benchmark's scale, onto which the head's 1 to 9 is mapped linearly.
 
         Returns:
             `dict[str, np.ndarray]`: `(texts, dimensions)` for `head` (where trained), `pair` and `poles`.
@@ -221,8 +221,8 @@ class PairSystem:
     """A system that reads each text with each label: NLI or GLiClass.
 
     Args:
-        name (`str`): its name in the tables.
-        score (`Callable`): takes texts and labels, gives `(texts, labels)` probabilities.
+        name (`str`): Its name in the tables.
+        score (`Callable`): Takes texts and labels, gives `(texts, labels)` probabilities.
     """
 
     kind = "pairs"
@@ -251,8 +251,8 @@ def load_checkpoint(path, name=None, **options):
 
     Args:
         path (`str`): "small", "base", a folder or a Hub id.
-        name (`str`, *optional*): its name in the tables; the last part of the path by default.
-        options: see `EmbeddingSystem`.
+        name (`str`, *optional*): Its name in the tables; the last part of the path by default.
+        options: See `EmbeddingSystem`.
     """
     import torch
 
@@ -294,10 +294,10 @@ def load_nli(path, name=None, batch_size=32, template=NLI_TEMPLATE):
     """A natural-language-inference model as a zero-shot classifier (Yin et al. 2019).
 
     Args:
-        path (`str`): a folder or Hub id with real weights and an `entailment` class.
-        name (`str`, *optional*): its name in the tables.
-        batch_size (`int`): pairs in a batch.
-        template (`str`): the hypothesis, with `{}` for the label.
+        path (`str`): A folder or Hub id with real weights and an `entailment` class.
+        name (`str`, *optional*): Its name in the tables.
+        batch_size (`int`): Pairs in a batch.
+        template (`str`): The hypothesis, with `{}` for the label.
     """
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -334,9 +334,9 @@ def load_gliclass(path, name=None, batch_size=16):
     """A GLiClass model, through the `gliclass` library.
 
     Args:
-        path (`str`): a folder or Hub id with real weights.
-        name (`str`, *optional*): its name in the tables.
-        batch_size (`int`): texts in a batch.
+        path (`str`): A folder or Hub id with real weights.
+        name (`str`, *optional*): Its name in the tables.
+        batch_size (`int`): Texts in a batch.
     """
     try:
         from gliclass import GLiClassModel, ZeroShotClassificationPipeline

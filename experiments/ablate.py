@@ -32,10 +32,10 @@ def train_cell(cell, grid, options, work):
     """Train one cell; returns the checkpoint folder.
 
     Args:
-        cell (`dict`): of `load_grid`.
-        grid (`dict`): of `load_grid`.
+        cell (`dict`): Of `load_grid`.
+        grid (`dict`): Of `load_grid`.
         options (`dict`): `descriptors`, `data_dir`, `overrides` (training arguments from the command line), `quiet`.
-        work (`Path`): the cell's folder; training goes on from what it holds.
+        work (`Path`): The cell's folder; training goes on from what it holds.
 
     Raises:
         InterruptedError: training was stopped by a signal; its state is kept.
@@ -111,10 +111,10 @@ def run_grid(grid, options, output, say=print):
     """Train and measure every cell that is not done; write the table after each.
 
     Args:
-        grid (`dict`): of `load_grid`.
-        options (`dict`): see `train_cell`; also `limit`, `only` (cell names), `keep` (checkpoints), `cache`.
-        output (`Path`): the grid's folder.
-        say (`Callable`): told of each cell.
+        grid (`dict`): Of `load_grid`.
+        options (`dict`): See `train_cell`; also `limit`, `only` (cell names), `keep` (checkpoints), `cache`.
+        output (`Path`): The grid's folder.
+        say (`Callable`): Told of each cell.
 
     Returns:
         `list[dict]`: the finished cells.

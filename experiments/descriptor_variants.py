@@ -92,9 +92,9 @@ def descriptor_format(rows, name, lexicon):
     """Rows in one descriptor format.
 
     Args:
-        rows (`list[dict]`): rows with free descriptors.
+        rows (`list[dict]`): Rows with free descriptors.
         name (`str`): `all`, `first`, `single-words`, `no-intensity`, `precise` or `plain`.
-        lexicon (`training.targets.Lexicon`): says which words are plain and what descriptors imply.
+        lexicon (`training.targets.Lexicon`): Says which words are plain and what descriptors imply.
 
     Returns:
         `list[dict]`.
@@ -133,7 +133,7 @@ def human_rows(data_dir):
     """GoEmotions' training texts with their human labels, for the human-label arms only.
 
     Args:
-        data_dir (`str`): holds `goemotions/train.tsv`.
+        data_dir (`str`): Holds `goemotions/train.tsv`.
 
     Returns:
         `list[dict]`: `id`, `text`, `labels`.
@@ -186,9 +186,9 @@ def build_variant(spec, descriptors, data_dir, folder):
         spec (`dict`): `supervision` (`descriptors`, `closed` or `human`), `format`, `drop` (labels), `matched`
             (`all`: only texts that have all three supervisions; `human`: only texts with human labels),
             `vocabulary` (only so many of the most frequent descriptors).
-        descriptors (`str`): the descriptor data set.
-        data_dir (`str`): benchmark directory, for human labels.
-        folder (`str` or `Path`): where the variant is written.
+        descriptors (`str`): The descriptor data set.
+        data_dir (`str`): Benchmark directory, for human labels.
+        folder (`str` or `Path`): Where the variant is written.
 
     Returns:
         `dict`: training arguments `data` and `lexicon` for this variant.

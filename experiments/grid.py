@@ -58,7 +58,7 @@ def load_grid(name):
     """Read and check a grid.
 
     Args:
-        name (`str`): a file or a preset.
+        name (`str`): A file or a preset.
 
     Returns:
         `dict`: the grid with `path`, `base` (a mapping), `evaluate` and `cells` (one a seed, with unique names).

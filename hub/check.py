@@ -72,7 +72,7 @@ def named_code(folder, config):
 
     Args:
         folder (`Path`)
-        config (`dict`): its `config.json`.
+        config (`dict`): Its `config.json`.
 
     Returns:
         `list[str]`: a sentence for each.
@@ -168,9 +168,9 @@ def check_content(name, path, data=False):
     """A pickle, compiled code, a private file, a secret, an absolute path; what is no regular file is not opened.
 
     Args:
-        name (`str`): of the file in the repository.
-        path (`Path`): where it is.
-        data (`bool`): whether it holds people's texts, in which a path or a password-like string is no matter.
+        name (`str`): Of the file in the repository.
+        path (`Path`): Where it is.
+        data (`bool`): Whether it holds people's texts, in which a path or a password-like string is no matter.
 
     Returns:
         `list[str]`: a sentence for each.

@@ -20,13 +20,13 @@ def build_dataset(source, folder, name=None, licence=None, language="en", store=
     """Write the publishable folder of a descriptor data set.
 
     Args:
-        source (`str` or `Path`): a folder with a card and data files, such as `data/descriptors`, or the JSON lines
+        source (`str` or `Path`): A folder with a card and data files, such as `data/descriptors`, or the JSON lines
             that `emodistill annotate` wrote; these get a card from their rows and from the run's store.
-        folder (`str` or `Path`): an empty folder to fill.
-        name (`str`, *optional*): of the data set, for a new card; the file's name by default.
-        licence (`str`, *optional*): for a new card, an identifier of the Hub's, such as `cc-by-4.0`.
-        language (`str`): of the texts, for a new card.
-        store (`str` or `Path`, *optional*): of the run, for a new card; beside the data by default.
+        folder (`str` or `Path`): An empty folder to fill.
+        name (`str`, *optional*): Of the data set, for a new card; the file's name by default.
+        licence (`str`, *optional*): For a new card, an identifier of the Hub's, such as `cc-by-4.0`.
+        language (`str`): Of the texts, for a new card.
+        store (`str` or `Path`, *optional*): Of the run, for a new card; beside the data by default.
 
     Returns:
         `Path`: the folder.
@@ -171,7 +171,7 @@ def main(argv=None):
     """Build, check and publish a descriptor data set.
 
     Args:
-        argv (`list[str]`, *optional*): the arguments after `push-data`.
+        argv (`list[str]`, *optional*): The arguments after `push-data`.
 
     Returns:
         `int`: 0; 1 where the data set is not in order or the Hub failed.

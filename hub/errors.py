@@ -67,7 +67,7 @@ def hub_errors(what):
     """Turn whatever the client raises into a `HubError`.
 
     Args:
-        what (`str`): what was not done, for the start of the sentence.
+        what (`str`): What was not done, for the start of the sentence.
     """
     try:
         yield

@@ -63,7 +63,7 @@ def figures_text(suite, remark=None):
 
     Args:
         suite (`dict`): `results.json`.
-        remark (`str`, *optional*): what else a reader must know, such as which sets are development sets.
+        remark (`str`, *optional*): What else a reader must know, such as which sets are development sets.
 
     Returns:
         `str`: protocols, a row for each set, system and protocol with 95 % intervals, and where the sets come from.
@@ -121,7 +121,7 @@ def audit_text(audit, remark=None):
 
     Args:
         audit (`dict`): `audit.json`.
-        remark (`str`, *optional*): what else a reader must know.
+        remark (`str`, *optional*): What else a reader must know.
 
     Returns:
         `str`: how many gaps are flagged, the largest of each attribute, negation, and what an audit cannot show.

@@ -182,9 +182,9 @@ def build_folder(checkpoint, folder, card):
     """Write the publishable folder of a checkpoint.
 
     Args:
-        checkpoint (`str` or `Path`): folder of a trained checkpoint, with code or without.
-        folder (`str` or `Path`): an empty folder to fill.
-        card (`str`): the text of README.md.
+        checkpoint (`str` or `Path`): Folder of a trained checkpoint, with code or without.
+        folder (`str` or `Path`): An empty folder to fill.
+        card (`str`): The text of README.md.
 
     Returns:
         `Path`: the folder.
@@ -228,7 +228,7 @@ def is_packed(checkpoint):
     """Whether a checkpoint's weights are stored in eight bits a value, which only this package reads.
 
     Args:
-        checkpoint (`str` or `Path`): its folder.
+        checkpoint (`str` or `Path`): Its folder.
 
     Raises:
         `ValueError`: where a weight file is damaged.

@@ -78,8 +78,8 @@ def secrets_in(text, sure=False):
     """Look for what may be an access token, a key or a password.
 
     Args:
-        text (`str`): the content of a file.
-        sure (`bool`): only those of an unmistakable form, for files of people's texts.
+        text (`str`): The content of a file.
+        sure (`bool`): Only those of an unmistakable form, for files of people's texts.
 
     Returns:
         `list[str]`: what each is and in which line, without the secret itself.
@@ -129,7 +129,7 @@ def absolute_path(text, content=None):
     """The first place of one machine that a file names.
 
     Args:
-        text (`str`): what the file holds.
+        text (`str`): What the file holds.
         content (*optional*): its JSON value.
 
     Returns:

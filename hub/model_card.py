@@ -49,7 +49,7 @@ def tensor_sizes(folder):
     """Numbers in the text tower and in the whole checkpoint, from the heads of the weight files.
 
     Args:
-        folder (`str` or `Path`): of a checkpoint.
+        folder (`str` or `Path`): Of a checkpoint.
 
     Returns:
         `dict`: `tower` and `whole` (numbers), `bytes`, and `dtype`, that of most numbers; of what is stored in eight
@@ -101,7 +101,7 @@ def load_facts(path, checkpoint):
 
     Args:
         path (`str` or `Path`, *optional*)
-        checkpoint (`str` or `Path`): its folder.
+        checkpoint (`str` or `Path`): Its folder.
 
     Returns:
         `dict[str, str | list[str]]`
@@ -130,11 +130,11 @@ def model_card(checkpoint, repo_id, evaluation=None, audit=None, facts=None):
     """Write a model card.
 
     Args:
-        checkpoint (`str` or `Path`): folder of a checkpoint.
-        repo_id (`str`): where the card will stand; its snippets load from there.
-        evaluation (`dict`, *optional*): what `emodistill evaluate` wrote as `results.json`.
-        audit (`dict`, *optional*): what `emodistill audit` wrote as `audit.json`.
-        facts (`dict`, *optional*): see `load_facts`.
+        checkpoint (`str` or `Path`): Folder of a checkpoint.
+        repo_id (`str`): Where the card will stand; its snippets load from there.
+        evaluation (`dict`, *optional*): What `emodistill evaluate` wrote as `results.json`.
+        audit (`dict`, *optional*): What `emodistill audit` wrote as `audit.json`.
+        facts (`dict`, *optional*): See `load_facts`.
 
     Returns:
         `str`: the text of README.md. It says what was not given.
@@ -210,8 +210,8 @@ def initial_card(checkpoint, repo_id=None):
     """The card that a checkpoint has, told its repository, or else a new one without figures.
 
     Args:
-        checkpoint (`str` or `Path`): folder of a checkpoint.
-        repo_id (`str`, *optional*): where it will stand.
+        checkpoint (`str` or `Path`): Folder of a checkpoint.
+        repo_id (`str`, *optional*): Where it will stand.
 
     Returns:
         `str`
@@ -252,9 +252,9 @@ def card_for(checkpoint, repo_id=None, evaluation=None, audit=None, facts=None):
     """The card of a checkpoint as the arguments of a command line say.
 
     Args:
-        checkpoint (`str` or `Path`): folder of a checkpoint.
-        repo_id (`str`, *optional*): where it will stand.
-        evaluation, audit, facts (`str`, *optional*): paths of `results.json`, `audit.json` and a TOML file.
+        checkpoint (`str` or `Path`): Folder of a checkpoint.
+        repo_id (`str`, *optional*): Where it will stand.
+        evaluation, audit, facts (`str`, *optional*): Paths of `results.json`, `audit.json` and a TOML file.
 
     Returns:
         `str`
@@ -291,7 +291,7 @@ def main(argv=None):
     """Write the card of a checkpoint.
 
     Args:
-        argv (`list[str]`, *optional*): the arguments after `card`.
+        argv (`list[str]`, *optional*): The arguments after `card`.
 
     Returns:
         `int`: 0.

@@ -25,7 +25,7 @@ def read_training(checkpoint):
     """What training wrote about itself.
 
     Args:
-        checkpoint (`str` or `Path`): folder of a checkpoint.
+        checkpoint (`str` or `Path`): Folder of a checkpoint.
 
     Returns:
         `dict`: `arguments`, `data`, `parent`, `encoder`, `versions`, `started`, `finished`, `seconds`, `steps` and
@@ -52,7 +52,7 @@ def facts_of_training(checkpoint):
     """What a card says of a checkpoint's making where nobody wrote it down.
 
     Args:
-        checkpoint (`str` or `Path`): folder of a checkpoint.
+        checkpoint (`str` or `Path`): Folder of a checkpoint.
 
     Returns:
         `dict`: `base_model`, `datasets`, `how` and `teacher`, see `load_facts`, as far as they are known, and
@@ -77,7 +77,7 @@ def base_model(checkpoint):
     """The published model that a checkpoint goes back to: its start, the start of that, or their pretrained encoder.
 
     Args:
-        checkpoint (`str` or `Path`): folder of a checkpoint.
+        checkpoint (`str` or `Path`): Folder of a checkpoint.
 
     Returns:
         `str` or `None`: a Hub id.

@@ -28,11 +28,11 @@ class Published:
     What was published, read back from the Hub.
 
     Args:
-        url (`str`): of the commit.
-        oid (`str`): its hash.
-        created (`bool`): whether the repository is new.
-        changed (`bool`): whether there was anything to commit.
-        deleted (`list[str]`): stale files that the commit took out.
+        url (`str`): Of the commit.
+        oid (`str`): Its hash.
+        created (`bool`): Whether the repository is new.
+        changed (`bool`): Whether there was anything to commit.
+        deleted (`list[str]`): Stale files that the commit took out.
     """
 
     url: str
@@ -46,12 +46,12 @@ def publish(folder, repo_id, *, repo_type="model", private=False, revision=None,
     """Upload a folder in one commit, read the repository back, and compare sizes and hashes.
 
     Args:
-        folder (`str` or `Path`): all its files are published.
+        folder (`str` or `Path`): All its files are published.
         repo_id (`str`): `owner/name`; made if it is not there.
         repo_type (`str`): `"model"` or `"dataset"`.
-        private (`bool`): make a new repository private; one that is there must be private already.
-        revision (`str`, *optional*): a branch, made if it is not there; `main` by default.
-        message (`str`, *optional*): of the commit.
+        private (`bool`): Make a new repository private; one that is there must be private already.
+        revision (`str`, *optional*): A branch, made if it is not there; `main` by default.
+        message (`str`, *optional*): Of the commit.
         api (`huggingface_hub.HfApi`, *optional*)
 
     Returns:
@@ -186,7 +186,7 @@ def main(argv=None):
     """Build, check and publish a checkpoint.
 
     Args:
-        argv (`list[str]`, *optional*): the arguments after `push`.
+        argv (`list[str]`, *optional*): The arguments after `push`.
 
     Returns:
         `int`: 0; 1 where the folder is not in order or the Hub failed.
@@ -220,9 +220,9 @@ def send(folder, problems, args, repo_type="model"):
     """Publish a folder as the command line says, unless it has problems, and tell how it went.
 
     Args:
-        folder (`Path`): what is to be published.
-        problems (`list[str]`): what its check found; with any, nothing is sent.
-        args (`argparse.Namespace`): see `add_push_arguments`.
+        folder (`Path`): What is to be published.
+        problems (`list[str]`): What its check found; with any, nothing is sent.
+        args (`argparse.Namespace`): See `add_push_arguments`.
         repo_type (`str`): `"model"` or `"dataset"`.
 
     Returns:

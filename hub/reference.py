@@ -24,7 +24,7 @@ def outputs(classify, texts=TEXTS, labels=LABELS):
     """What a pipeline gives for texts and labels, the fixed ones by default.
 
     Args:
-        classify (`ZeroShotEmotionPipeline`): the package's own, or a Hub copy's.
+        classify (`ZeroShotEmotionPipeline`): The package's own, or a Hub copy's.
         texts, labels (`Sequence[str]`, *optional*)
 
     Returns:

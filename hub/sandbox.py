@@ -47,9 +47,9 @@ class Finished:
     How a program ended.
 
     Args:
-        status (`int`): its exit status; negative for the signal that ended it.
-        said (`str`): the end of its standard error.
-        timed_out (`bool`): whether it was ended because its time was over.
+        status (`int`): Its exit status; negative for the signal that ended it.
+        said (`str`): The end of its standard error.
+        timed_out (`bool`): Whether it was ended because its time was over.
     """
 
     status: int
@@ -197,14 +197,14 @@ def run_apart(arguments, folder, *, walls_of=None, writable=(), stdin="", second
     """Run a Python program with as little of this machine as possible.
 
     Args:
-        arguments (`list[str]`): of the interpreter: a program's path under `folder`, or `-c` and its text.
-        folder (`str` or `Path`): a temporary folder with what the program may read, and an empty folder `scratch`
+        arguments (`list[str]`): Of the interpreter: a program's path under `folder`, or `-c` and its text.
+        folder (`str` or `Path`): A temporary folder with what the program may read, and an empty folder `scratch`
             under which it has its home.
-        walls_of (`str`, *optional*): as [`available_walls`] says by default; empty for none.
-        writable (`tuple[str]`): files that the program may write.
-        stdin (`str`): what it reads.
-        seconds (`float`): after which it is ended.
-        memory (`int`): bytes that it may take.
+        walls_of (`str`, *optional*): As [`available_walls`] says by default; empty for none.
+        writable (`tuple[str]`): Files that the program may write.
+        stdin (`str`): What it reads.
+        seconds (`float`): After which it is ended.
+        memory (`int`): Bytes that it may take.
 
     Returns:
         [`Finished`]

@@ -59,7 +59,7 @@ def load_apart(folder, sets=None, seconds=SECONDS):
     Args:
         folder (`str` or `Path`)
         sets (`list[dict]`, *optional*): `texts` and `labels` of each set of outputs; the fixed ones by default.
-        seconds (`float`): after which the process is ended.
+        seconds (`float`): After which the process is ended.
 
     Returns:
         `list[dict]`: for each set, see `reference.outputs`.
@@ -116,8 +116,8 @@ def check_outputs(folder, seconds=SECONDS):
     drawn anew, so that code which only repeats the stored outputs is found out.
 
     Args:
-        folder (`str` or `Path`): without problems by `check_files`, because its code is run.
-        seconds (`float`): after which that code is ended.
+        folder (`str` or `Path`): Without problems by `check_files`, because its code is run.
+        seconds (`float`): After which that code is ended.
 
     Returns:
         `tuple[list[str], float]`: a sentence for each thing that is wrong, and the largest difference.
@@ -161,8 +161,8 @@ def verify_folder(folder, seconds=SECONDS):
     """Everything that `emodistill verify` checks; nothing is run from a folder whose files are not in order.
 
     Args:
-        folder (`str` or `Path`): a publishable folder.
-        seconds (`float`): after which its code is ended.
+        folder (`str` or `Path`): A publishable folder.
+        seconds (`float`): After which its code is ended.
 
     Returns:
         `tuple[list[str], float]`: a sentence for each problem, and the largest difference from the stored outputs.
@@ -235,7 +235,7 @@ def main(argv=None):
     """Verify what the command line names.
 
     Args:
-        argv (`list[str]`, *optional*): the arguments after `verify`.
+        argv (`list[str]`, *optional*): The arguments after `verify`.
 
     Returns:
         `int`: 0 if all is well, 1 if something is wrong or the code of a Hub repository was not to be run.

@@ -21,7 +21,7 @@ def main(argv=None):
     """Run `emodistill annotate`.
 
     Args:
-        argv (`list[str]`, *optional*): the arguments after `annotate`.
+        argv (`list[str]`, *optional*): The arguments after `annotate`.
 
     Returns:
         `int`: 0 when every text has its final row, 1 when some are left to the next run, 130 after an

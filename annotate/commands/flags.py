@@ -36,9 +36,9 @@ def add_fields(parser, cls=Settings, leave_out=(), **defaults):
 
     Args:
         parser (`ArgumentParser`)
-        cls (`type`): the dataclass.
-        leave_out (`Iterable[str]`): fields without an option here.
-        **defaults: other defaults than the fields' own.
+        cls (`type`): The dataclass.
+        leave_out (`Iterable[str]`): Fields without an option here.
+        **defaults: Other defaults than the fields' own.
     """
     groups, hints = {}, typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):

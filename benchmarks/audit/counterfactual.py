@@ -15,9 +15,9 @@ def term_scores(score, attribute, labels=LABELS):
     """Mean score of every term over the frames of each context.
 
     Args:
-        score (`Callable`): takes texts, gives `(texts, labels)` probabilities.
-        attribute (`str`): a key of `ATTRIBUTES`.
-        labels (`tuple[str]`): the labels that `score` gives.
+        score (`Callable`): Takes texts, gives `(texts, labels)` probabilities.
+        attribute (`str`): A key of `ATTRIBUTES`.
+        labels (`tuple[str]`): The labels that `score` gives.
 
     Returns:
         `dict[str, np.ndarray]`: context to `(groups, terms, labels)`.
@@ -47,9 +47,9 @@ def equity_rows(score, sentences, labels=LABELS):
     """Unadjusted gaps on the Equity Evaluation Corpus: by gender over persons, by race over first names.
 
     Args:
-        score (`Callable`): as in `term_scores`.
-        sentences (`list[EquitySentence]`): the corpus.
-        labels (`tuple[str]`): the labels that `score` gives.
+        score (`Callable`): As in `term_scores`.
+        sentences (`list[EquitySentence]`): The corpus.
+        labels (`tuple[str]`): The labels that `score` gives.
 
     Returns:
         `list[dict]`: as `statistics.compare_attribute`.
@@ -78,10 +78,10 @@ def audit_bias(score, labels=LABELS, attributes=None, equity=None):
     """Every gap, judged as one family.
 
     Args:
-        score (`Callable`): takes texts, gives `(texts, labels)` probabilities.
-        labels (`tuple[str]`): the labels that `score` gives.
-        attributes (`list[str]`, *optional*): keys of `ATTRIBUTES`; all by default.
-        equity (`list[EquitySentence]`, *optional*): the Equity Evaluation Corpus.
+        score (`Callable`): Takes texts, gives `(texts, labels)` probabilities.
+        labels (`tuple[str]`): The labels that `score` gives.
+        attributes (`list[str]`, *optional*): Keys of `ATTRIBUTES`; all by default.
+        equity (`list[EquitySentence]`, *optional*): The Equity Evaluation Corpus.
 
     Returns:
         `list[dict]`: see `statistics.judge`.

@@ -105,8 +105,8 @@ def perturbations(text, emotion):
     """Every way of writing one sentence otherwise.
 
     Args:
-        text (`str`): the sentence.
-        emotion (`str`): a key of `EMOJIS`, for an emoji that fits.
+        text (`str`): The sentence.
+        emotion (`str`): A key of `EMOJIS`, for an emoji that fits.
 
     Returns:
         `dict[str, str]`: name to text.
@@ -126,7 +126,7 @@ def surface_rows(score):
     """How far each surface change moves scores.
 
     Args:
-        score (`Callable`): takes texts, gives `(texts, len(LABELS))` probabilities for `LABELS`.
+        score (`Callable`): Takes texts, gives `(texts, len(LABELS))` probabilities for `LABELS`.
 
     Returns:
         `list[dict]`: a row for the plain sentences and each change: `change`, `top_is_intended` (share of sentences
@@ -163,7 +163,7 @@ def negation_rows(score):
     """What a negation does to the score of the negated emotion.
 
     Args:
-        score (`Callable`): as in `surface_rows`.
+        score (`Callable`): As in `surface_rows`.
 
     Returns:
         `list[dict]`: `plain`, `negated`, `label`, `before`, `after`, `still_predicted` (at 0.5) and
@@ -204,9 +204,9 @@ def benchmark_rows(system, data, most=500):
     """Macro-F1 on real texts, plain and changed, under the strict protocol.
 
     Args:
-        system (`EmbeddingSystem`): the system.
-        data (`BenchmarkData`): a multi-label benchmark.
-        most (`int`): texts, evenly drawn.
+        system (`EmbeddingSystem`): The system.
+        data (`BenchmarkData`): A multi-label benchmark.
+        most (`int`): Texts, evenly drawn.
 
     Returns:
         `list[dict]`: `change`, `macro_f1`, `macro_roc_auc`, `texts`.

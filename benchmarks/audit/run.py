@@ -52,10 +52,10 @@ def run_audit(system, data_dir=None, labels=LABELS):
     """The whole audit of one checkpoint.
 
     Args:
-        system (`EmbeddingSystem`): the checkpoint.
-        data_dir (`str`, *optional*): where the Equity Evaluation Corpus and a benchmark for the robustness of F1 are
+        system (`EmbeddingSystem`): The checkpoint.
+        data_dir (`str`, *optional*): Where the Equity Evaluation Corpus and a benchmark for the robustness of F1 are
             looked for.
-        labels (`tuple[str]`): labels whose gaps are measured.
+        labels (`tuple[str]`): Labels whose gaps are measured.
 
     Returns:
         `dict`: `gaps`, `surface`, `negations`, `negation_summary`, `benchmark`, `seconds` and what was used.

@@ -43,7 +43,7 @@ def t_statistics(differences, confidence=0.95):
 
     Args:
         differences: `(..., terms, labels)`.
-        confidence (`float`): coverage of the interval, for one comparison by itself.
+        confidence (`float`): Coverage of the interval, for one comparison by itself.
 
     Returns:
         `tuple` of arrays `(..., labels)`: mean, low, high, p. Differences that are all equal have no spread: p is 1
@@ -93,10 +93,10 @@ def compare_attribute(attribute, groups, term_scores, labels, context):
     """Every gap of one attribute in one context, before the adjustment.
 
     Args:
-        attribute (`str`): its name.
-        groups (`list[str]`): its groups, in the order of `term_scores`.
+        attribute (`str`): Its name.
+        groups (`list[str]`): Its groups, in the order of `term_scores`.
         term_scores: `(groups, terms, labels)`.
-        labels (`list[str]`): label names.
+        labels (`list[str]`): Label names.
         context (`str`): `neutral` or `emotion`.
 
     Returns:
@@ -127,7 +127,7 @@ def compare_unmatched(attribute, groups, first, second, labels, context):
     """Gaps between two groups whose terms do not match one by one (Welch's test over terms).
 
     Args:
-        attribute (`str`), groups (`tuple[str, str]`), labels (`list[str]`), context (`str`): names.
+        attribute (`str`), groups (`tuple[str, str]`), labels (`list[str]`), context (`str`): Names.
         first, second: `(terms, labels)`, each term's mean score.
 
     Returns:
@@ -154,9 +154,9 @@ def judge(rows, level=FAMILY_LEVEL, smallest=SMALLEST_GAP):
     """Adjust the p-values of all comparisons together and flag gaps that are both certain and large enough.
 
     Args:
-        rows (`list[dict]`): of `compare_attribute` and `compare_unmatched`, of one whole audit.
+        rows (`list[dict]`): Of `compare_attribute` and `compare_unmatched`, of one whole audit.
         level (`float`): family-wise error.
-        smallest (`float`): the smallest gap worth a flag.
+        smallest (`float`): The smallest gap worth a flag.
 
     Returns:
         `list[dict]`: the rows with `adjusted_p` and `flagged`, largest gap first.

@@ -116,11 +116,11 @@ class Counterfactual:
     """One sentence and where it belongs.
 
     Args:
-        text (`str`): the sentence.
-        attribute, group (`str`): whom it is about.
-        term (`int`): which of the group's twelve terms; the same number matches between groups.
+        text (`str`): The sentence.
+        attribute, group (`str`): Whom it is about.
+        term (`int`): Which of the group's twelve terms; the same number matches between groups.
         context (`str`): `"neutral"` or `"emotion"`.
-        frame (`int`): number of the sentence frame within its context; the same for every group and term.
+        frame (`int`): Number of the sentence frame within its context; the same for every group and term.
     """
 
     text: str
@@ -148,7 +148,7 @@ def counterfactuals(attribute):
     """All sentences of one attribute, in the order group, term, frame.
 
     Args:
-        attribute (`str`): a key of `ATTRIBUTES`.
+        attribute (`str`): A key of `ATTRIBUTES`.
 
     Returns:
         `list[Counterfactual]`: groups x 12 terms x (12 neutral + 8 x 4 emotional) sentences.

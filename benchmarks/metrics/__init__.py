@@ -17,7 +17,7 @@ def metric_path(name):
     """The file to give to `evaluate.load`.
 
     Args:
-        name (`str`): one of `METRICS`.
+        name (`str`): One of `METRICS`.
 
     Example:
 

@@ -106,7 +106,7 @@ def single_label_measures(references, predictions, labels):
     Args:
         references: `(texts,)` label indices.
         predictions: `(texts,)` label indices.
-        labels (`int`): number of labels; all of them count in the macro average.
+        labels (`int`): Number of labels; all of them count in the macro average.
 
     Returns:
         `dict`: `macro_f1`, `accuracy`, `per_label_f1` and `confusion` (rows are the truth).
@@ -172,8 +172,8 @@ def reliability_bins(references, probabilities, bins=15):
 
     Args:
         references: 0 and 1, any shape.
-        probabilities: predicted probabilities, the same shape.
-        bins (`int`): number of bins over 0 to 1; a value on an edge belongs to the upper bin.
+        probabilities: Predicted probabilities, the same shape.
+        bins (`int`): Number of bins over 0 to 1; a value on an edge belongs to the upper bin.
 
     Returns:
         `dict` of lists: `count`, `confidence` (mean probability) and `frequency` (share of ones), `nan` where
@@ -200,8 +200,8 @@ def calibration_measures(references, probabilities, bins=15):
 
     Args:
         references: 0 and 1, any shape (for single-label decisions: whether the chosen label was right).
-        probabilities: predicted probabilities, the same shape.
-        bins (`int`): bins of the expected calibration error (Guo et al. 2017).
+        probabilities: Predicted probabilities, the same shape.
+        bins (`int`): Bins of the expected calibration error (Guo et al. 2017).
 
     Returns:
         `dict`: `ece`, `brier`, and `brier_of_base_rate`, what predicting the base rate everywhere would score.

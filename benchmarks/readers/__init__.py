@@ -96,10 +96,10 @@ def load_benchmark(name, data_dir, split=None, limit=None):
     """Read one split of a benchmark from files.
 
     Args:
-        name (`str`): a key of `BENCHMARKS`.
-        data_dir (`str` or `Path`): the directory with one folder a set.
-        split (`str`, *optional*): a split; by default the first present one of the set's evaluation splits.
-        limit (`int`, *optional*): take the first rows only; the result is marked as limited.
+        name (`str`): A key of `BENCHMARKS`.
+        data_dir (`str` or `Path`): The directory with one folder a set.
+        split (`str`, *optional*): A split; by default the first present one of the set's evaluation splits.
+        limit (`int`, *optional*): Take the first rows only; the result is marked as limited.
 
     Returns:
         `BenchmarkData`: texts and targets.
@@ -149,9 +149,9 @@ def load_from_hub(name, split=None, limit=None):
     """Download one split from the Hub (only ever called because the user asked for it) and read it.
 
     Args:
-        name (`str`): a benchmark with a `hub_id`.
-        split (`str`, *optional*): by default the set's first evaluation split.
-        limit (`int`, *optional*): take the first rows only.
+        name (`str`): A benchmark with a `hub_id`.
+        split (`str`, *optional*): By default the set's first evaluation split.
+        limit (`int`, *optional*): Take the first rows only.
 
     Returns:
         `BenchmarkData`: the same as `load_benchmark` gives for the files.

@@ -32,8 +32,8 @@ def read_text(path, encodings=("utf-8-sig",)):
     """The decoded content of a file.
 
     Args:
-        path (`str` or `Path`): the file.
-        encodings (`tuple[str]`): tried in order; several published sets are Windows-1252.
+        path (`str` or `Path`): The file.
+        encodings (`tuple[str]`): Tried in order; several published sets are Windows-1252.
 
     Returns:
         `str`: the content with its line ends untouched.
@@ -64,11 +64,11 @@ def read_csv(path, columns, encodings=("utf-8-sig",), tolerance=0, **dialect):
     """Rows of a CSV file with a header.
 
     Args:
-        path (`str` or `Path`): the file.
-        columns (`tuple[str]`): columns that must be there; the case of a header is ignored.
-        encodings (`tuple[str]`): tried in order.
-        tolerance (`int`): how many fields more or fewer than the header a row may have.
-        dialect: arguments of `csv.reader`.
+        path (`str` or `Path`): The file.
+        columns (`tuple[str]`): Columns that must be there; the case of a header is ignored.
+        encodings (`tuple[str]`): Tried in order.
+        tolerance (`int`): How many fields more or fewer than the header a row may have.
+        dialect: Arguments of `csv.reader`.
 
     Yields:
         `(int, dict)`: the line on which the row starts, and its fields by (requested) column name.

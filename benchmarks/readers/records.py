@@ -22,21 +22,21 @@ class BenchmarkSpec:
     """A public benchmark: what it measures, where it comes from and what its files look like.
 
     Args:
-        name (`str`): the name on the command line.
-        folder (`str`): its folder under the data directory.
+        name (`str`): The name on the command line.
+        folder (`str`): Its folder under the data directory.
         task (`str`): `"multi-label"`, `"single-label"` or `"dimensions"`.
-        labels (`tuple[str]`): label names in column order, or dimension names.
-        split_sizes (`dict[str, int]`): published rows of each split, counted before anything is left out; a
+        labels (`tuple[str]`): Label names in column order, or dimension names.
+        split_sizes (`dict[str, int]`): Published rows of each split, counted before anything is left out; a
             different count warns. A split that is not named here has no published size.
-        files (`dict[str, tuple[str]]`): for each split the file names (or glob patterns) to look for, best first.
-        evaluation_splits (`tuple[str]`): the first of these that is present is measured.
-        calibration_split (`str`, *optional*): the split on which thresholds may be calibrated.
-        licence (`str`): the licence its authors state.
-        source (`str`): who made it.
-        download (`str`): where a person gets it.
-        hub_id (`str`, *optional*): a Hub data set that loads without a script.
-        hub_config (`str`, *optional*): the configuration of that data set.
-        scale (`tuple[float, float]`, *optional*): lowest and highest rating of a dimensional set.
+        files (`dict[str, tuple[str]]`): For each split the file names (or glob patterns) to look for, best first.
+        evaluation_splits (`tuple[str]`): The first of these that is present is measured.
+        calibration_split (`str`, *optional*): The split on which thresholds may be calibrated.
+        licence (`str`): The licence its authors state.
+        source (`str`): Who made it.
+        download (`str`): Where a person gets it.
+        hub_id (`str`, *optional*): A Hub data set that loads without a script.
+        hub_config (`str`, *optional*): The configuration of that data set.
+        scale (`tuple[float, float]`, *optional*): Lowest and highest rating of a dimensional set.
     """
 
     name: str
@@ -60,14 +60,14 @@ class BenchmarkData:
     """One split in memory.
 
     Args:
-        spec (`BenchmarkSpec`): the benchmark.
-        split (`str`): the split's name.
-        texts (`list[str]`): the texts, in file order.
+        spec (`BenchmarkSpec`): The benchmark.
+        split (`str`): The split's name.
+        texts (`list[str]`): The texts, in file order.
         targets (`np.ndarray`): `(texts, labels)` of 0 and 1 (multi-label), `(texts,)` label indices (single-label)
             or `(texts, dimensions)` ratings on the benchmark's own scale.
-        ids (`list[str]`): one identifier a text.
-        left_out (`int`): rows of the file that hold no usable text.
-        limited (`bool`): whether only the first rows were taken.
+        ids (`list[str]`): One identifier a text.
+        left_out (`int`): Rows of the file that hold no usable text.
+        limited (`bool`): Whether only the first rows were taken.
     """
 
     spec: BenchmarkSpec
