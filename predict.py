@@ -11,7 +11,7 @@ from .inputs_emodistill import is_blank
 from .loading import checkpoint_path, load_checkpoint
 from .registration import TASK
 
-__all__ = ["main"]
+__all__ = ["main", "read_max_windows", "warnings_as_lines"]
 
 BAR_WIDTH = 30
 SHOWN_OF_WINDOW = 70  # characters

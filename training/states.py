@@ -154,7 +154,7 @@ class RunStates:
             if os.path.isfile(os.path.join(folder, "random_states_0.pkl")):
                 return ValueError(
                     f"{self.folder} was saved by an older version, in a form that is no longer read: finish the run "
-                    "with that version, or --overwrite to begin again"
+                    "with that version, or remove the folder of the run to begin again"
                 )
             try:
                 _check(folder)
@@ -209,7 +209,7 @@ class RunStates:
             reason = " ".join(str(error).split())[:200]
             raise ValueError(
                 f"the saved state {folder} does not fit this model ({reason}): was the run begun by another version? "
-                "--overwrite begins it again"
+                "remove the folder of the run to begin it again"
             ) from None
         self.scheduler.load_state_dict(content["scheduler"])
         self.progress.load_state_dict(content["progress"])

@@ -16,6 +16,8 @@ import sys
 import time
 import urllib.request
 
+__all__ = ["give_work", "main", "measure", "start"]
+
 TEXT = (
     "I waited all year for it, and now that it is here I do not know what I feel. " * 60
 )  # as many windows as are read
