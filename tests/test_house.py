@@ -128,7 +128,7 @@ def names_of(place):
     defined, listed = set(), None
     for node in ast.parse((ROOT / place).read_text(encoding="utf-8")).body:
         for part in node.orelse + node.body if isinstance(node, ast.If | ast.Try) else [node]:
-            if isinstance(part, ast.FunctionDef | ast.ClassDef):
+            if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 defined.add(part.name)
             elif isinstance(part, ast.Import | ast.ImportFrom):
                 defined |= {(alias.asname or alias.name).split(".")[0] for alias in part.names}
