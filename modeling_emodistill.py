@@ -17,7 +17,10 @@ from .loss_emodistill import multi_positive_sigmoid_loss
 from .rules_emodistill import extend_labels
 from .weights_emodistill import DamagedCheckpointError, check_loaded, quiet_loading, stored_state
 
-__all__ = ["EmoDistillModel", "EmoDistillOutput", "EmoDistillPreTrainedModel", "EmoDistillQFormer"]
+__all__ = [
+    "DIMENSION_HALF_RANGE", "DIMENSION_MIDDLE", "EmoDistillModel", "EmoDistillOutput", "EmoDistillPreTrainedModel",
+    "EmoDistillQFormer",
+]  # fmt: skip
 
 # The dimension head's output 0 is the middle of the lexicon's 1 to 9 scale, and 1 its upper end.
 DIMENSION_MIDDLE, DIMENSION_HALF_RANGE = 5.0, 4.0

@@ -21,7 +21,17 @@ from ..inputs_emodistill import sequence_of
 from ..normalisation_emodistill import spell_emoji
 from ..tokenizing_emodistill import MAX_WINDOWS, tokenize_texts
 
-__all__ = ["FORMAT", "OnnxEmotionClassifier", "is_export", "read_safetensors"]
+__all__ = [
+    "FORMAT",
+    "LABELS",
+    "LABEL_TOWER",
+    "SETTINGS",
+    "STATISTICS",
+    "TEXT_TOWER",
+    "OnnxEmotionClassifier",
+    "is_export",
+    "read_safetensors",
+]  # fmt: skip
 
 FORMAT = 1
 SETTINGS, STATISTICS, LABELS = "emodistill_onnx.json", "decision.safetensors", "labels.safetensors"

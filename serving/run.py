@@ -13,7 +13,7 @@ from .engine import score_shards
 from .rows import SHARD_ROWS, cut_shards
 from .tally import Tally
 
-__all__ = ["Outcome", "ScoringRun", "Share", "share_of_environment"]
+__all__ = ["ScoringOutcome", "ScoringRun", "Share", "share_of_environment"]
 
 LOG_SECONDS = 30  # between two lines of progress where there is no terminal
 
@@ -65,7 +65,7 @@ def share_of_environment(environment=os.environ):
 
 
 @dataclass
-class Outcome:
+class ScoringOutcome:
     """
     How a run ended.
 
@@ -113,7 +113,7 @@ class ScoringRun:
             total (`int`, *optional*): About how many, for the time that remains.
 
         Returns:
-            [`Outcome`]
+            [`ScoringOutcome`]
 
         Raises:
             `ValueError`: if rows of a shard that is done differ from those that were scored.
@@ -124,7 +124,7 @@ class ScoringRun:
             score_shards(self.scorer, self._open_shards(rows, progress), self._write, progress.of_shard)
         finally:
             progress.close()
-        return Outcome(self.folder.complete(), self.tally(), progress.scored, time.monotonic() - start)
+        return ScoringOutcome(self.folder.complete(), self.tally(), progress.scored, time.monotonic() - start)
 
     def _open_shards(self, rows, progress):
         """Shards of this process that are not done yet; those that are, are compared with what was scored."""

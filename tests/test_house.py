@@ -133,7 +133,8 @@ def names_of(place):
             elif isinstance(part, ast.Import | ast.ImportFrom):
                 defined |= {(alias.asname or alias.name).split(".")[0] for alias in part.names}
             elif isinstance(part, ast.Assign):
-                targets = {target.id for target in part.targets if isinstance(target, ast.Name)}
+                found = [name for target in part.targets for name in ast.walk(target)]
+                targets = {name.id for name in found if isinstance(name, ast.Name)}
                 defined |= targets
                 if "__all__" in targets:
                     listed = ast.literal_eval(part.value) if isinstance(part.value, ast.List) else [...]

@@ -22,7 +22,7 @@ from ...files import write_json, write_text
 from .peers import PEERS, missing, peers
 from .systems import BACKENDS, Workbench
 from .tables import tables
-from .throughput import Settings
+from .throughput import SpeedSettings
 
 __all__ = ["PARTS", "main", "measure"]
 
@@ -60,7 +60,7 @@ def measure(checkpoint, folder, parts=tuple(PARTS), settings=None, threads=None,
         checkpoint (`str`): Folder of a checkpoint.
         folder (`str`): Where exports and random peers are written, or lie already.
         parts (`Iterable[str]`, *optional*): Of [`PARTS`].
-        settings ([`Settings`], *optional*): Numbers of texts, rounds and so on.
+        settings ([`SpeedSettings`], *optional*): Numbers of texts, rounds and so on.
         threads (`int`, *optional*): Of every backend; one for each core by default.
         peer_names (`Iterable[str]`, *optional*): Of [`PEERS`].
         report (`Callable[[str], None]`, *optional*): Told what is being measured.
@@ -70,7 +70,7 @@ def measure(checkpoint, folder, parts=tuple(PARTS), settings=None, threads=None,
     """
     import torch
 
-    settings, threads = settings or Settings(), threads or os.cpu_count() or 1
+    settings, threads = settings or SpeedSettings(), threads or os.cpu_count() or 1
     bench = Workbench(checkpoint, folder, threads)
     results = {"environment": _environment(checkpoint, threads), "parts": {}}
     with bench.with_threads(threads), torch.inference_mode(False):
@@ -126,10 +126,10 @@ def _parser():
         told = f"of {', '.join(known)}; all by default"
         parser.add_argument(f"--{name}", type=_names(known), default=list(known), help=told)
     parser.add_argument("--threads", type=_positive, help="threads of every backend; one for each core by default")
-    parser.add_argument("--texts", type=_positive, default=Settings.texts, help="made-up texts that each arm scores")
-    parser.add_argument("--repeats", type=_positive, default=Settings.repeats, help="rounds of each comparison")
-    parser.add_argument("--batch-size", type=_positive, default=Settings.batch_size, help="texts in a batch")
-    parser.add_argument("--labels", type=_positive, default=Settings.labels, help="labels, where they are not varied")
+    parser.add_argument("--texts", type=_positive, default=SpeedSettings.texts, help="made-up texts each arm scores")
+    parser.add_argument("--repeats", type=_positive, default=SpeedSettings.repeats, help="rounds of each comparison")
+    parser.add_argument("--batch-size", type=_positive, default=SpeedSettings.batch_size, help="texts in a batch")
+    parser.add_argument("--labels", type=_positive, default=SpeedSettings.labels, help="labels, where not varied")
     parser.add_argument("--exports", help="folder for exports and random peers, kept for the next run")
     parser.add_argument("--output", default="speed", help="folder for tables and pictures")
     parser.add_argument("--show", help="speed.json of an earlier run, to print and draw in place of measuring")
@@ -201,7 +201,7 @@ def _measured(args, argv):
     if absent := missing(args.peers):
         print(f"speed: left out, since not installed: pip install {' '.join(absent)}", file=sys.stderr)
     settings = replace(
-        Settings(), texts=args.texts, repeats=args.repeats, batch_size=args.batch_size, labels=args.labels,
+        SpeedSettings(), texts=args.texts, repeats=args.repeats, batch_size=args.batch_size, labels=args.labels,
         backends=tuple(args.backends),
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as scratch:

@@ -8,11 +8,11 @@ from .systems import BACKENDS
 from .texts import many_labels, texts_of_forums, texts_of_length
 from .timing import in_turn, median_ratio
 
-__all__ = ["Settings", "by_backend", "by_batch", "by_labels", "by_length", "by_threads"]
+__all__ = ["SpeedSettings", "by_backend", "by_batch", "by_labels", "by_length", "by_threads"]
 
 
 @dataclass
-class Settings:
+class SpeedSettings:
     """
     What all parts share.
 

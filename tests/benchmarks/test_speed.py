@@ -9,12 +9,12 @@ import torch
 
 from emodistill.benchmarks.speed import cli, peers, processes, systems
 from emodistill.benchmarks.speed.tables import COLUMNS, tables
-from emodistill.benchmarks.speed.throughput import Settings
+from emodistill.benchmarks.speed.throughput import SpeedSettings
 from emodistill.benchmarks.speed.timing import in_turn, median_ratio, percentiles
 from emodistill.encoding_emodistill import encode_texts
 
 ONE_PROCESS = [name for name in cli.PARTS if name not in ("cold", "import", "sizes")]
-SMALL = Settings(
+SMALL = SpeedSettings(
     texts=4, repeats=1, batch_size=2, labels=3, label_numbers=(2, 40), lengths=(2, 30), batch_sizes=(1, 2),
     thread_numbers=(1,), backends=("torch fp32", "torch bf16"),
 )  # fmt: skip
