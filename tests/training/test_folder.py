@@ -113,7 +113,8 @@ def test_no_step_is_saved_twice(arguments, monkeypatch):
 
 
 @pytest.mark.parametrize("at_end_of_epoch", [False, True])
-def test_a_stopped_run_ends_with_the_same_weights(arguments, tmp_path, stop_at, at_end_of_epoch):
+def test_a_stopped_run_ends_with_the_same_weights(arguments, tmp_path, stop_at, at_end_of_epoch, monkeypatch):
+    monkeypatch.setattr("emodistill.train_accelerate.PATIENCE", 100)  # it is to reach its end
     settings = ("--epochs", "2", "--export_dtype", "float32", "--eval_steps", "9")
     trainer = Trainer(*parse_arguments(arguments(*settings, output="whole")))
     assert trainer.run() == 0
