@@ -5,7 +5,6 @@ The pipeline and the exported model share this, so that the same call has the sa
 
 import collections.abc
 import importlib
-import numbers
 import warnings
 
 import numpy as np
@@ -14,12 +13,20 @@ from .decision_emodistill import dimension_scores, score_labels
 from .inputs_emodistill import is_blank, read_ahead, read_texts
 from .labels_emodistill import LabelSet
 from .language_emodistill import foreign_language
-from .results_emodistill import add_labels, blank_scores, null_result, read_thresholds, to_frame, uses_auto
+from .options_emodistill import CHECKS, UNSET, given, known, one_of
+from .progress_emodistill import Bar
+from .results_emodistill import (
+    add_labels,
+    blank_scores,
+    null_result,
+    predicted_labels,
+    read_thresholds,
+    to_frame,
+    uses_auto,
+)
 
 __all__ = ["UNSET", "EmotionCalls"]
 
-UNSET = type("Unset", (), {"__repr__": lambda self: "unset"})()  # what a call does not name keeps the constructor's
-ERRORS = ("raise", "null")
 MOST_PAIRS_TOLD = 3  # of labels that the model cannot tell apart
 NO_LABELS = "labels is missing: give the emotion labels to choose from, for instance joy,anger"
 
@@ -33,6 +40,8 @@ class EmotionCalls:
     - `dimension_names`: the built-in dimensions;
     - `constants`: the [`DecisionConstants`] to decide by;
     - `background`: mean and covariance of the checkpoint's background, or `None`;
+    - `tokenize_texts(texts, max_windows, normalise)`: [`~tokenizing_emodistill.TokenizedTexts`] of strings;
+    - `embed_tokenized(tokenized, batch_size, progress)`: their embeddings, on the CPU;
     - `_embedded(label_set)`: [`EmbeddedLabels`] of a [`LabelSet`], and the [`LabelStatistics`] to score against;
     - `_head(embeds)`: built-in dimensions of embedded texts, a list of rows.
 
@@ -51,18 +60,18 @@ class EmotionCalls:
         **others,
     ):
         """Arguments of a call, checked, as those of `preprocess`, `_forward` and `postprocess`; `None` is a value."""
-        labels = _one_of("labels", labels, "candidate_labels", candidate_labels)
-        template = _one_of("label_template", label_template, "hypothesis_template", hypothesis_template)
-        if _given(template) and (not isinstance(template, str) or "{}" not in template):
+        labels = one_of("labels", labels, "candidate_labels", candidate_labels)
+        template = one_of("label_template", label_template, "hypothesis_template", hypothesis_template)
+        if given(template) and (not isinstance(template, str) or "{}" not in template):
             raise ValueError(f"label_template must hold {{}} where the label goes, not {template!r}")
         if isinstance(labels, collections.abc.Iterator):
             labels = list(labels)  # read more than once
         parts = ({}, {}, {"labels": labels, "template": template, "threshold": threshold})
         for name, value in others.items():
-            if name not in _CHECKS:
-                unknown = ", ".join(sorted(set(others) - set(_CHECKS)))
+            if name not in CHECKS:
+                unknown = ", ".join(sorted(set(others) - set(CHECKS)))
                 raise ValueError(f"unknown argument {unknown} for the zero-shot-emotion pipeline")
-            step, fits, words = _CHECKS[name]
+            step, fits, words = CHECKS[name]
             if value is not UNSET and not fits(value):
                 raise ValueError(f"{name} must be {words}, not {value!r}")
             parts[step][name] = value
@@ -155,7 +164,7 @@ class EmotionCalls:
 
         def results():
             number = 0
-            with _Bar(progress, len(inputs) if sized else None) as bar:
+            with Bar(progress, len(inputs) if sized else None) as bar:
                 for run in runs:
                     place, error = self._first_problem(run, number, options)
                     if good := run[:place]:  # what comes before a text that is none has its results first
@@ -234,7 +243,7 @@ class EmotionCalls:
         """
         texts_of = [texts] if isinstance(texts, str) else texts
         results = list(self(texts_of, **{**options, "top_k": None}))
-        labels = self._sanitize_parameters(**_known(options))[2].get("labels", self._constructor_labels())
+        labels = self._sanitize_parameters(**known(options))[2].get("labels", self._constructor_labels())
         names = () if labels is None else LabelSet.parse(labels).names
         return to_frame(results, names, getattr(texts, "index", None) if hasattr(texts, "iloc") else None)
 
@@ -322,17 +331,9 @@ class EmotionCalls:
         for rows, group in groups.items():
             self._label([results[row] for row in rows], embeds, rows, group, blank, options)
         if axes:
-            values = self._dimension_values(embeds, axes)
-            middle = {name: 5.0 if poles is None else 0.0 for name, poles in axes.items()}
-            if (adaptation := options.get("adaptation")) is not None:
-                moved = adaptation.positions({name: [value] for name, value in middle.items()})
-                middle = {name: value for name, [value] in moved.items()}
-                values = adaptation.positions(values, np.asarray(embeds))
+            values = self._dimension_columns(embeds, axes, blank, options)
             for index, result in enumerate(results):
-                if index in blank:
-                    result["dimensions"] = dict(middle)
-                else:
-                    result["dimensions"] = {name: column[index] for name, column in values.items()}
+                result["dimensions"] = {name: column[index] for name, column in values.items()}
         self._add_windows(results, model_outputs, options)
         if model_outputs.get("errors", "raise") == "null":
             results = [
@@ -341,8 +342,47 @@ class EmotionCalls:
             ]
         return results
 
+    def score_columns(self, texts, embeds, plain=None, **options):
+        """
+        Scores of texts that share the call's labels, as columns: what `postprocess` turns into dictionaries.
+
+        Args:
+            texts (`list[str]`): The texts.
+            embeds (`torch.Tensor` or `numpy.ndarray` of shape `(texts, d)`): Their embeddings.
+            plain (`list[str]`, *optional*): The texts as they were read.
+            options: As in a call.
+
+        Returns:
+            `tuple`: scores `(texts, labels)` in the order of the labels, or `None` without labels; predicted labels, a
+            list for each text, or `None`; dimensions, `{name: list of values}`.
+        """
+        label_set, thresholds, axes = self._settings(**options)
+        blank = {index for index, text in enumerate(plain or texts) if is_blank(text)}
+        scores = predicted = None
+        if label_set is not None:
+            multi_label = options.get("multi_label", False)
+            scores = self._label_scores(embeds, label_set, blank, options)
+            predicted = predicted_labels(scores, label_set.names, thresholds, multi_label, blank)
+        return scores, predicted, self._dimension_columns(embeds, axes, blank, options) if axes else {}
+
+    def _dimension_columns(self, embeds, axes, blank, options):
+        """`{dimension: value of each text}`; a blank one lies in the middle."""
+        values = self._dimension_values(embeds, axes)
+        middle = {name: 5.0 if poles is None else 0.0 for name, poles in axes.items()}
+        if (adaptation := options.get("adaptation")) is not None:
+            moved = adaptation.positions({name: [value] for name, value in middle.items()})
+            middle = {name: value for name, [value] in moved.items()}
+            values = adaptation.positions(values, np.asarray(embeds))
+        columns = {name: list(column) for name, column in values.items()}
+        for index in blank:
+            for name, column in columns.items():
+                column[index] = middle[name]
+        return columns
+
     def _groups(self, texts, label_set, own, options):
         """`{places of texts: their label set}`: one entry for all, unless texts have sets of their own."""
+        if not own:
+            return {tuple(range(texts)): label_set} if texts else {}
         by_set = {}
         for place in range(texts):
             chosen = own[place].filled(options.get("template")) if place in own else label_set
@@ -355,14 +395,20 @@ class EmotionCalls:
         multi_label, threshold = options.get("multi_label", False), options.get("threshold", "auto")
         thresholds = read_thresholds(threshold, label_set.names, multi_label, all_of_them=False)
         mine = embeds if len(rows) == len(embeds) else embeds[list(rows)]
-        scores = self._scores(mine, label_set, multi_label, options)
+        blank = {place for place, row in enumerate(rows) if row in blank}
+        scores = self._label_scores(mine, label_set, blank, options)
+        add_labels(results, scores, label_set.names, thresholds, multi_label, options.get("top_k"), blank)
+
+    def _label_scores(self, embeds, label_set, blank, options):
+        """Scores `(texts, labels)` of texts that share a label set, adapted, and those of blank texts."""
+        multi_label = options.get("multi_label", False)
+        scores = self._scores(embeds, label_set, multi_label, options)
         if (adaptation := options.get("adaptation")) is not None:
             adaptation.check(label_set.names, multi_label)  # texts may have sets of their own
-            scores = adaptation.scores(scores, np.asarray(mine), label_set.names)
-        blank = {place for place, row in enumerate(rows) if row in blank}
+            scores = adaptation.scores(scores, np.asarray(embeds), label_set.names)
         if blank:
             scores[sorted(blank)] = blank_scores(label_set, multi_label)
-        add_labels(results, scores, label_set.names, thresholds, multi_label, options.get("top_k"), blank)
+        return scores
 
     def _scores(self, embeds, label_set, multi_label, options):
         feelings, places = label_set.complemented(options.get("template")) if multi_label else (label_set, None)
@@ -422,72 +468,6 @@ class EmotionCalls:
         return values
 
 
-class _Bar:
-    """A progress bar in texts, or none."""
-
-    def __init__(self, wanted, total):
-        self.bar = None
-        if wanted:
-            from tqdm.auto import tqdm
-
-            self.bar = tqdm(total=total, unit="text")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        if self.bar is not None:
-            self.bar.close()
-
-    def of(self, texts):
-        """What wraps the iterator of batches, in which these texts are computed."""
-        if self.bar is None:
-            return None
-
-        def wrap(batches):
-            done = 0
-            for number, batch in enumerate(batches, start=1):
-                yield batch
-                share = texts * number // len(batches)
-                self.bar.update(share - done)
-                done = share
-
-        return wrap
-
-
-def _is_boolean(value):
-    return isinstance(value, bool | np.bool_)
-
-
-def _is_positive_integer(value):
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0
-
-
-def _is_positive(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 < value < float("inf")
-
-
-# argument: the step it belongs to (preprocess, forward, postprocess), whether a value fits, and what it must be
-_CHECKS = {
-    "errors": (0, lambda value: value in ERRORS, '"raise" or "null"'),
-    "stream": (0, _is_boolean, "True or False"),
-    "progress": (0, _is_boolean, "True or False"),
-    "max_windows": (1, lambda value: value is None or _is_positive_integer(value), "a positive integer or None"),
-    "return_windows": (1, _is_boolean, "True or False"),
-    "normalise": (1, lambda value: value is None or _is_boolean(value), "True, False or None"),
-    "multi_label": (2, lambda value: value is None or _is_boolean(value), "True or False"),
-    "top_k": (2, lambda value: value is None or _is_positive_integer(value), "a positive integer"),
-    "labels_per_text": (2, lambda value: value is None or _is_positive(value), "a number above 0"),
-    "adaptation": (2, lambda value: True, ""),  # an adaptation or its file
-    "dimensions": (2, lambda value: True, ""),  # read with the checkpoint at hand
-}
-NAMES = ("labels", "candidate_labels", "label_template", "hypothesis_template", "threshold", *_CHECKS)
-
-
-def _known(options):
-    return {name: value for name, value in options.items() if name in NAMES}
-
-
 def _serving(module):
     """A module of the installed package's `serving`, which a Hub copy of this file does not bring along."""
     try:
@@ -496,13 +476,3 @@ def _serving(module):
         if (error.name or "").partition(".")[0] != "emodistill":
             raise
         raise ImportError(f"{module} needs the installed package: pip install emodistill") from None
-
-
-def _given(value):
-    return value is not UNSET and value is not None
-
-
-def _one_of(name, value, alias, other):
-    if _given(value) and _given(other):
-        raise ValueError(f"give {name} or its alias {alias}, not both")
-    return other if other is not UNSET and not _given(value) else value

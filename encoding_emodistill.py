@@ -10,8 +10,10 @@ from .normalisation_emodistill import spell_emoji
 from .tokenizing_emodistill import (
     MAX_WINDOWS,
     TOKENIZER_LOCK,
+    TOKENS_AT_ONCE,
     WINDOW_OVERLAP,
     TokenizedTexts,
+    batches_of_like_length,
     forget_settings,
     tokenize_texts,
 )
@@ -56,11 +58,9 @@ def embed_windows(model, tokenized, batch_size=32, autocast=False, progress=None
         `torch.Tensor` of shape `(windows, d)`: L2-normalised, fp32, on the model's device.
     """
     device, windows = model.device, tokenized.windows
-    order = sorted(range(len(windows)), key=lambda index: len(windows[index]))
-    starts = range(0, len(order), batch_size)
+    batches = batches_of_like_length(windows, batch_size, TOKENS_AT_ONCE if device.type == "cpu" else None)
     embeds = torch.empty(len(windows), model.config.projection_dim, dtype=torch.float32, device=device)
-    for start in progress(starts) if progress else starts:
-        chosen = order[start : start + batch_size]
+    for chosen in progress(batches) if progress else batches:
         input_ids, mask = _pad([windows[index] for index in chosen], tokenized.pad_token_id, device)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=autocast):
             features = model.get_text_features(input_ids, mask)

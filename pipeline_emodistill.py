@@ -12,6 +12,7 @@ from .constants_emodistill import DecisionConstants
 from .decision_emodistill import EmbeddedLabels
 from .encoding_emodistill import (
     MAX_WINDOWS,
+    embed_tokenized,
     embed_windows,
     encode_labels,
     evaluating,
@@ -21,6 +22,7 @@ from .encoding_emodistill import (
 )
 from .inputs_emodistill import sequence_of
 from .labels_emodistill import LabelSet
+from .watching_emodistill import LabelSide
 
 __all__ = ["LabelSet", "ZeroShotEmotionPipeline"]
 
@@ -28,7 +30,6 @@ DEFAULT_BATCH_SIZE = 32
 CACHED_LABEL_SETS = 64
 CACHED_WORDINGS = 10_000  # of label sets that texts bring along
 CACHE_LOCK = threading.Lock()  # not a pipeline's own, which could then be neither copied nor pickled
-SMALL_TENSOR = 2**16  # values; a tensor up to this size is read in full to see whether it changed
 
 
 class ZeroShotEmotionPipeline(EmotionCalls, Pipeline):
@@ -69,7 +70,8 @@ class ZeroShotEmotionPipeline(EmotionCalls, Pipeline):
         progress (`bool`, *optional*, defaults to `False`): Whether to show a progress bar.
         stream (`bool`, *optional*, defaults to `False`): For live streams: results come batch by batch, without
             reading ahead; batches are of one text unless `batch_size` says otherwise.
-        batch_size (`int`, *optional*, defaults to 32): Texts in a batch.
+        batch_size (`int`, *optional*, defaults to 32): Texts in a batch at most; on a processor it also holds at most
+            512 tokens, which is faster.
 
     In a call, `None` switches off what the constructor named. Texts may be strings, or rows
     `{"text": ..., "labels": [...]}` with a label set of their own. A generator is read ahead, one batch at first, then
@@ -128,7 +130,7 @@ class ZeroShotEmotionPipeline(EmotionCalls, Pipeline):
     def _forget(self):
         """What use leaves behind: nothing of it is part of the pipeline."""
         self._label_cache, self._wording_cache = OrderedDict(), OrderedDict()
-        self._statistics = (None, None)
+        self._label_side, self._statistics, self._constants = LabelSide(), None, None
         self._already_told = set()
 
     def __getstate__(self):
@@ -191,6 +193,15 @@ class ZeroShotEmotionPipeline(EmotionCalls, Pipeline):
             outputs["windows"] = {"texts": tokenized.parts, "embeds": embeds, "owners": tokenized.owners}
         return outputs
 
+    def tokenize_texts(self, texts, max_windows=MAX_WINDOWS, normalise=None):
+        """[`TokenizedTexts`] of strings, see [`~encoding_emodistill.tokenize_texts`]; a second thread may do this."""
+        return tokenize_texts(self.tokenizer, self.model.config, texts, max_windows, normalise)
+
+    def embed_tokenized(self, tokenized, batch_size=DEFAULT_BATCH_SIZE, progress=None):
+        """Their L2-normalised embeddings `(texts, d)`, fp32 on the CPU."""
+        with evaluating(self.model):
+            return embed_tokenized(self.model, tokenized, batch_size, progress=progress).cpu()
+
     def encode_texts(self, texts, batch_size=DEFAULT_BATCH_SIZE):
         """L2-normalised embeddings `(texts, d)` of a list of strings, or of one string, fp32 on the CPU."""
         texts = [texts] if isinstance(texts, str) else sequence_of(texts)
@@ -209,7 +220,10 @@ class ZeroShotEmotionPipeline(EmotionCalls, Pipeline):
     @property
     def constants(self):
         """[`DecisionConstants`]: those of the model's configuration."""
-        return DecisionConstants.from_config(self.model.config)
+        decision = self.model.config.decision
+        if self._constants is None or self._constants[0] != decision:
+            self._constants = dict(decision), DecisionConstants.from_config(decision)
+        return self._constants[1]
 
     @property
     def background(self):
@@ -243,15 +257,14 @@ class ZeroShotEmotionPipeline(EmotionCalls, Pipeline):
                 cached = EmbeddedLabels(label_set.names, self._wordings_of(label_set))
                 _keep(self._label_cache, label_set, cached, CACHED_LABEL_SETS)
             self._label_cache.move_to_end(label_set)
-            return cached, self._statistics[1]
+            return cached, self._statistics
 
     def _current(self):
         """Empty the caches if the model has changed."""
-        fingerprint = _fingerprint(self.model)
-        if self._statistics[0] != fingerprint:
+        if self._label_side.has_changed(self.model) or self._statistics is None:
             self._label_cache.clear()
             self._wording_cache.clear()
-            self._statistics = (fingerprint, self.model.statistics)
+            self._statistics = self.model.statistics
 
     def _wordings_of(self, label_set):
         """Embeddings of a label set, out of the cache where texts with sets of their own have filled it."""
@@ -275,32 +288,10 @@ class ZeroShotEmotionPipeline(EmotionCalls, Pipeline):
 
 
 # What use leaves in a pipeline.
-PASSING = ("_label_cache", "_wording_cache", "_statistics", "_already_told")
+PASSING = ("_label_cache", "_wording_cache", "_label_side", "_statistics", "_constants", "_already_told")
 
 
 def _keep(cache, key, value, most):
     cache[key] = value
     while len(cache) > most:
         cache.popitem(last=False)
-
-
-def _fingerprint(model):
-    """Changes whenever a weight, the precision or the device of the label tower does, or what extends labels.
-
-    In-place updates raise a tensor's version and replaced tensors have another address. An edit through `.data` shows
-    in neither, so values are read too: all of a small tensor, and one in every row of a large matrix.
-    """
-    heads = (model.label_projection.weight, model.logit_scale, model.logit_bias)
-    parameters = [*model.label_encoder.parameters(), *heads, *model.buffers()]
-    with torch.no_grad():
-        sums = torch.stack([_sample(parameter).sum(dtype=torch.float32) for parameter in parameters])
-    versions = [0 if parameter.is_inference() else parameter._version for parameter in parameters]
-    places = [(parameter.data_ptr(), parameter.dtype, parameter.device) for parameter in parameters]
-    return tuple(versions), tuple(places), tuple(sums.tolist())
-
-
-def _sample(parameter):
-    flat = parameter.detach().reshape(-1)
-    if parameter.ndim == 0 or len(flat) <= SMALL_TENSOR:
-        return flat
-    return flat[:: max(1, parameter.shape[-1] - 1)]

@@ -8,7 +8,12 @@ import numpy as np
 from .decision_emodistill import select_labels
 from .labels_emodistill import NEUTRAL, neutral_place
 
-__all__ = ["add_labels", "blank_scores", "null_result", "read_thresholds", "to_frame", "uses_auto"]
+__all__ = [
+    "add_labels", "blank_scores", "null_result", "predicted_labels", "read_thresholds", "to_frame", "uses_auto",
+]  # fmt: skip
+
+
+VALUES_AT_ONCE = 2**16  # scores that are sorted together: they stay in the processor's cache
 
 
 def uses_auto(threshold, names):
@@ -105,26 +110,78 @@ def add_labels(results, scores, names, thresholds, multi_label, top_k=None, blan
         top_k (`int`, *optional*): Keep this many of `labels` and `scores`.
         blank (`Container[int]`, *optional*): Places of texts that are blank.
     """
-    order = np.argsort(-scores, axis=1, kind="stable")
-    keep = min(top_k or len(names), len(names))
-    all_names = np.array([*names, None], dtype=object)[:-1]  # one label that is a sequence stays one
-    best = all_names[order[:, :keep]].tolist()
-    values = np.take_along_axis(scores, order[:, :keep], axis=1).tolist()
-    if thresholds is not None:
-        chosen = np.take_along_axis(select_labels(scores, thresholds), order, axis=1)
-        if not multi_label:
-            chosen[:, 1:] = False
-    neutral = _neutral(names)
-    for index, result in enumerate(results):
-        result["labels"], result["scores"] = best[index], values[index]
-        if thresholds is None:  # scores only
-            result["predicted"] = []
-        elif index in blank:
-            held = [names[place] for place in order[index] if multi_label and scores[index, place] == 1.0]
-            result["predicted"] = held or [neutral]
-        else:
-            passed = all_names[order[index][chosen[index]]].tolist()
-            result["predicted"] = passed if passed or neutral in names else [neutral]
+    predicted = predicted_labels(scores, names, thresholds, multi_label, blank)
+    known, keep = _as_array(names), min(top_k or len(names), len(names))
+    rows = max(1, VALUES_AT_ONCE // len(names))
+    for start in range(0, len(results), rows):
+        order = _best_first(scores[start : start + rows])[:, :keep]
+        best = known[order].tolist()
+        values = np.take_along_axis(scores[start : start + rows], order, axis=1).tolist()
+        for index, result in enumerate(results[start : start + rows]):
+            result["labels"], result["scores"] = best[index], values[index]
+            result["predicted"] = predicted[start + index]
+
+
+def _as_array(names):
+    return np.array([*names, None], dtype=object)[:-1]  # one label that is a sequence stays one
+
+
+def _best_first(scores):
+    """Places of each text's labels, best first; of equal ones that which is named first."""
+    if scores.dtype != np.float32:
+        return np.argsort(-scores, axis=1, kind="stable")
+    # Whole numbers in the order of the scores, with the place behind: they sort many times as fast, and all differ.
+    bits = (scores + np.float32(0.0)).view(np.uint32)  # without negative zeros
+    falling = np.where(bits >> 31, bits, ~bits & np.uint32(0x7FFFFFFF)).astype(np.uint64)
+    keys = (falling << np.uint64(32)) | np.arange(scores.shape[1], dtype=np.uint64)
+    keys.sort(axis=1)
+    return (keys & np.uint64(0xFFFFFFFF)).astype(np.intp)
+
+
+def predicted_labels(scores, names, thresholds, multi_label, blank=()):
+    """
+    The labels that are predicted of each text, best first.
+
+    Args:
+        scores (`numpy.ndarray` of shape `(texts, labels)`): The scores.
+        names (`Sequence[str]`): The labels.
+        thresholds (`list[float]` or `None`): A threshold for each label; `None` predicts nothing.
+        multi_label (`bool`): Whether any number of labels may hold, or the best one at most.
+        blank (`Container[int]`, *optional*): Places of texts that are blank.
+
+    Returns:
+        `list[list[str]]`: neutral where nothing passes and the set has no such label.
+
+    Example:
+
+    ```python
+    >>> import numpy as np
+    >>> from emodistill.results_emodistill import predicted_labels
+
+    >>> predicted_labels(np.array([[0.6, 0.9], [0.1, 0.2]]), ["joy", "fear"], [0.5, 0.5], multi_label=True)
+    [['fear', 'joy'], ['neutral']]
+
+    ```
+    """
+    if thresholds is None:  # scores only
+        return [[] for _ in scores]
+    neutral, known = _neutral(names), _as_array(names)
+    passes = select_labels(scores, thresholds)
+    if multi_label:
+        texts, places = np.nonzero(passes)
+        order = np.lexsort((places, -scores[texts, places], texts))
+        best, ends = known[places[order]].tolist(), np.cumsum(passes.sum(axis=1)).tolist()
+        found = [best[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    else:
+        highest = scores.argmax(axis=1)
+        passes = passes[np.arange(len(scores)), highest].tolist()
+        found = [[name] if one else [] for name, one in zip(known[highest].tolist(), passes, strict=True)]
+    nothing = [] if neutral in names else [neutral]
+    found = [labels or list(nothing) for labels in found]
+    for index in blank:
+        held = [name for name, score in zip(names, scores[index], strict=True) if multi_label and score == 1.0]
+        found[index] = held or [neutral]
+    return found
 
 
 def null_result(reason, with_labels, dimensions=()):

@@ -5,13 +5,17 @@ from dataclasses import dataclass, field
 
 from .normalisation_emodistill import plain_texts
 
-__all__ = ["MAX_WINDOWS", "TOKENIZER_LOCK", "WINDOW_OVERLAP", "TokenizedTexts", "forget_settings", "tokenize_texts"]
+__all__ = [
+    "MAX_WINDOWS", "TOKENIZER_LOCK", "TOKENS_AT_ONCE", "WINDOW_OVERLAP", "TokenizedTexts", "batches_of_like_length",
+    "forget_settings", "tokenize_texts",
+]  # fmt: skip
 
 # A fast tokenizer keeps the last call's truncation and padding, so two threads must not be in it at once.
 TOKENIZER_LOCK = threading.Lock()
 MAX_WINDOWS = 16  # of one text: some 1,500 words; what lies beyond is sampled, so that no text blocks a server
 LONGEST_TOKEN = 20  # characters; a piece of so many for each token of a window fills it
 FAR_TOO_LONG = 4  # times what is read: from here on a text is not even tokenised in full
+TOKENS_AT_ONCE = 512  # in a batch on a processor; measured, see docs/speed.md
 WINDOW_OVERLAP = 32  # tokens that neighbouring windows of a long text share, so that no clause is only cut
 
 
@@ -99,24 +103,55 @@ def tokenize_texts(tokenizer, config, texts, max_windows=MAX_WINDOWS, normalise=
 
 
 def _windows(tokenizer, texts, max_length, with_parts):
+    # Not `tokenizer(...)`, which makes a dictionary of lists for every text: half of the time of tokenising.
+    backend = tokenizer.backend_tokenizer
+    encode = backend.encode_batch if with_parts else getattr(backend, "encode_batch_fast", backend.encode_batch)
     with TOKENIZER_LOCK:
-        encoded = tokenizer(
-            texts,
-            truncation=True,
-            max_length=max_length,
-            stride=min(WINDOW_OVERLAP, max_length // 4),
-            return_overflowing_tokens=True,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            return_offsets_mapping=with_parts,
-        )
+        backend.no_padding()
+        backend.enable_truncation(max_length, stride=min(WINDOW_OVERLAP, max_length // 4))
+        encoded = encode(texts)
         forget_settings(tokenizer)
-    windows, owners, parts = encoded["input_ids"], encoded["overflow_to_sample_mapping"], []
-    if with_parts:
-        spans = [[span for span in window if span[0] < span[1]] for window in encoded["offset_mapping"]]
-        pairs = zip(owners, spans, strict=True)
-        parts = [texts[owner][span[0][0] : span[-1][1]] if span else "" for owner, span in pairs]
+    windows, owners, parts = [], [], []
+    for place, encoding in enumerate(encoded):
+        for window in (encoding, *encoding.overflowing):
+            windows.append(window.ids)
+            owners.append(place)
+            if with_parts:
+                spans = [span for span in window.offsets if span[0] < span[1]]
+                parts.append(texts[place][spans[0][0] : spans[-1][1]] if spans else "")
     return windows, owners, parts
+
+
+def batches_of_like_length(windows, batch_size, most_tokens=None):
+    """
+    Windows in batches, the shortest first, so that little is padded.
+
+    Args:
+        windows (`list[list[int]]`): Token ids.
+        batch_size (`int`): Windows in a batch at most.
+        most_tokens (`int`, *optional*): Tokens in a batch at most, padding included, where there is more than one
+            window in it: on a processor a batch is faster while what is computed of it stays in the cache.
+
+    Returns:
+        `list[list[int]]`: for each batch the places of its windows.
+
+    Example:
+
+    ```python
+    >>> from emodistill.tokenizing_emodistill import batches_of_like_length
+
+    >>> batches_of_like_length([[1, 2, 3], [1], [1, 2]], batch_size=2)
+    [[1, 2], [0]]
+
+    ```
+    """
+    batches = []
+    for place in sorted(range(len(windows)), key=lambda place: len(windows[place])):
+        grown = (len(batches[-1]) + 1) * len(windows[place]) if batches else 0
+        if not batches or len(batches[-1]) >= batch_size or (most_tokens and grown > most_tokens):
+            batches.append([])
+        batches[-1].append(place)
+    return batches
 
 
 def forget_settings(tokenizer):

@@ -1,16 +1,22 @@
 """Shards of rows to scores: reading and tokenising go on while the model works, and so does writing."""
 
 import contextlib
+import functools
+import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..tokenizing_emodistill import MAX_WINDOWS, tokenize_texts
+from ..arrays_emodistill import joined
+from ..tokenizing_emodistill import MAX_WINDOWS
+from .rows import Row, Shard
 
 __all__ = ["Scored", "TextScorer", "score_shards"]
 
+TURN_SECONDS = 2e-4
+PART = 2048  # texts that are tokenised while the model works on those before; enough to fill batches of like length
 TEXTS_AT_ONCE = 1024  # turned into results at a time: bounds what they take in memory
 
 
@@ -47,8 +53,32 @@ class _Prepared:
     requests: list  # distinct (text, labels)
     texts: list  # distinct texts
     text_places: list  # for each request the place of its text
-    tokenized: object
+    parts: list  # of the texts, each a function that gives them tokenised
     errors: list
+
+
+@dataclass
+class _Read:
+    embeds: object  # of each distinct text
+    plain: list  # the texts as they were read
+    cut: dict  # place of a text that was not read in full: windows that were read, and windows in all
+
+
+@dataclass
+class _Decided:
+    scores: list  # arrays (some requests, labels), in order
+    predicted: list  # for each request its labels
+    own: list  # for each request that brings its labels (labels, scores), best first
+    dimensions: dict  # for each dimension the value of each request
+    refused: dict  # place of a request: why its labels are refused
+
+    def add(self, scores, predicted, dimensions):
+        """Requests that share the run's labels, after those that are there."""
+        if scores is not None:
+            self.scores.append(np.asarray(scores, dtype=np.float32))
+            self.predicted.extend(predicted)
+        for name, column in dimensions.items():
+            self.dimensions.setdefault(name, []).extend(column)
 
 
 class TextScorer:
@@ -69,39 +99,18 @@ class TextScorer:
     def __init__(self, classify, labels=None, own_labels=False, batch_size=32, **options):
         self.classify, self.own_labels, self.batch_size = classify, own_labels, batch_size
         self.options = options if labels is None else {**options, "labels": labels}
-        self.max_windows = options.get("max_windows", MAX_WINDOWS)
-        self.normalise = options.get("normalise")
+        self.how_read = {"max_windows": options.get("max_windows", MAX_WINDOWS), "normalise": options.get("normalise")}
         self.parameters = classify._sanitize_parameters(**self.options)
-        probe = self._decide(["."], self._embed(self._tokenize(["."])), ("joy", "anger") if own_labels else None)[0]
+        probe = self.prepare(Shard(0, [Row(0, ".", labels=("joy", "anger") if own_labels else None)]))
         self.names = list(self._names(labels)) if labels is not None else []
-        self.dimensions = list(probe.get("dimensions", {}))
+        self.dimensions = []
+        self.dimensions = list(self._decided(probe, self._embedded(probe)).dimensions)
 
     @staticmethod
     def _names(labels):
         from ..labels_emodistill import LabelSet
 
         return LabelSet.parse(labels).names
-
-    # ---- the three steps; the only places that know the pipeline
-
-    def _tokenize(self, texts):
-        config = getattr(self.classify, "model", self.classify).config  # an exported model has no other within
-        how = {"max_windows": self.max_windows, "normalise": self.normalise}
-        return tokenize_texts(self.classify.tokenizer, config, texts, **how)
-
-    def _embed(self, tokenized, progress=None):
-        if not hasattr(self.classify, "model"):
-            return self.classify.embed_tokenized(tokenized, self.batch_size, progress)
-        from ..encoding_emodistill import embed_tokenized, evaluating
-
-        with evaluating(self.classify.model):
-            return embed_tokenized(self.classify.model, tokenized, self.batch_size, progress=progress).float().cpu()
-
-    def _decide(self, texts, embeds, own=None, plain=None):
-        _, _, options = self.parameters
-        if own is not None:
-            options = {**options, "labels": list(own)}
-        return self.classify.postprocess({"texts": texts, "embeds": embeds, "plain": plain}, **options)
 
     def _expect(self, label_sets):
         """Embed the labels of many rows at once; what is wrong with some is told when they are used."""
@@ -116,8 +125,15 @@ class TextScorer:
 
     # ---- shards
 
-    def prepare(self, shard):
-        """What a second thread does ahead of the model: tell equal rows apart from others, and tokenise."""
+    def prepare(self, shard, later=None):
+        """
+        What a second thread does ahead of the model: tell equal rows apart from others, and tokenise.
+
+        Args:
+            shard ([`Shard`]): The rows.
+            later (`Callable`, *optional*): Takes a function and its arguments, and gives a function that waits for the
+                result; by default texts are tokenised when they are asked for.
+        """
         places, requests, texts, text_places, errors = [], {}, {}, [], []
         for row in shard.rows:
             error = row.error
@@ -132,9 +148,11 @@ class TextScorer:
                 requests[key] = len(requests)
                 text_places.append(texts.setdefault(row.text, len(texts)))
             places.append(requests[key])
-        self.classify._tell_language(texts)
-        tokenized = self._tokenize(list(texts))
-        return _Prepared(shard, places, list(requests), list(texts), text_places, tokenized, errors)
+        distinct, later = list(texts), later or functools.partial
+        self.classify._tell_language(distinct)
+        tokenize = functools.partial(self.classify.tokenize_texts, **self.how_read)
+        parts = [later(tokenize, distinct[start : start + PART]) for start in range(0, len(distinct), PART)]
+        return _Prepared(shard, places, list(requests), distinct, text_places, parts, errors)
 
     def score(self, prepared, progress=None):
         """
@@ -142,87 +160,118 @@ class TextScorer:
 
         Args:
             prepared: Output of [`~TextScorer.prepare`].
-            progress (`Callable`, *optional*): Wraps the iterator of batches.
+            progress (`Callable`, *optional*): Wraps the iterator of the batches of a part, given its `share` of the
+                shard.
 
         Returns:
             [`Scored`]
         """
-        embeds = self._embed(prepared.tokenized, progress)
-        results, refused = self._results(prepared, embeds)
+        read = self._embedded(prepared, progress)
+        decided = self._decided(prepared, read)
         errors = [
-            error if error is not None or place is None else refused.get(place)
+            error if error is not None or place is None else decided.refused.get(place)
             for error, place in zip(prepared.errors, prepared.places, strict=True)
         ]
-        scored = self._arrange(results, prepared.places, errors, len(prepared.texts))
-        scored.windows = self._windows(prepared, errors)
+        scored = self._arrange(decided, prepared.places, errors, len(prepared.texts))
+        for index, place in enumerate(prepared.places) if read.cut else ():
+            text = None if place is None or errors[index] is not None else prepared.text_places[place]
+            if text in read.cut:
+                scored.windows[index] = read.cut[text]
         return scored
 
-    @staticmethod
-    def _windows(prepared, errors):
-        """Of rows that were not read in full: windows read, and windows in all."""
-        totals = getattr(prepared.tokenized, "totals", ())
-        if not totals or max(totals) == 1:
-            return {}
-        read = Counter(prepared.tokenized.owners)
-        found = {}
-        for index, place in enumerate(prepared.places):
-            text = None if place is None or errors[index] is not None else prepared.text_places[place]
-            if text is not None and totals[text] > read[text]:
-                found[index] = (read[text], totals[text])
-        return found
+    def _embedded(self, prepared, progress=None):
+        """[`_Read`] of the distinct texts."""
+        embeds, read = [], _Read(None, [], {})
+        for part in prepared.parts:
+            tokenized = part()
+            wrap = progress and functools.partial(progress, share=tokenized.texts / len(prepared.texts))
+            embeds.append(self.classify.embed_tokenized(tokenized, self.batch_size, progress=wrap))
+            if len(tokenized.windows) > tokenized.texts:
+                windows = Counter(tokenized.owners)
+                for place, total in enumerate(tokenized.totals):
+                    if total > windows[place]:
+                        read.cut[len(read.plain) + place] = windows[place], total
+            read.plain.extend(tokenized.plain)
+        if progress and not prepared.parts:  # rows with errors alone count too
+            list(progress([]))
+        read.embeds = joined(embeds) if embeds else None
+        return read
 
-    def _results(self, prepared, embeds):
-        """A dictionary for each request, and the reasons for which the labels of some are refused."""
-        results, refused = [None] * len(prepared.requests), {}
+    def _decided(self, prepared, read):
+        """[`_Decided`] of the requests."""
+        decided, (_, _, options) = _Decided([], [], [], {}, {}), self.parameters
         by_labels = {}
         for place, (_, labels) in enumerate(prepared.requests):
             by_labels.setdefault(labels, []).append(place)
         if self.own_labels:
+            decided.own, decided.predicted = [None] * len(prepared.requests), [None] * len(prepared.requests)
             self._expect(by_labels)
-        plain = getattr(prepared.tokenized, "plain", None)
         for labels, places in by_labels.items():
             for start in range(0, len(places), TEXTS_AT_ONCE):
                 chunk = places[start : start + TEXTS_AT_ONCE]
-                texts = [prepared.requests[place][0] for place in chunk]
                 own = [prepared.text_places[place] for place in chunk]
-                try:
-                    found = self._decide(texts, embeds[own], labels, plain and [plain[place] for place in own])
-                except ValueError as error:
-                    if labels is None:
-                        raise
-                    refused |= dict.fromkeys(chunk, str(error))  # a row's own labels cost the others nothing
-                    continue
-                for place, result in zip(chunk, found, strict=True):
-                    results[place] = self._compact(result)
-        return results, refused
+                given = {
+                    "texts": [prepared.requests[place][0] for place in chunk],
+                    "embeds": read.embeds[own],
+                    "plain": [read.plain[place] for place in own],
+                }
+                if self.own_labels:
+                    self._decide_own(decided, chunk, given, {**options, "labels": list(labels)})
+                else:
+                    decided.add(*self.classify.score_columns(**given, **options))
+        return decided
 
-    def _compact(self, result):
-        """`(scores in the order of the names or (labels, scores), predicted, dimensions)`."""
-        dimensions = list(result["dimensions"].values()) if self.dimensions else []
-        if self.own_labels:
-            return (result["labels"], result["scores"]), result["predicted"], dimensions
-        if not self.names:
-            return None, None, dimensions
-        scores = dict(zip(result["labels"], result["scores"], strict=True))
-        return np.array([scores[name] for name in self.names], dtype=np.float32), result["predicted"], dimensions
+    def _decide_own(self, decided, places, given, options):
+        """Fill in requests that bring labels along; labels that are refused cost the others nothing."""
+        try:
+            found = self.classify.postprocess(given, **options)
+        except ValueError as error:
+            decided.refused |= dict.fromkeys(places, str(error))
+            return
+        for place, result in zip(places, found, strict=True):
+            decided.own[place] = result["labels"], result["scores"]
+            decided.predicted[place] = result["predicted"]
+            for name, value in result.get("dimensions", {}).items():
+                column = decided.dimensions.setdefault(name, [np.nan] * len(decided.own))
+                column[place] = value
 
-    def _arrange(self, results, places, errors, distinct):
-        rows = [None if error is not None else results[place] for place, error in zip(places, errors, strict=True)]
+    def _arrange(self, decided, places, errors, distinct):
+        """The rows' share of what was decided of their requests."""
+        good = [error is None for error in errors]
+        kept, rows = [place for place, fine in zip(places, good, strict=True) if fine], np.array(good, dtype=bool)
         scores = own = predicted = None
-        if self.names or self.own_labels:
-            predicted = [None if row is None else list(row[1]) for row in rows]
-        if self.own_labels:
-            own = [None if row is None else row[0] for row in rows]
-        elif self.names:
+        if self.names:
             scores = np.full((len(rows), len(self.names)), np.nan, dtype=np.float32)
-            for index, row in enumerate(rows):
-                if row is not None:
-                    scores[index] = row[0]
-        values = np.full((len(rows), len(self.dimensions)), np.nan, dtype=np.float32)
-        for index, row in enumerate(rows if self.dimensions else ()):
-            if row is not None:
-                values[index] = row[2]
-        return Scored(scores, own, predicted, dict(zip(self.dimensions, values.T, strict=True)), errors, distinct)
+            if kept:
+                scores[rows] = np.concatenate(decided.scores)[kept]
+        if self.names or self.own_labels:
+            found = iter(kept)
+            predicted = [list(decided.predicted[next(found)]) if fine else None for fine in good]
+        if self.own_labels:
+            found = iter(kept)
+            own = [decided.own[next(found)] if fine else None for fine in good]
+        dimensions = {}
+        for name in self.dimensions:
+            dimensions[name] = np.full(len(rows), np.nan, dtype=np.float32)
+            if kept:
+                dimensions[name][rows] = np.asarray(decided.dimensions[name], dtype=np.float32)[kept]
+        return Scored(scores, own, predicted, dimensions, errors, distinct)
+
+
+@contextlib.contextmanager
+def _quick_turns():
+    """
+    Let threads of Python take turns more often than every 5 milliseconds.
+
+    The model gives up its turn at each operator, hundreds of times a batch, and would wait that long to get it back
+    while another thread reads or writes.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(before, TURN_SECONDS))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def score_shards(scorer, shards, write, progress=None):
@@ -233,7 +282,7 @@ def score_shards(scorer, shards, write, progress=None):
         scorer ([`TextScorer`]): Scores one.
         shards (`Iterator[Shard]`): The shards to score.
         write (`Callable[[Shard, Scored], None]`): Writes one; called in a thread of its own, in order.
-        progress (`Callable[[Shard], Callable]`, *optional*): For a shard what wraps its iterator of batches.
+        progress (`Callable[[Shard], Callable]`, *optional*): For a shard what wraps its iterators of batches.
 
     Raises:
         Whatever reading, scoring or writing raises, once what was scored before has been written.
@@ -241,9 +290,12 @@ def score_shards(scorer, shards, write, progress=None):
 
     def ahead():
         shard = next(shards, None)
-        return None if shard is None else scorer.prepare(shard)
+        return None if shard is None else scorer.prepare(shard, later)
 
-    with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
+    def later(function, *arguments):
+        return reader.submit(function, *arguments).result
+
+    with _quick_turns(), ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
         reading, writing = reader.submit(ahead), None
         try:
             while (prepared := reading.result()) is not None:

@@ -10,6 +10,7 @@ import os
 import threading
 import types
 from collections import Counter, OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -19,7 +20,14 @@ from ..constants_emodistill import DecisionConstants
 from ..decision_emodistill import EmbeddedLabels, LabelStatistics
 from ..inputs_emodistill import sequence_of
 from ..normalisation_emodistill import spell_emoji
-from ..tokenizing_emodistill import MAX_WINDOWS, tokenize_texts
+from ..tokenizing_emodistill import (
+    MAX_WINDOWS,
+    TOKENIZER_LOCK,
+    TOKENS_AT_ONCE,
+    batches_of_like_length,
+    forget_settings,
+    tokenize_texts,
+)
 
 __all__ = [
     "FORMAT",
@@ -42,6 +50,8 @@ STATISTICS_PARTS = {
     "dimension": ("weight", "bias"),
 }
 BATCH_SIZE, CACHED_LABEL_SETS = 32, 64
+# onnxruntime joins an addition and a layer norm to an operator that takes several times as long as the two.
+SLOW_FUSIONS = ["SkipLayerNormFusion"]
 
 
 def is_export(folder):
@@ -98,31 +108,45 @@ def _providers(device):
 
 class Tokenizer:
     """
-    A tokenizer file, called as those of transformers are.
+    A tokenizer file, used as those of transformers are.
 
     Args:
         path (`str`): A `tokenizer.json`.
         pad_token_id (`int`): Id of the padding token.
+
+    Attributes:
+        backend_tokenizer (`tokenizers.Tokenizer`): What reads texts.
     """
 
     def __init__(self, path, pad_token_id):
         from tokenizers import Tokenizer as Backend
 
-        self._backend = Backend.from_file(path)
-        self._backend.no_padding()
+        self.backend_tokenizer = Backend.from_file(path)
         self.pad_token_id = pad_token_id
 
-    def __call__(self, texts, max_length, stride=0, return_offsets_mapping=False, **_):
-        """Token ids of texts, cut at `max_length`, or with a stride in windows that overlap by it."""
-        self._backend.enable_truncation(max_length, stride=stride)
-        found = {"input_ids": [], "overflow_to_sample_mapping": [], "offset_mapping": []}
-        for place, encoding in enumerate(self._backend.encode_batch(texts)):
-            for window in [encoding, *encoding.overflowing] if stride else [encoding]:
-                found["input_ids"].append(window.ids)
-                found["overflow_to_sample_mapping"].append(place)
-                if return_offsets_mapping:
-                    found["offset_mapping"].append(window.offsets)
-        return found
+    def ids(self, texts, max_length):
+        """Token ids of texts, a list of each, cut at `max_length`."""
+        with TOKENIZER_LOCK:
+            self.backend_tokenizer.no_padding()
+            self.backend_tokenizer.enable_truncation(max_length)
+            encoded = self.backend_tokenizer.encode_batch(texts)
+            forget_settings(self)
+        return [encoding.ids for encoding in encoded]
+
+
+def _processors():
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _mean_of_windows(tokenized, embeds):
+    """Embeddings of texts, of each the mean of its windows by their tokens; as `encoding_emodistill` does in torch."""
+    if len(tokenized.windows) == tokenized.texts:
+        return embeds
+    weights = np.array([len(window) for window in tokenized.windows], dtype=np.float32)
+    summed = np.zeros((tokenized.texts, embeds.shape[1]), dtype=np.float32)
+    np.add.at(summed, tokenized.owners, embeds * weights[:, None])
+    return normalised(summed)
 
 
 class OnnxEmotionClassifier(EmotionCalls):
@@ -133,7 +157,8 @@ class OnnxEmotionClassifier(EmotionCalls):
         folder (`str`): What `emodistill export` wrote.
         labels (`list[str]`, `str` or `dict`, *optional*): Labels for calls that name none, and likewise every other
             argument of a call of [`ZeroShotEmotionPipeline`].
-        threads (`int`, *optional*): Threads of onnxruntime; one for each core by default, or `OMP_NUM_THREADS`.
+        threads (`int`, *optional*): Threads; one for each core by default, or `OMP_NUM_THREADS`. They share one batch,
+            or several batches out among them.
         providers (`list[str]`, *optional*): Execution providers of onnxruntime; those of the device by default.
         device (`str` or `int`, *optional*): `"cpu"` (the default) or `"cuda:0"`, as a pipeline takes it.
 
@@ -167,7 +192,8 @@ class OnnxEmotionClassifier(EmotionCalls):
         self.dimension_names = self.config.dimension_names
         self._statistics, self._dimension_head = self._read_statistics()
         self._bank = self._read_labels()
-        self._threads, self._providers = threads, providers or _providers(device)
+        self._threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0) or _processors()
+        self._providers = providers or _providers(device)
         self._sessions, self._tokenizer, self._lock = {}, None, threading.RLock()
         self._label_cache = OrderedDict()
         self._batch_size = batch_size
@@ -210,18 +236,26 @@ class OnnxEmotionClassifier(EmotionCalls):
 
     # ---- towers
 
-    def _session(self, path):
+    @property
+    def _on_processor(self):
+        return self._providers == ["CPUExecutionProvider"]
+
+    def _session(self, path, threads):
         with self._lock:
-            if path not in self._sessions:
+            if (path, threads) not in self._sessions:
                 import onnxruntime
 
                 options = onnxruntime.SessionOptions()
                 options.log_severity_level = 3
-                threads = self._threads or int(os.environ.get("OMP_NUM_THREADS") or 0)
                 options.intra_op_num_threads = threads
-                file = os.path.join(self.folder, path)
-                self._sessions[path] = onnxruntime.InferenceSession(file, options, providers=self._providers)
-            return self._sessions[path]
+                session = onnxruntime.InferenceSession(
+                    os.path.join(self.folder, path),
+                    options,
+                    providers=self._providers,
+                    disabled_optimizers=SLOW_FUSIONS if self._on_processor else [],
+                )
+                self._sessions[path, threads] = session, [session.get_outputs()[0].name]
+            return self._sessions[path, threads]
 
     @property
     def tokenizer(self):
@@ -233,49 +267,70 @@ class OnnxEmotionClassifier(EmotionCalls):
 
     def _run(self, path, rows, batch_size, progress=None):
         """First output of a tower for rows of token ids, in their order; batches hold rows of like length."""
-        session, pad = self._session(path), self.settings["pad_token_id"]
-        name = session.get_outputs()[0].name
+        batches = batches_of_like_length(rows, batch_size, TOKENS_AT_ONCE if self._on_processor else None)
         output = np.empty((len(rows), self.config.projection_dim), dtype=np.float32)
-        order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
-        starts = range(0, len(order), batch_size)
-        for start in progress(starts) if progress else starts:
-            chosen = order[start : start + batch_size]
-            ids = np.full((len(chosen), len(rows[chosen[-1]])), pad, dtype=np.int64)
-            mask = np.zeros_like(ids)
-            for place, index in enumerate(chosen):
-                ids[place, : len(rows[index])] = rows[index]
-                mask[place, : len(rows[index])] = 1
-            output[chosen] = session.run([name], {"input_ids": ids, "attention_mask": mask})[0]
+        results = self.run_batches(path, [self._feed([rows[place] for place in batch]) for batch in batches])
+        for batch in progress(batches) if progress else batches:
+            output[batch] = next(results)
         return output
+
+    def _feed(self, rows):
+        """Token ids and attention mask of rows, padded to the longest."""
+        ids = np.full((len(rows), max(map(len, rows))), self.settings["pad_token_id"], dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for place, row in enumerate(rows):
+            ids[place, : len(row)] = row
+            mask[place, : len(row)] = 1
+        return {"input_ids": ids, "attention_mask": mask}
+
+    def run_batches(self, path, feeds):
+        """
+        First output of a tower for each batch, in order.
+
+        Several batches are shared out among the threads, each of which runs its own from end to end: threads that
+        share one batch wait for each other after every operator.
+
+        Args:
+            path (`str`): The tower's file.
+            feeds (`list[dict[str, numpy.ndarray]]`): `input_ids` and `attention_mask` of each batch.
+
+        Yields:
+            `numpy.ndarray` of shape `(batch, d)`
+        """
+        shared_out = self._on_processor and self._threads > 1 and len(feeds) > 1
+        session, names = self._session(path, 1 if shared_out else self._threads)
+
+        def run(feed):
+            return session.run(names, feed)[0]
+
+        if shared_out:
+            with ThreadPoolExecutor(min(self._threads, len(feeds)), "onnx") as pool:
+                yield from pool.map(run, feeds)
+        else:
+            yield from map(run, feeds)
+
+    def tokenize_texts(self, texts, max_windows=MAX_WINDOWS, normalise=None):
+        """[`~tokenizing_emodistill.TokenizedTexts`] of strings; a second thread may do this."""
+        return tokenize_texts(self.tokenizer, self.config, texts, max_windows, normalise)
+
+    def embed_tokenized(self, tokenized, batch_size=BATCH_SIZE, progress=None):
+        """
+        Embeddings of tokenised texts, as [`~encoding_emodistill.embed_tokenized`] gives them.
+
+        Args:
+            tokenized ([`TokenizedTexts`]): The texts.
+            batch_size (`int`, *optional*, defaults to 32): Windows in a batch at most.
+            progress (`Callable`, *optional*): Wraps the iterator of batches.
+
+        Returns:
+            `numpy.ndarray` of shape `(texts, d)`: L2-normalised, fp32.
+        """
+        return _mean_of_windows(tokenized, self._run(TEXT_TOWER, tokenized.windows, batch_size, progress))
 
     def encode_texts(self, texts, batch_size=BATCH_SIZE):
         """L2-normalised embeddings `(texts, d)` of a list of strings, or of one string, fp32."""
         texts = [texts] if isinstance(texts, str) else sequence_of(texts)
         return self._forward(self.preprocess(texts), batch_size)["embeds"]
-
-    def embed_tokenized(self, tokenized, batch_size=BATCH_SIZE, progress=None):
-        """
-        Embed texts whose token ids are known, as those of a thread that reads ahead.
-
-        Args:
-            tokenized ([`TokenizedTexts`]): Output of [`tokenize_texts`].
-            batch_size (`int`, *optional*, defaults to 32): Windows in a batch.
-            progress (`Callable`, *optional*): Wraps the iterator of batches.
-
-        Returns:
-            `np.ndarray` of shape `(texts, d)`: L2-normalised, fp32.
-        """
-        return self._texts_of(tokenized, self._run(TEXT_TOWER, tokenized.windows, batch_size, progress))
-
-    @staticmethod
-    def _texts_of(tokenized, windows):
-        """Embeddings of texts from those of their windows, by whose numbers of tokens they are weighted."""
-        if len(tokenized.windows) == tokenized.texts:
-            return windows
-        weights = np.array([len(window) for window in tokenized.windows], dtype=np.float32)
-        summed = np.zeros((tokenized.texts, windows.shape[1]), dtype=np.float32)
-        np.add.at(summed, tokenized.owners, windows * weights[:, None])
-        return normalised(summed)
 
     def _forward(
         self, model_inputs, batch_size, progress=None, max_windows=MAX_WINDOWS, return_windows=False, normalise=None
@@ -283,7 +338,7 @@ class OnnxEmotionClassifier(EmotionCalls):
         texts = model_inputs["texts"]
         tokenized = tokenize_texts(self.tokenizer, self.config, texts, max_windows, normalise, return_windows)
         windows = self._run(TEXT_TOWER, tokenized.windows, batch_size, progress)
-        outputs = {**model_inputs, "embeds": self._texts_of(tokenized, windows), "plain": tokenized.plain}
+        outputs = {**model_inputs, "embeds": _mean_of_windows(tokenized, windows), "plain": tokenized.plain}
         if len(tokenized.windows) > len(texts):
             read = Counter(tokenized.owners)
             outputs |= {"totals": tokenized.totals, "read": [read[place] for place in range(len(texts))]}
@@ -299,7 +354,7 @@ class OnnxEmotionClassifier(EmotionCalls):
             flat = [text for texts in missing for text in texts]
             if self.config.spell_emoji or self.config.normalise_texts:
                 flat = [spell_emoji(text) for text in flat]  # as texts are
-            rows = self.tokenizer(flat, max_length=self.settings["longest_label"])["input_ids"]
+            rows = self.tokenizer.ids(flat, self.settings["longest_label"])
             embeds = self._run(LABEL_TOWER, rows, batch_size=256)
             summed = np.zeros((len(missing), embeds.shape[1]), dtype=np.float32)
             np.add.at(summed, [place for place, texts in enumerate(missing) for _ in texts], embeds)

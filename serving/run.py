@@ -189,16 +189,19 @@ class ScoringProgress:
                 self._bar.n += rows
 
     def of_shard(self, shard):
-        """What wraps the iterator of a shard's batches: its rows count as the batches go by."""
+        """What wraps the iterators of a shard's batches: its rows count as the batches go by."""
+        counted, before = 0, 0.0
 
-        def wrap(batches):
-            counted = 0
+        def wrap(batches, share=1.0):
+            nonlocal counted, before
             for number, batch in enumerate(batches, start=1):
                 yield batch
-                done = len(shard.rows) * number // len(batches)
+                done = round(len(shard.rows) * (before + share * number / len(batches)))
                 self._add(done - counted)
                 counted = done
-            self._add(len(shard.rows) - counted)
+            before += share
+            self._add(round(len(shard.rows) * before) - counted)
+            counted = round(len(shard.rows) * before)
 
         return wrap
 

@@ -400,7 +400,7 @@ def test_one_more_call_after_each_change_of_weights(counted, change):
 
 
 def test_large_matrices_are_watched_row_by_row(tiny_model, tokenizer, monkeypatch):
-    monkeypatch.setattr("emodistill.pipeline_emodistill.SMALL_TENSOR", 0)
+    monkeypatch.setattr("emodistill.watching_emodistill.SMALL_TENSOR", 0)
     classify = pipeline("zero-shot-emotion", model=tiny_model(), tokenizer=tokenizer, device="cpu", labels=LABELS)
     calls = []
     classify.model.label_encoder.register_forward_hook(lambda *_: calls.append(1))

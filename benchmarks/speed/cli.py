@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import sys
 import tempfile
 import time
@@ -52,7 +53,7 @@ PARTS = {
 }
 
 
-def measure(checkpoint, folder, parts=tuple(PARTS), settings=None, threads=None, peer_names=tuple(PEERS), report=None):
+def measure(checkpoint, folder, parts=tuple(PARTS), settings=None, threads=None, peer_names=tuple(PEERS), keep=None):
     """
     Run parts of the suite.
 
@@ -63,7 +64,7 @@ def measure(checkpoint, folder, parts=tuple(PARTS), settings=None, threads=None,
         settings ([`SpeedSettings`], *optional*): Numbers of texts, rounds and so on.
         threads (`int`, *optional*): Of every backend; one for each core by default.
         peer_names (`Iterable[str]`, *optional*): Of [`PEERS`].
-        report (`Callable[[str], None]`, *optional*): Told what is being measured.
+        keep (`Callable[[dict], None]`, *optional*): Given what is measured so far, after each part.
 
     Returns:
         `dict`: `environment` and `parts`, a list of rows for each.
@@ -78,8 +79,9 @@ def measure(checkpoint, folder, parts=tuple(PARTS), settings=None, threads=None,
         for name in parts:
             start = time.monotonic()
             results["parts"][name] = PARTS[name](bench, made, settings)
-            if report:
-                report(f"{name}: {time.monotonic() - start:.0f} s")
+            print(f"  {name}: {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+            if keep:
+                keep(results)
     return results
 
 
@@ -132,7 +134,8 @@ def _parser():
     parser.add_argument("--labels", type=_positive, default=SpeedSettings.labels, help="labels, where not varied")
     parser.add_argument("--exports", help="folder for exports and random peers, kept for the next run")
     parser.add_argument("--output", default="speed", help="folder for tables and pictures")
-    parser.add_argument("--show", help="speed.json of an earlier run, to print and draw in place of measuring")
+    shown = "speed.json of earlier runs, whose parts are printed and drawn in place of measuring"
+    parser.add_argument("--show", nargs="+", help=shown)
     return parser
 
 
@@ -168,28 +171,31 @@ def main(argv=None):
         print(f"speed: {error}", file=sys.stderr)
         return 2
     page = tables(results)
+    Path(args.output).mkdir(parents=True, exist_ok=True)
     print(page, end="")
-    output = Path(args.output)
-    output.mkdir(parents=True, exist_ok=True)
-    if not args.show:
-        write_json(output / "speed.json", results)
-    write_text(output / "speed.md", page)
+    write_text(Path(args.output, "speed.md"), page)
     try:
         from .plots import pictures
 
         for picture in pictures(results):
-            picture.save(output)
+            picture.save(args.output)
     except ImportError as error:
         print(f"speed: no pictures, {error}: pip install 'emodistill[benchmarks]'", file=sys.stderr)
     return 0
 
 
-def _earlier(path):
-    with open(path, encoding="utf-8") as file:
-        results = json.load(file)
-    if not isinstance(results, dict) or not {"command", "environment", "parts"} <= set(results):
-        raise ValueError(f"{path} is no speed.json of this suite")
-    return results
+def _earlier(paths):
+    """One or several earlier runs as one; of a part that several have, the last is taken."""
+    merged = {"command": "", "environment": {}, "parts": {}}
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            results = json.load(file)
+        if not isinstance(results, dict) or not set(merged) <= set(results):
+            raise ValueError(f"{path} is no speed.json of this suite")
+        merged["command"] = "`, `".join(filter(None, [merged["command"], results["command"]]))
+        merged["environment"] |= results["environment"]
+        merged["parts"] |= results["parts"]
+    return merged
 
 
 def _measured(args, argv):
@@ -204,9 +210,12 @@ def _measured(args, argv):
         SpeedSettings(), texts=args.texts, repeats=args.repeats, batch_size=args.batch_size, labels=args.labels,
         backends=tuple(args.backends),
     )  # fmt: skip
+    command = {"command": f"python -m emodistill.benchmarks.speed {shlex.join(argv)}".strip()}
+    output = Path(args.output)
+    output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         results = measure(
             str(checkpoint_path(args.model)), args.exports or scratch, args.parts, settings, args.threads, args.peers,
-            report=lambda text: print(f"  {text}", file=sys.stderr, flush=True),
+            keep=lambda results: write_json(output / "speed.json", {**command, **results}),
         )  # fmt: skip
-    return {"command": " ".join(["python -m emodistill.benchmarks.speed", *argv]), **results}
+    return {**command, **results}

@@ -27,7 +27,7 @@ def by_text(bench, peers, settings):
             for peer in peers.values():
                 if peer.takes(len(names)):
                     arms[peer.name] = _calls(peer, texts, names)
-            seconds = _each_text(arms, {peer.name for peer in peers.values() if "NLI" in peer.name})
+            seconds = _each_text(arms, {peer.name for peer in peers.values() if peer.slow})
         for name, values in seconds.items():
             row = {"system": name, "threads": threads, "calls": len(values), "labels": len(names)}
             row |= {f"{key}_ms": 1e3 * value for key, value in percentiles(values).items()}

@@ -104,7 +104,7 @@ def _nli(checkpoint, folder, name):
         "zero-shot-classification (NLI)" + (f", {PAIRS} pairs a batch" if batches else ""),
         lambda texts, labels, _: classify(texts, candidate_labels=labels, **batches),
         most_labels=100,
-        notes="a pair of text and hypothesis for each label; with more than 100 labels not run, for its time",
+        slow=True,
     )
 
 
@@ -139,13 +139,12 @@ def _gliclass(checkpoint, folder, _):
     return System(
         "GLiClass (one encoder)",
         lambda texts, labels, batch_size: classify(texts, labels, batch_size=batch_size),
-        most_labels=100,
-        notes="all labels stand before each text; a thousand do not fit into the encoder's 512 positions",
+        most_labels=100,  # all stand before each text: a thousand do not fit into the encoder's 512 positions
     )
 
 
 def _sentence_transformers(checkpoint, folder, _):
-    """Cosine of sentence embeddings; labels are embedded once."""
+    """Cosine of sentence embeddings, a matrix without decisions or dictionaries; labels are embedded once."""
     import torch
     from sentence_transformers import SentenceTransformer
     from transformers import AutoModel
@@ -165,7 +164,7 @@ def _sentence_transformers(checkpoint, folder, _):
         embeds = model.encode(texts, batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False)
         return embeds @ known[key].T
 
-    return System("sentence-transformers cosine", score, notes="a matrix of cosines: no decision, no dictionaries")
+    return System("sentence-transformers cosine", score)
 
 
 _BUILDERS = {

@@ -22,8 +22,8 @@ if sys.argv[1] == "torch":
     import emodistill
     classify = pipeline(emodistill.TASK, model=sys.argv[2], labels=labels)
 elif sys.argv[1] == "onnx":
-    import emodistill.onnx
-    classify = emodistill.onnx.OnnxEmotionClassifier(sys.argv[2], labels=labels)
+    import emodistill
+    classify = emodistill.load(sys.argv[2], labels=labels)
 else:
     from transformers import pipeline
     from transformers.utils import logging

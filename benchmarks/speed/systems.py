@@ -18,14 +18,14 @@ class System:
     Args:
         name (`str`): What tables call it.
         score (`Callable[[list[str], list[str], int], Any]`): Takes texts, labels and a batch size.
-        most_labels (`int`, *optional*): More labels than these it does not take.
-        notes (`str`, *optional*): What a reader of the table should know.
+        most_labels (`int`, *optional*): More labels than these it does not take, or not in a reasonable time.
+        slow (`bool`, *optional*, defaults to `False`): Whether one round has to do.
     """
 
     name: str
     score: object
     most_labels: int | None = None
-    notes: str = ""
+    slow: bool = False
 
     def takes(self, labels):
         """Whether it takes so many labels."""
@@ -122,12 +122,12 @@ def tower_of(classify, texts, batch_size):
     Returns:
         `Callable[[], list]`: gives the embeddings of each batch.
     """
-    from ...tokenizing_emodistill import tokenize_texts
+    from ...tokenizing_emodistill import TOKENS_AT_ONCE, batches_of_like_length
 
-    config = classify.model.config if hasattr(classify, "model") else classify.config
-    tokenized = tokenize_texts(classify.tokenizer, config, texts)
-    windows = sorted(tokenized.windows, key=len)
-    batches = [windows[start : start + batch_size] for start in range(0, len(windows), batch_size)]
+    tokenized = classify.tokenize_texts(texts)
+    windows = tokenized.windows
+    places = batches_of_like_length(windows, batch_size, TOKENS_AT_ONCE)
+    batches = [[windows[place] for place in batch] for batch in places]
     if hasattr(classify, "model"):
         return _torch_tower(classify.model, batches, tokenized.pad_token_id)
     return _onnx_tower(classify, batches, tokenized.pad_token_id)
@@ -158,14 +158,12 @@ def _onnx_tower(classify, batches, pad):
 
     from ...serving.onnx import TEXT_TOWER
 
-    session = classify._session(TEXT_TOWER)
-    name = session.get_outputs()[0].name
     feeds = [
         {"input_ids": np.array(ids, dtype=np.int64), "attention_mask": np.array(mask, dtype=np.int64)}
         for ids, mask in _padded(batches, pad)
     ]
 
     def run():
-        return [session.run([name], feed)[0] for feed in feeds]
+        return list(classify.run_batches(TEXT_TOWER, feeds))
 
     return run

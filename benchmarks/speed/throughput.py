@@ -11,6 +11,9 @@ from .timing import in_turn, median_ratio
 __all__ = ["SpeedSettings", "by_backend", "by_batch", "by_labels", "by_length", "by_threads"]
 
 
+SLOW_TEXTS = 32  # that a slow system scores, in one round
+
+
 @dataclass
 class SpeedSettings:
     """
@@ -57,30 +60,45 @@ def _rows(seconds, texts, **columns):
 def by_backend(bench, peers, settings):
     """All backends and peers on the same texts, beside the bare text tower of each backend."""
     texts, names, size = texts_of_forums(settings.texts, seed=1), settings.names(), settings.batch_size
+    peers = [peer for peer in peers.values() if peer.takes(len(names))]
     arms = {}
     for backend in settings.backends:
         arms[f"text tower, {backend}"] = bench.tower(backend, texts, size)
         arms[f"emodistill, {backend}"] = bench.system(backend).arm(texts, names, size)
-    for peer in peers.values():
-        if peer.takes(len(names)):
-            arms[peer.name] = peer.arm(texts, names, size)
-    seconds = in_turn(arms, settings.repeats)
-    return _rows(seconds, len(texts), labels=len(names), batch_size=size, threads=bench.threads)
+    first = dict(list(arms.items())[:1])
+    arms |= {peer.name: peer.arm(texts, names, size) for peer in peers if not peer.slow}
+    some = _some(texts)
+    slow = {peer.name: peer.arm(some, names, size) for peer in peers if peer.slow}
+    columns = {"labels": len(names), "batch_size": size, "threads": bench.threads}
+    rows = _rows(in_turn(arms, settings.repeats), len(texts), **columns)
+    once = in_turn(first | slow, 1, warm_up=0)
+    once = {name: [len(texts) / len(some) * once[name][0] if name in slow else once[name][0]] for name in once}
+    return rows + _rows(once, len(texts), **columns)[1:]
+
+
+def _some(texts):
+    """Of a text each of many lengths, as many as a slow system gets through."""
+    by_length = sorted(texts, key=len)
+    return by_length[:: max(1, len(texts) // SLOW_TEXTS)]
 
 
 def by_labels(bench, peers, settings):
     """The same texts against more and more labels, whose embeddings are known after the first round."""
     texts = texts_of_forums(settings.texts, seed=1)
+    some = _some(texts)
     systems = [*(bench.system(backend) for backend in settings.backends), *peers.values()]
-    arms, asked = {}, {}
+    arms = {
+        (system.name, number): system.arm(some if system.slow else texts, many_labels(number), settings.batch_size)
+        for system in systems
+        for number in filter(system.takes, settings.label_numbers)
+    }
+    slow = {system.name for system in systems if system.slow}
+    seconds = in_turn({key: arm for key, arm in arms.items() if key[0] not in slow}, settings.repeats)
+    seconds |= in_turn({key: arm for key, arm in arms.items() if key[0] in slow}, 1, warm_up=0)
+    rows = []
     for system in systems:
-        for number in filter(system.takes, settings.label_numbers):
-            asked[f"{system.name}\t{number}"] = system.name, number
-            arms[f"{system.name}\t{number}"] = system.arm(texts, many_labels(number), settings.batch_size)
-    seconds, rows = in_turn(arms, settings.repeats), []
-    for system in systems:
-        mine = {number: seconds[key] for key, (name, number) in asked.items() if name == system.name}
-        for row in _rows(mine, len(texts), threads=bench.threads):
+        mine = {number: values for (name, number), values in seconds.items() if name == system.name}
+        for row in _rows(mine, len(some if system.slow else texts), threads=bench.threads):
             rows.append({**row, "system": system.name, "labels": row["system"]})
     return rows
 
@@ -92,7 +110,7 @@ def by_length(bench, peers, settings):
         texts = texts_of_length(max(1, min(settings.texts, 4096 // words)), words)
         arms = {}
         for system in [*(bench.system(backend) for backend in settings.backends), *peers.values()]:
-            if system.takes(settings.labels):
+            if system.takes(settings.labels) and not system.slow:
                 arms[system.name] = system.arm(texts, settings.names(), settings.batch_size)
         rows += _rows(in_turn(arms, settings.repeats), len(texts), words=words, threads=bench.threads)
     return rows

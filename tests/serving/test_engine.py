@@ -40,8 +40,10 @@ def test_scores_are_the_pipelines(shared_classify, score_rows, rows):
 
 def test_equal_texts_are_read_once_a_shard(scorer, score_rows, rows, monkeypatch):
     seen = []
-    tokenize = scorer._tokenize
-    monkeypatch.setattr(scorer, "_tokenize", lambda texts: seen.extend(texts) or tokenize(texts))
+    tokenize = scorer.classify.tokenize_texts
+    monkeypatch.setattr(
+        scorer.classify, "tokenize_texts", lambda texts, **how: seen.extend(texts) or tokenize(texts, **how)
+    )
     outcome, _ = score_rows(rows)
     assert sorted(seen) == sorted({row.text for row in rows if row.text is not None})
     assert outcome.tally.distinct == len(seen)

@@ -19,6 +19,7 @@ from transformers import AutoTokenizer, MPNetConfig, pipeline
 
 import emodistill
 from emodistill import EmoDistillModel, cli
+from emodistill.benchmarks.speed.systems import tower_of
 from emodistill.decision_emodistill import score_labels
 from emodistill.demo import static_page
 from emodistill.labels_emodistill import LabelSet
@@ -123,6 +124,46 @@ def test_the_same_call_has_the_same_answer(pair, options):
     original, exported = pair
     assert_alike(original(TEXTS, **options), exported(TEXTS, **options))
     assert_alike([original(TEXTS[0], **options)], [exported(TEXTS[0], **options)])
+
+
+def test_threads_share_out_batches_and_change_nothing(pair, exports):
+    _, alone = pair
+    several = OnnxEmotionClassifier(alone.folder, threads=3)
+    texts = [f"{text} {number}" for number in range(6) for text in TEXTS]
+    assert np.array_equal(alone.encode_texts(texts, batch_size=4), several.encode_texts(texts, batch_size=4))
+    seen = []
+
+    def progress(batches):
+        for batch in batches:
+            yield batch
+            seen.extend(batch)
+
+    tokenized = several.tokenize_texts(texts)
+    several.embed_tokenized(tokenized, batch_size=4, progress=progress)
+    assert sorted(seen) == list(range(len(tokenized.windows)))
+    # The speed suite times the bare tower on these batches.
+    assert np.array_equal(
+        np.concatenate(tower_of(several, texts, 4)()), np.concatenate(tower_of(alone, texts, 4)())
+    )
+
+
+@pytest.mark.parametrize("options", [
+    {"labels": ["joy", "anger", "neutral"], "multi_label": True, "dimensions": True},
+    {"labels": ["joy", "anger", "fear"], "threshold": {"joy": 0.9}},
+    {"dimensions": {"mood": ("joy, love", "sad")}},
+])  # fmt: skip
+def test_columns_hold_what_dictionaries_do(pair, options):
+    for classify in pair:
+        given_options = classify._sanitize_parameters(**options)[2]
+        embeds = classify.embed_tokenized(classify.tokenize_texts(TEXTS))
+        scores, predicted, dimensions = classify.score_columns(TEXTS, embeds, **given_options)
+        for place, result in enumerate(classify(TEXTS, **options)):
+            if "labels" in options:
+                row = dict(zip(options["labels"], scores[place].tolist(), strict=True))
+                assert row == pytest.approx(dict(zip(result["labels"], result["scores"], strict=True)), abs=1e-6)
+                assert predicted[place] == result["predicted"]
+            for name, value in result.get("dimensions", {}).items():
+                assert dimensions[name][place] == pytest.approx(value, abs=1e-5)
 
 
 @settings(max_examples=15, deadline=None)
