@@ -27,6 +27,8 @@ from .throughput import SpeedSettings
 
 __all__ = ["PARTS", "main", "measure"]
 
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+
 
 def _part(module, function):
     def run(*arguments):
@@ -73,7 +75,7 @@ def measure(checkpoint, folder, parts=tuple(PARTS), settings=None, threads=None,
 
     settings, threads = settings or SpeedSettings(), threads or os.cpu_count() or 1
     bench = Workbench(checkpoint, folder, threads)
-    results = {"environment": _environment(checkpoint, threads), "parts": {}}
+    results = {"environment": _environment(checkpoint, threads, settings.clock), "parts": {}}
     with bench.with_threads(threads), torch.inference_mode(False):
         made = peers(checkpoint, folder, peer_names)
         for name in parts:
@@ -85,7 +87,7 @@ def measure(checkpoint, folder, parts=tuple(PARTS), settings=None, threads=None,
     return results
 
 
-def _environment(checkpoint, threads):
+def _environment(checkpoint, threads, clock):
     import torch
     import transformers
 
@@ -94,6 +96,7 @@ def _environment(checkpoint, threads):
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": threads,
+        "clock": "processor time" if clock is time.process_time else "wall",
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
@@ -132,6 +135,8 @@ def _parser():
     parser.add_argument("--repeats", type=_positive, default=SpeedSettings.repeats, help="rounds of each comparison")
     parser.add_argument("--batch-size", type=_positive, default=SpeedSettings.batch_size, help="texts in a batch")
     parser.add_argument("--labels", type=_positive, default=SpeedSettings.labels, help="labels, where not varied")
+    clock = "time that passes, or processor time of this process: steadier on a busy machine, for one thread"
+    parser.add_argument("--clock", choices=sorted(CLOCKS), default="wall", help=clock)
     parser.add_argument("--exports", help="folder for exports and random peers, kept for the next run")
     parser.add_argument("--output", default="speed", help="folder for tables and pictures")
     shown = "speed.json of earlier runs, whose parts are printed and drawn in place of measuring"
@@ -208,8 +213,10 @@ def _measured(args, argv):
         print(f"speed: left out, since not installed: pip install {' '.join(absent)}", file=sys.stderr)
     settings = replace(
         SpeedSettings(), texts=args.texts, repeats=args.repeats, batch_size=args.batch_size, labels=args.labels,
-        backends=tuple(args.backends),
+        backends=tuple(args.backends), clock=CLOCKS[args.clock],
     )  # fmt: skip
+    if args.threads:
+        settings.thread_numbers = tuple(range(1, args.threads + 1))
     command = {"command": f"python -m emodistill.benchmarks.speed {shlex.join(argv)}".strip()}
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)

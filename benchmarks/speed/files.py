@@ -5,7 +5,6 @@ import itertools
 import random
 import statistics
 import tempfile
-import time
 from pathlib import Path
 
 from .systems import tower_of
@@ -76,14 +75,16 @@ def score_arms(classify, source, folder, batch_size=32):
     return {"tower": tower_of(classify, texts, batch_size), "score": score}
 
 
-def against_the_tower(bench, _, settings, clock=time.perf_counter):
+def against_the_tower(bench, _, settings):
     """Texts a second of `score`, of the text tower alone, and the ratio; a row for each backend."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "texts.csv")
         write_texts(source, settings.texts * 4)
         for backend in settings.backends:
-            seconds = in_turn(score_arms(bench[backend], source, folder, settings.batch_size), settings.repeats, clock)
+            seconds = in_turn(
+                score_arms(bench[backend], source, folder, settings.batch_size), settings.repeats, settings.clock
+            )
             rates = {name: settings.texts * 4 / statistics.median(values) for name, values in seconds.items()}
             rows.append(
                 {

@@ -1,7 +1,5 @@
 """How long one text takes, alone in a call: what a service adds to the forward pass of that text."""
 
-import time
-
 from .texts import texts_of_forums
 from .timing import median_ratio, percentiles
 
@@ -27,7 +25,7 @@ def by_text(bench, peers, settings):
             for peer in peers.values():
                 if peer.takes(len(names)):
                     arms[peer.name] = _calls(peer, texts, names)
-            seconds = _each_text(arms, {peer.name for peer in peers.values() if peer.slow})
+            seconds = _each_text(arms, {peer.name for peer in peers.values() if peer.slow}, settings.clock)
         for name, values in seconds.items():
             row = {"system": name, "threads": threads, "calls": len(values), "labels": len(names)}
             row |= {f"{key}_ms": 1e3 * value for key, value in percentiles(values).items()}
@@ -43,7 +41,7 @@ def _calls(system, texts, names):
     return [system.arm(text if as_string else [text], names, 1) for text in texts]
 
 
-def _each_text(arms, slow):
+def _each_text(arms, slow, clock):
     """Seconds of each call, by system, the first text's left out."""
     seconds = {name: [] for name in arms}
     for place in range(len(next(iter(arms.values())))):
@@ -51,8 +49,8 @@ def _each_text(arms, slow):
         for name in names:
             if name in slow and place > SLOW_PEER:
                 continue
-            start = time.perf_counter()
+            start = clock()
             arms[name][place]()
             if place:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(clock() - start)
     return seconds

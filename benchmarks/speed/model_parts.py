@@ -41,7 +41,7 @@ def training_step(bench, _, settings):
         model.get_text_features(input_ids, mask).sum().backward()
         model.zero_grad()
 
-    seconds = in_turn({"tower": tower, "step": step}, settings.repeats)
+    seconds = in_turn({"tower": tower, "step": step}, settings.repeats, settings.clock)
     return [
         {
             "texts": TEXTS,

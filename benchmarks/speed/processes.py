@@ -4,6 +4,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 
 from .texts import FEELINGS
 
@@ -49,9 +50,10 @@ print(middle - start, perf_counter() - middle)
 """
 
 
-def _numbers(code, *arguments, environment=None):
-    command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(environment or {})})
+def _numbers(code, *arguments, clock=time.perf_counter):
+    if clock is time.process_time:
+        code = code.replace("perf_counter", "process_time")
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"a fresh process failed: {done.stderr.strip().splitlines()[-1]}")
     return [float(part) for part in done.stdout.split()]
@@ -59,7 +61,7 @@ def _numbers(code, *arguments, environment=None):
 
 def import_times(_bench, _peers, settings):
     """What `import emodistill` adds to the classes of transformers that it stands on: median, least, most."""
-    runs = [_numbers(IMPORT) for _ in range(settings.repeats + 1)]
+    runs = [_numbers(IMPORT, clock=settings.clock) for _ in range(settings.repeats + 1)]
     bases, extras = zip(*runs[1:], strict=True)  # the first fills the page cache
     return [
         {
@@ -91,7 +93,7 @@ def first_answers(bench, _, settings):
     measured = {name: [] for name in cases}
     for number in range(settings.repeats + 1):  # the first round fills the page cache
         for name, (kind, folder) in cases.items():
-            numbers = _numbers(ANSWER, kind, folder, ",".join(FEELINGS[: settings.labels]))
+            numbers = _numbers(ANSWER, kind, folder, ",".join(FEELINGS[: settings.labels]), clock=settings.clock)
             if number:
                 measured[name].append(numbers)
     rows = []

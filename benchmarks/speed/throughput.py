@@ -2,6 +2,7 @@
 
 import os
 import statistics
+import time
 from dataclasses import dataclass, field
 
 from .systems import BACKENDS
@@ -26,6 +27,7 @@ class SpeedSettings:
         labels (`int`): Labels, where their number is not what is varied.
         label_numbers, lengths, batch_sizes, thread_numbers (`tuple[int, ...]`): What is varied.
         backends (`tuple[str, ...]`): Of [`BACKENDS`].
+        clock (`Callable[[], float]`): See [`in_turn`].
     """
 
     texts: int = 256
@@ -37,6 +39,7 @@ class SpeedSettings:
     batch_sizes: tuple = (1, 8, 16, 32, 64)
     thread_numbers: tuple = field(default_factory=lambda: tuple(range(1, (os.cpu_count() or 1) + 1)))
     backends: tuple = BACKENDS
+    clock: object = time.perf_counter
 
     def names(self):
         """The labels that every text is scored against."""
@@ -70,8 +73,8 @@ def by_backend(bench, peers, settings):
     some = _some(texts)
     slow = {peer.name: peer.arm(some, names, size) for peer in peers if peer.slow}
     columns = {"labels": len(names), "batch_size": size, "threads": bench.threads}
-    rows = _rows(in_turn(arms, settings.repeats), len(texts), **columns)
-    once = in_turn(first | slow, 1, warm_up=0)
+    rows = _rows(in_turn(arms, settings.repeats, settings.clock), len(texts), **columns)
+    once = in_turn(first | slow, 1, settings.clock, warm_up=0)
     once = {name: [len(texts) / len(some) * once[name][0] if name in slow else once[name][0]] for name in once}
     return rows + _rows(once, len(texts), **columns)[1:]
 
@@ -93,8 +96,8 @@ def by_labels(bench, peers, settings):
         for number in filter(system.takes, settings.label_numbers)
     }
     slow = {system.name for system in systems if system.slow}
-    seconds = in_turn({key: arm for key, arm in arms.items() if key[0] not in slow}, settings.repeats)
-    seconds |= in_turn({key: arm for key, arm in arms.items() if key[0] in slow}, 1, warm_up=0)
+    seconds = in_turn({key: arm for key, arm in arms.items() if key[0] not in slow}, settings.repeats, settings.clock)
+    seconds |= in_turn({key: arm for key, arm in arms.items() if key[0] in slow}, 1, settings.clock, warm_up=0)
     rows = []
     for system in systems:
         mine = {number: values for (name, number), values in seconds.items() if name == system.name}
@@ -112,7 +115,7 @@ def by_length(bench, peers, settings):
         for system in [*(bench.system(backend) for backend in settings.backends), *peers.values()]:
             if system.takes(settings.labels) and not system.slow:
                 arms[system.name] = system.arm(texts, settings.names(), settings.batch_size)
-        rows += _rows(in_turn(arms, settings.repeats), len(texts), words=words, threads=bench.threads)
+        rows += _rows(in_turn(arms, settings.repeats, settings.clock), len(texts), words=words, threads=bench.threads)
     return rows
 
 
@@ -125,7 +128,9 @@ def by_batch(bench, _, settings):
                 f"text tower, {backend}": bench.tower(backend, texts, size),
                 f"emodistill, {backend}": bench.system(backend).arm(texts, settings.names(), size),
             }
-            rows += _rows(in_turn(arms, settings.repeats), len(texts), batch_size=size, threads=bench.threads)
+            rows += _rows(
+                in_turn(arms, settings.repeats, settings.clock), len(texts), batch_size=size, threads=bench.threads
+            )
     return rows
 
 
@@ -137,7 +142,7 @@ def by_threads(bench, _, settings):
         for threads in settings.thread_numbers:
             with bench.with_threads(threads):
                 arms[threads] = _with_threads(bench.system(backend), threads, texts, settings)
-        found = _rows(in_turn(arms, settings.repeats), len(texts))
+        found = _rows(in_turn(arms, settings.repeats, settings.clock), len(texts))
         rows += [{**row, "system": f"emodistill, {backend}", "threads": row["system"]} for row in found]
     return rows
 
