@@ -142,13 +142,13 @@ def test_grid_trains_measures_and_goes_on(grid_file, descriptors, data_dir, tmp_
     assert "A small grid" in (output / "table.md").read_text() and (output / "grid-goemotions-dev.png").is_file()
     assert not (output / "work" / "d=8").exists()
     # Everything is done: training must not be called again, and a changed cell must be.
-    monkeypatch.setattr("emodistill.train_accelerate.main", lambda argv: pytest.fail("trained again"))
+    monkeypatch.setattr("emodistill.train_accelerate.main", lambda argv, quiet: pytest.fail("trained again"))
     assert main(command) == 0
     changed = yaml.safe_load(grid_file.read_text())
     changed["cells"][1]["train"]["projection_dim"] = 4
     grid_file.write_text(yaml.safe_dump(changed))
     calls = []
-    monkeypatch.setattr("emodistill.train_accelerate.main", lambda argv: calls.append(argv) or 143)
+    monkeypatch.setattr("emodistill.train_accelerate.main", lambda argv, quiet: calls.append(argv) or 143)
     assert main(command) == 130 and len(calls) == 1
     assert "the same command goes on" in capsys.readouterr().err
     assert yaml.safe_load(Path(calls[0][0]).read_text())["projection_dim"] == 4
