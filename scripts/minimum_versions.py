@@ -3,7 +3,7 @@
     python scripts/minimum_versions.py --folder .venv-minimum
 
 The new environment lies over the one that runs this: what a bound names is installed in its lowest version, with what
-that needs, and everything else is taken from below. torch is the exception: of its lowest version the package index has
+that needs, and everything else is taken from below. torch is the exception: of its lowest version the index has
 no CPU wheel for Linux, and the other brings several GB of CUDA packages, so that it stays what constraints.txt pins.
 """
 
