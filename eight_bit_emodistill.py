@@ -16,6 +16,7 @@ NAME = "weights-{:05d}-of-{:05d}.eight-bit.safetensors"
 INDEX = "weights.eight-bit.json"
 FORMAT = 1
 SMALLEST = 2**14  # values; a smaller tensor stays in fp32
+EXACT = ("background", "reference")  # statistics stay in fp32: a covariance in eight bits a row is no longer symmetric
 SHARD = 88 * 2**20  # bytes of a file at the most: hosts of repositories refuse files of 100 MB
 
 
@@ -52,7 +53,7 @@ def write_eight_bit(state, folder):
     """
     from safetensors.torch import save_file
 
-    packed = {name: _pack(tensor.detach().cpu().float()) for name, tensor in sorted(state.items())}
+    packed = {name: _pack(name, tensor.detach().cpu().float()) for name, tensor in sorted(state.items())}
     shards, size = [{}], 0
     for name, parts in packed.items():
         bytes_ = sum(part.numel() * part.element_size() for part in parts.values())
@@ -103,9 +104,9 @@ def read_eight_bit(folder):
         raise ValueError(f"the weights in {folder} cannot be read ({type(error).__name__}: {error})") from error
 
 
-def _pack(tensor):
+def _pack(name, tensor):
     """A tensor's parts: rows in 8 bits, deflated, and their scales; or itself."""
-    if tensor.ndim != 2 or tensor.numel() < SMALLEST or not torch.isfinite(tensor).all():
+    if name.startswith(EXACT) or tensor.ndim != 2 or tensor.numel() < SMALLEST or not torch.isfinite(tensor).all():
         return {"full": tensor.contiguous()}
     scale = tensor.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 127
     rows = (tensor / scale).round().to(torch.int8)

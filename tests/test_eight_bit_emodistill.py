@@ -25,6 +25,15 @@ def test_rows_come_back_within_half_a_step(tmp_path_factory, seed, rows, columns
     assert found["scalar"] == 3.25 and torch.equal(found["row"], matrix[1])
 
 
+def test_statistics_stay_as_they_are(tmp_path):
+    square = torch.randn(150, 150, generator=torch.Generator().manual_seed(3))
+    state = {"background_covariance": square @ square.T, "text_encoder.weight": square @ square.T}
+    write_eight_bit(state, str(tmp_path))
+    found = read_eight_bit(str(tmp_path))
+    assert torch.equal(found["background_covariance"], state["background_covariance"])
+    assert not torch.equal(found["text_encoder.weight"], state["text_encoder.weight"])
+
+
 @pytest.fixture
 def folder(tiny_model, tokenizer, tmp_path):
     model = tiny_model().eval()
