@@ -129,20 +129,22 @@ def load_classifier(model=None):
 
     ```
     """
+    model = model or os.environ.get("EMODISTILL_MODEL") or None
+    try:
+        from emodistill.serving.load import load_export  # the package registers the task, too
+    except ModuleNotFoundError as error:
+        if error.name != "emodistill":
+            raise
+        load_export = None
+    if load_export is not None and (exported := load_export(model)) is not None:
+        return exported
     from transformers import pipeline
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    model = model or os.environ.get("EMODISTILL_MODEL") or None
-    try:
-        import emodistill  # noqa: F401 (registers the task)
-    except ModuleNotFoundError as error:
-        if error.name != "emodistill":
-            raise
+    if load_export is None:
         return pipeline(TASK, model=model or PUBLISHED, trust_remote_code=True)
-    from emodistill.serving.load import load_export
-
-    return load_export(model) or pipeline(TASK, model=model)
+    return pipeline(TASK, model=model)
 
 
 def parse_labels(text, multi_label=True):
