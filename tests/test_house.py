@@ -37,6 +37,8 @@ UPWARD = {
     ("configuration_emodistill.py", "pipeline_emodistill"),
     # `pipeline(..., backend="onnx")` is answered by an export, which is imported when it is asked for
     ("registration.py", "serving"),
+    # `predict` answers from an export too, likewise imported when one is given
+    ("predict.py", "serving"),
 }
 NO_ROOM = {"tests", "scripts", "data", "lab", "docs", "examples", "build", "dist", ".venv", ".venv-minimum", "outputs"}
 

@@ -105,7 +105,7 @@ def test_a_mistake_is_one_sentence(tmp_path, texts, capsys, more, words):
 
 @pytest.mark.parametrize(
     "name",
-    ["compare", "connection", "faults", "limits", "normalise", "prices", "progress", "prompts", "redaction"],
+    ["compare", "connection", "faults", "limits", "normalise", "prices", "prompts", "redaction"],
 )
 def test_the_examples_of_the_docstrings_hold(name):
     module = importlib.import_module(f"emodistill.annotate.{name}")

@@ -203,7 +203,7 @@ def test_mistakes_are_told_as_by_the_pipeline(pair, arguments, words):
 def test_labels_of_the_folder_need_no_label_tower(exports):
     exported = emodistill.load(exports / "bert", labels="joy, anger")
     exported("my dog")
-    assert [os.path.basename(path) for path in exported._sessions] == ["model.onnx"]
+    assert [os.path.basename(path) for path, _ in exported._sessions] == ["model.onnx"]
     exported("my dog", labels="fear, relief")
     assert len(exported._sessions) == 2
 
