@@ -10,7 +10,7 @@ import zlib
 
 import torch
 
-__all__ = ["INDEX", "is_eight_bit", "read_eight_bit", "write_eight_bit"]
+__all__ = ["INDEX", "eight_bit_shapes", "is_eight_bit", "read_eight_bit", "write_eight_bit"]
 
 NAME = "weights-{:05d}-of-{:05d}.eight-bit.safetensors"
 INDEX = "weights.eight-bit.json"
@@ -71,6 +71,15 @@ def write_eight_bit(state, folder):
         json.dump({"format": FORMAT, "files": names, "shapes": shapes}, file, indent=1)
         file.write("\n")
     return [*names, INDEX]
+
+
+def eight_bit_shapes(folder):
+    """Shapes of a checkpoint's tensors by name, `dict[str, list[int]]`; a `ValueError` where the index is damaged."""
+    try:
+        with open(os.path.join(folder, INDEX), encoding="utf-8") as file:
+            return {name: [int(size) for size in shape] for name, shape in json.load(file)["shapes"].items()}
+    except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{INDEX} in {folder} cannot be read ({type(error).__name__}: {error})") from error
 
 
 def read_eight_bit(folder):

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import math
 import re
 import shutil
 from pathlib import Path
 
 from .. import files
+from ..eight_bit_emodistill import is_eight_bit
 from . import reference
 from .leaks import as_json
 
@@ -17,7 +17,6 @@ __all__ = [
 ]  # fmt: skip
 
 REFERENCE = "reference.json"
-EIGHT_BITS = ("I8", "U8", "F8_E4M3", "F8_E5M2")
 WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
 TOKENIZER = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
@@ -198,7 +197,8 @@ def build_folder(checkpoint, folder, card):
     read_config(checkpoint)
     links = set(foreign_links(checkpoint))
     folder.mkdir(parents=True, exist_ok=True)
-    weights = weight_files(checkpoint)
+    packed = is_packed(checkpoint)
+    weights = sorted(path.name for path in checkpoint.glob("*.eight-bit.*")) if packed else weight_files(checkpoint)
     present = [name for name in TOKENIZER if (checkpoint / name).is_file()]
     if "tokenizer_config.json" not in present:
         raise ValueError(f"{checkpoint} has no tokenizer_config.json: a checkpoint without its tokenizer is of no use")
@@ -207,7 +207,6 @@ def build_folder(checkpoint, folder, card):
             raise ValueError(f"{checkpoint / name} is a link out of the checkpoint: put the file itself there")
         if not (checkpoint / name).is_file():
             raise ValueError(f"{checkpoint} has no {name}, which its {WEIGHTS_INDEX} names")
-    packed = is_packed(checkpoint)
     for name in present if packed else [*weights, *present]:
         shutil.copyfile(checkpoint / name, folder / name)
     _without_paths(folder / "tokenizer_config.json")
@@ -229,25 +228,8 @@ def is_packed(checkpoint):
 
     Args:
         checkpoint (`str` or `Path`): Its folder.
-
-    Raises:
-        `ValueError`: where a weight file is damaged.
     """
-    eight = others = 0
-    for name in weight_files(checkpoint):
-        if not name.endswith(".safetensors"):
-            continue
-        try:
-            header = safetensors_header(Path(checkpoint) / name)
-        except ValueError as error:
-            raise ValueError(f"{Path(checkpoint) / name}: {error}") from None
-        for tensor, entry in header.items():
-            number = 0 if tensor == "__metadata__" else math.prod(entry["shape"])
-            if number and entry["dtype"] in EIGHT_BITS:
-                eight += number
-            else:
-                others += number
-    return eight > others
+    return is_eight_bit(checkpoint)
 
 
 def _unpack(checkpoint, folder):

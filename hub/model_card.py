@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 from .. import files
+from ..eight_bit_emodistill import eight_bit_shapes
 from .errors import quiet_client
 from .folder import is_packed, read_config, safetensors_header, weight_files
 from .origin import facts_of_training
@@ -18,7 +19,6 @@ __all__ = ["MARK", "add_arguments", "card_for", "initial_card", "main", "model_c
 HERE = Path(__file__).resolve().parent
 TEMPLATE = HERE / "templates" / "model_card.md"
 MARK = re.compile(r"<!-- written by emodistill for (\S+) -->")
-SCALE = r"[._]scales?$"
 TOWER = ("text_encoder.", "qformer.", "text_projection.")
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 PRECISION = {"F32": "fp32", "F16": "half precision (fp16)", "BF16": "half precision (bf16)", "F64": "fp64"}
@@ -58,8 +58,14 @@ def tensor_sizes(folder):
     Raises:
         `ValueError`: where a weight file is missing or damaged.
     """
-    folder, counts, tower = Path(folder), {}, 0
-    packed = is_packed(folder)
+    folder = Path(folder)
+    if is_packed(folder):
+        shapes = eight_bit_shapes(folder)
+        numbers = {name: math.prod(shape) for name, shape in shapes.items()}
+        whole = sum(numbers.values())
+        tower = sum(number for name, number in numbers.items() if name.startswith(TOWER))
+        return {"tower": tower, "whole": whole, "bytes": 2 * whole, "dtype": "F16"}
+    counts, tower = {}, 0
     names = [name for name in weight_files(folder) if name.endswith(".safetensors")]
     for name in names:
         try:
@@ -70,15 +76,13 @@ def tensor_sizes(folder):
             if tensor == "__metadata__":
                 continue
             number = math.prod(entry["shape"])
-            if packed and re.sub(SCALE, "", tensor) in header and re.search(SCALE, tensor):  # of rows in eight bits
-                continue
             counts[entry["dtype"]] = counts.get(entry["dtype"], 0) + number
             tower += number if tensor.startswith(TOWER) else 0
     return {
         "tower": tower,
         "whole": sum(counts.values()),
-        "bytes": 2 * sum(counts.values()) if packed else sum((folder / name).stat().st_size for name in names),
-        "dtype": "F16" if packed else max(counts, key=counts.get, default="F32"),
+        "bytes": sum((folder / name).stat().st_size for name in names),
+        "dtype": max(counts, key=counts.get, default="F32"),
     }
 
 
@@ -310,7 +314,9 @@ def main(argv=None):
     from .. import DEFAULT_CHECKPOINT
 
     quiet_client()
-    checkpoint = Path(args.checkpoint or DEFAULT_CHECKPOINT)
+    from ..loading import checkpoint_path
+
+    checkpoint = Path(checkpoint_path(args.checkpoint or DEFAULT_CHECKPOINT))
     read_config(checkpoint)
     text = card_for(checkpoint, args.repo_id, args.evaluation, args.audit, args.facts)
     if args.output == "-":

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from emodistill import EmoDistillModel, cli, loading
+from emodistill import cli, eight_bit_emodistill
 from emodistill.hub import check, sandbox, verify
 from emodistill.hub.folder import REFERENCE, build_folder, code_files, is_packed, own_outputs, sha256
 from emodistill.hub.model_card import tensor_sizes
@@ -111,15 +111,10 @@ def test_sharded_weights_are_taken_whole(tiny_model, tokenizer, tmp_path):
 def test_what_is_stored_in_eight_bits_is_published_in_half_precision(checkpoint, tmp_path, monkeypatch):
     """Whoever has transformers alone can read no weights of the package's own form."""
     packed = shutil.copytree(checkpoint, tmp_path / "packed")
-    weights, stored = load_file(packed / "model.safetensors"), {}
-    for name, value in weights.items():
-        if value.dim() == 2:
-            scale = value.float().abs().amax(1, keepdim=True).clamp(min=1e-9) / 127
-            stored |= {name: (value / scale).round().to(torch.int8), f"{name}_scale": scale}
-        else:
-            stored[name] = value
-    save_file(stored, packed / "model.safetensors", {"format": "pt"})
-    monkeypatch.setattr(loading, "load_checkpoint", lambda _: (EmoDistillModel.from_pretrained(checkpoint), None))
+    weights = load_file(packed / "model.safetensors")
+    (packed / "model.safetensors").unlink()
+    monkeypatch.setattr(eight_bit_emodistill, "SMALLEST", 1)
+    eight_bit_emodistill.write_eight_bit(weights, str(packed))
     assert is_packed(packed) and not is_packed(checkpoint)
     folder = build_folder(packed, tmp_path / "folder", "# a card\n")
     published = load_file(folder / "model.safetensors")
