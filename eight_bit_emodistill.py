@@ -76,8 +76,7 @@ def write_eight_bit(state, folder):
 def eight_bit_shapes(folder):
     """Shapes of a checkpoint's tensors by name, `dict[str, list[int]]`; a `ValueError` where the index is damaged."""
     try:
-        with open(os.path.join(folder, INDEX), encoding="utf-8") as file:
-            return {name: [int(size) for size in shape] for name, shape in json.load(file)["shapes"].items()}
+        return {name: [int(size) for size in shape] for name, shape in _index(folder)["shapes"].items()}
     except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{INDEX} in {folder} cannot be read ({type(error).__name__}: {error})") from error
 
@@ -99,11 +98,7 @@ def read_eight_bit(folder):
     from safetensors.torch import load_file
 
     try:
-        with open(os.path.join(folder, INDEX), encoding="utf-8") as file:
-            index = json.load(file)
-        if index["format"] != FORMAT:
-            raise ValueError(f"format {index['format']} is not known to this version: update the package")
-        tensors = {}
+        index, tensors = _index(folder), {}
         for name in index["files"]:
             if os.path.basename(name) != name:
                 raise ValueError(f"{name} is no file name")
@@ -111,6 +106,14 @@ def read_eight_bit(folder):
         return {name: _unpack(name, tensors, shape) for name, shape in index["shapes"].items()}
     except (OSError, KeyError, TypeError, AttributeError, ValueError, zlib.error, SafetensorError) as error:
         raise ValueError(f"the weights in {folder} cannot be read ({type(error).__name__}: {error})") from error
+
+
+def _index(folder):
+    with open(os.path.join(folder, INDEX), encoding="utf-8") as file:
+        index = json.load(file)
+    if index["format"] != FORMAT:
+        raise ValueError(f"format {index['format']} is not known to this version: update the package")
+    return index
 
 
 def _pack(name, tensor):

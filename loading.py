@@ -5,7 +5,8 @@ import os
 import re
 
 __all__ = [
-    "CHECKPOINTS", "ask_no_hub_for_names", "checkpoint_path", "default_path", "load_checkpoint", "resolve_names",
+    "CHECKPOINTS", "ask_no_hub_for_names", "checkpoint_path", "default_path", "load_checkpoint", "own_path",
+    "resolve_names",
 ]  # fmt: skip
 
 # The package's own models, and their folders below `checkpoints/`.
@@ -185,6 +186,11 @@ def _is_ours(name):
     return isinstance(name, str) and name in CHECKPOINTS and not os.path.isdir(name)
 
 
+def own_path(name):
+    """The folder of the package's own model where that is meant (`small`, `base`); any other name as it is."""
+    return _own(name) if _is_ours(name) else name
+
+
 def _unasked(original):
     @functools.wraps(original)
     def unasked(name, *args, **kwargs):
@@ -198,7 +204,7 @@ def _resolving(original):
     @functools.wraps(original)
     def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
         name = pretrained_model_name_or_path
-        path = _own(name) if _is_ours(name) else name
+        path = own_path(name)
         task = kwargs.get("_from_pipeline")
         try:
             return original(cls, path, *args, **kwargs)

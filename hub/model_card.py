@@ -20,7 +20,6 @@ HERE = Path(__file__).resolve().parent
 TEMPLATE = HERE / "templates" / "model_card.md"
 MARK = re.compile(r"<!-- written by emodistill for (\S+) -->")
 TOWER = ("text_encoder.", "qformer.", "text_projection.")
-BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 PRECISION = {"F32": "fp32", "F16": "half precision (fp16)", "BF16": "half precision (bf16)", "F64": "fp64"}
 FACTS = ("name", "licence", "language", "base_model", "datasets", "tags", "summary", "how", "teacher", "figures",
          "audit", "limits", "speed", "models")  # fmt: skip

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..loading import CHECKPOINTS, checkpoint_path
+from ..loading import own_path
 from . import leaks
 from .errors import SENTENCES, HubError, hub_errors, is_transport, quiet_client, repository_id, status_of
 from .folder import build_folder, sha256, tree
@@ -204,8 +204,7 @@ def main(argv=None):
     add_arguments(parser)
     args = parser.parse_args(argv)
     repository_id(args.repo_id)
-    if args.checkpoint in CHECKPOINTS:
-        args.checkpoint = checkpoint_path(args.checkpoint)
+    args.checkpoint = own_path(args.checkpoint)
     if not Path(args.checkpoint).is_dir():
         raise ValueError(f"there is no folder {args.checkpoint}; give that of a trained checkpoint")
     quiet_client()

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ..loading import CHECKPOINTS, checkpoint_path
+from ..loading import own_path
 from . import reference, sandbox
 from .check import check_content, check_files, stored_outputs
 from .errors import hub_errors, quiet_client, repository_id
@@ -249,8 +249,7 @@ def main(argv=None):
         raise ValueError(f"--timeout must be a number of seconds above 0, not {args.timeout:g}")
     quiet_client()
     with tempfile.TemporaryDirectory(prefix="emodistill-hub-") as temporary:
-        named = args.checkpoint in CHECKPOINTS
-        folder, remote = Path(checkpoint_path(args.checkpoint) if named else args.checkpoint), False
+        folder, remote = Path(own_path(args.checkpoint)), False
         if not folder.is_dir():
             folder, remote = _downloaded(args.checkpoint, args.revision), True
         elif args.revision:
