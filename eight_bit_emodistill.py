@@ -8,8 +8,6 @@ import json
 import os
 import zlib
 
-import torch
-
 __all__ = ["INDEX", "eight_bit_shapes", "is_eight_bit", "read_eight_bit", "write_eight_bit"]
 
 NAME = "weights-{:05d}-of-{:05d}.eight-bit.safetensors"
@@ -118,6 +116,8 @@ def _index(folder):
 
 def _pack(name, tensor):
     """A tensor's parts: rows in 8 bits, deflated, and their scales; or itself."""
+    import torch  # in functions: `push --help` asks this file a question and must not wait for it
+
     if name.startswith(EXACT) or tensor.ndim != 2 or tensor.numel() < SMALLEST or not torch.isfinite(tensor).all():
         return {"full": tensor.contiguous()}
     scale = tensor.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 127
@@ -127,6 +127,8 @@ def _pack(name, tensor):
 
 
 def _unpack(name, tensors, shape):
+    import torch
+
     if (full := tensors.get(f"{name}:full")) is not None:
         if list(full.shape) != shape:
             raise ValueError(f"{name} has another shape than the index says")
