@@ -18,6 +18,8 @@ VERSION = 2  # of the rules that constants are chosen for
 # that fits, up to 0.5 costs 0.006 of macro-F1; people who annotate name what stands out, and there it gains.
 COMPETITION = 0.4
 MIN_TEXTS = 12  # held-out texts that a plain word must stand for to be asked for
+MIN_SOURCE = 100  # held-out texts from which a source is judged by itself
+MIN_TRUE = 3  # texts of a source that a word must be true of to be judged there
 MOST_WORDS = 150
 TEMPERATURES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0)
 SET_SIZES = (3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 25, 30)
@@ -64,9 +66,10 @@ def choose_decision(model, validator, embeds, background_embeds, seed=0, sets=60
     Decision constants from held-out source texts: the ones that do best on random sets of plain words.
 
     How far labels are centred and what priors add is judged by macro-F1, of the labels that hold and of the best label
-    where just one holds, in equal parts: of all that do as well as the best, within a standard error over label sets,
-    the one that leaves least of the source's own frequencies, which a target's texts need not share. Slope and
-    temperature are judged by cross-entropy.
+    where just one holds, in equal parts, on each source by itself and then on average: each stands for a target, whose
+    labels are as common as they are there. Of all that do as well as the best, within a standard error over sources,
+    the one that leaves least of the sources' own frequencies. Where no two sources are large enough, all texts are
+    judged together, and the standard error is over label sets. Slope and temperature are judged by cross-entropy.
 
     Args:
         model ([`EmoDistillModel`]): With its background and reference vocabulary set.
@@ -100,7 +103,8 @@ def choose_decision(model, validator, embeds, background_embeds, seed=0, sets=60
     kinds = [
         replace(constants, label_centering=share, prior_weight=weight) for share in centrings for weight in weights
     ]
-    constants = _most_centred(kinds, [_quality(texts, cases, statistics, constants) for constants in kinds])
+    groups = _sources([validator.rows[place].get("source") for place in places])
+    constants = _most_centred(kinds, [_quality(texts, cases, groups, statistics, constants) for constants in kinds])
     slopes = [replace(constants, multi_label_slope=round(0.1 * step, 2)) for step in range(2, 51)]
     constants = min(slopes, key=lambda constants: _cross_entropy(texts, cases, statistics, constants, True))
     warmths = [replace(constants, single_label_temperature=value) for value in TEMPERATURES]
@@ -139,18 +143,40 @@ def _single(texts, label_set, targets):
     return texts[rows], targets[rows]
 
 
-def _quality(texts, cases, statistics, constants):
-    """Macro-F1 on each label set, of several labels and of one, added up; `(sets,)`."""
+def _sources(sources):
+    """Places of the texts of each source that is large enough, `list[torch.Tensor]`; empty unless there are two."""
+    counts = Counter(sources)
+    large = [name for name, count in sorted(counts.items(), key=str) if count >= MIN_SOURCE]
+    places = [torch.tensor([place for place, name in enumerate(sources) if name == one]) for one in large]
+    return places if len(places) > 1 else []
+
+
+def _quality(texts, cases, groups, statistics, constants):
+    """Macro-F1 of several labels and of one, added up: `(sources,)`, or `(sets,)` where sources are not told apart."""
     values = []
     for label_set, targets in cases:
-        scores = score_labels(texts, label_set, statistics, constants, multi_label=True)
-        value = macro_f1(scores >= 0.5, targets)
-        rows, truth = _single(texts, label_set, targets)
-        if len(rows):
-            best = score_labels(rows, label_set, statistics, constants).argmax(dim=1)
-            value += macro_f1(torch.nn.functional.one_hot(best, len(label_set)).bool(), truth)
-        values.append(value)
-    return torch.tensor(values)
+        decided = score_labels(texts, label_set, statistics, constants, multi_label=True) >= 0.5
+        best = score_labels(texts, label_set, statistics, constants).argmax(dim=1)
+        best = torch.nn.functional.one_hot(best, len(label_set)).bool()
+        single = targets.sum(dim=1) == 1
+        values.append([_f1_of(decided, best, targets, single, places) for places in groups or [slice(None)]])
+    values = torch.tensor(values)  # not a number where a source has too few of a set's words
+    return values.nanmean(dim=0)[~values.isnan().all(dim=0)] if groups else values[:, 0]
+
+
+def _f1_of(decided, best, targets, single, places):
+    """Macro-F1 of several labels and of the best, on texts of one source and the labels that occur there."""
+    decided, best, targets, single = (values[places] for values in (decided, best, targets, single))
+    if isinstance(places, slice):
+        present = torch.ones(targets.shape[1], dtype=torch.bool)
+    else:
+        present = targets.sum(dim=0) >= MIN_TRUE
+        if present.sum() < 2:
+            return float("nan")
+    value = macro_f1(decided[:, present], targets[:, present])
+    if single.any():
+        value += macro_f1(best[single][:, present], targets[single][:, present])
+    return value
 
 
 def _cross_entropy(texts, cases, statistics, constants, multi_label):
