@@ -32,7 +32,7 @@ MODULES = [
 MEASURING = [
     "benchmarks.audit.counterfactual", "benchmarks.audit.statistics",
     "benchmarks.evaluator", "benchmarks.metrics", "benchmarks.metrics.measures", "benchmarks.readers",
-    "benchmarks.suite", "experiments.descriptor_variants",
+    "benchmarks.speed.speed_tables", "benchmarks.suite", "experiments.descriptor_variants",
 ]  # fmt: skip
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 

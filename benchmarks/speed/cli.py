@@ -21,8 +21,8 @@ from pathlib import Path
 
 from ...files import write_json, write_text
 from .peers import PEERS, missing, peers
+from .speed_tables import speed_page
 from .systems import BACKENDS, Workbench
-from .tables import tables
 from .throughput import SpeedSettings
 
 __all__ = ["PARTS", "main", "measure"]
@@ -175,7 +175,7 @@ def main(argv=None):
     except (OSError, ValueError, ImportError) as error:
         print(f"speed: {error}", file=sys.stderr)
         return 2
-    page = tables(results)
+    page = speed_page(results)
     Path(args.output).mkdir(parents=True, exist_ok=True)
     print(page, end="")
     write_text(Path(args.output, "speed.md"), page)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from emodistill.benchmarks.speed import cli, peers, processes, systems
-from emodistill.benchmarks.speed.tables import COLUMNS, tables
+from emodistill.benchmarks.speed.speed_tables import COLUMNS, speed_page
 from emodistill.benchmarks.speed.throughput import SpeedSettings
 from emodistill.benchmarks.speed.timing import in_turn, median_ratio, percentiles
 from emodistill.encoding_emodistill import encode_texts
@@ -28,10 +28,10 @@ def results(checkpoint, tmp_path_factory):
 
 
 def test_every_part_measures(results):
-    page = tables(results)
+    page = speed_page(results)
     print(page)
     for name in ONE_PROCESS:
-        assert f"## {COLUMNS[name][0]}" in page
+        assert f"**{COLUMNS[name][0]}**" in page
         keys = {key for key, _, _ in COLUMNS[name][1]}
         assert all(set(row) & keys for row in results["parts"][name])
         figures = [value for row in results["parts"][name] for value in row.values() if isinstance(value, float)]
@@ -50,7 +50,8 @@ def test_an_earlier_run_is_shown_and_drawn(results, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     (tmp_path / "run.json").write_text(json.dumps(results), encoding="utf-8")
     assert cli.main(["--show", str(tmp_path / "run.json"), "--output", str(tmp_path / "shown")]) == 0
-    assert capsys.readouterr().out == (tmp_path / "shown" / "speed.md").read_text(encoding="utf-8") == tables(results)
+    written = (tmp_path / "shown" / "speed.md").read_text(encoding="utf-8")
+    assert capsys.readouterr().out == written == speed_page(results)
     drawn = {path.name for path in (tmp_path / "shown").glob("*.png")}
     assert drawn == {f"speed-{name}.png" for name in ("labels", "lengths", "batches", "threads", "latency")}
 

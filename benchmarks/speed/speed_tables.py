@@ -1,6 +1,8 @@
-"""What was measured as Markdown tables."""
+"""What was measured as tables, and as one page of them."""
 
-__all__ = ["COLUMNS", "markdown", "tables"]
+from ..result_tables import ResultTable
+
+__all__ = ["COLUMNS", "part_table", "speed_page"]
 
 # part: its heading, and its columns: key, heading, format
 COLUMNS = {
@@ -111,40 +113,39 @@ COLUMNS = {
 }
 
 
-def markdown(rows, columns):
+def part_table(name, rows):
     """
-    Rows as a table in Markdown.
+    What one part measured, as a table.
 
     Args:
-        rows (`list[dict]`): The rows; a key that one lacks is an empty cell.
-        columns (`Sequence[tuple[str, str, str]]`): Key, heading and format of each column.
+        name (`str`): The part, a key of [`COLUMNS`].
+        rows (`list[dict]`): Its rows; a key that one lacks is an empty cell.
 
     Returns:
-        `str`
+        [`ResultTable`]
 
     Example:
 
     ```python
-    >>> from emodistill.benchmarks.speed.tables import markdown
+    >>> from emodistill.benchmarks.speed.speed_tables import part_table
 
-    >>> print(markdown([{"threads": 2}], [("threads", "threads", "{}")]))
-    | threads |
-    |---|
-    | 2 |
+    >>> print(part_table("threads", [{"system": "torch fp32", "threads": 2}]).markdown())
+    **Threads**
+    <BLANKLINE>
+    |  | threads | texts a second | times one thread |
+    |---|---|---|---|
+    | torch fp32 | 2 |  |  |
+    <BLANKLINE>
 
     ```
     """
-    lines = [[heading for _, heading, _ in columns], ["---"] * len(columns)]
-    lines += [[form.format(row[key]) if key in row else "" for key, _, form in columns] for row in rows]
-    rule = "|" + "---|" * len(columns)
-    return "\n".join(rule if line[0] == "---" else f"| {' | '.join(line)} |" for line in lines)
+    title, columns = COLUMNS[name]
+    cells = [[form.format(row[key]) if key in row else "" for key, _, form in columns] for row in rows]
+    return ResultTable(title, [heading for _, heading, _ in columns], cells)
 
 
-def tables(results):
+def speed_page(results):
     """All parts of a run as one page of Markdown, with what it was run on."""
     machine = ", ".join(f"{key} {value}" for key, value in results["environment"].items())
-    parts = [f"`{results['command']}`\n\n{machine}"]
-    for name, rows in results["parts"].items():
-        heading, columns = COLUMNS[name]
-        parts.append(f"## {heading}\n\n{markdown(rows, columns)}")
-    return "\n\n".join(parts) + "\n"
+    parts = [part_table(name, rows).markdown() for name, rows in results["parts"].items()]
+    return f"`{results['command']}`\n\n{machine}\n\n" + "\n".join(parts)
