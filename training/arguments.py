@@ -21,6 +21,7 @@ __all__ = [
     "qformer_shape",
     "read_yaml",
     "teacher_names",
+    "unread_plan",
 ]
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
@@ -98,7 +99,8 @@ class DataArguments:
     )
     max_texts: int | None = _option(None, "Train on this many texts only, drawn by seed.", least=1)
     sources: str | None = _option(
-        None, "Train on these sources only, separated by commas; `source/selection` for a part of one."
+        None,
+        "Train on these sources only, separated by commas; `source/selection` for a part of one. Unread texts too.",
     )
     implied_weight: float = _option(0.35, "Target of the best word a descriptor implies; 0 for none.", least=0, most=1)
     implied_decay: float = _option(0.7, "Factor from one implied word to the next.", above=0, most=1)
@@ -116,7 +118,9 @@ class DataArguments:
         None, "Trained checkpoints, separated by commas, whose mean scores are learned in place of descriptors."
     )
     extra_negatives: int = _option(0, "Labels of the vocabulary added to each batch as negatives.", least=0)
-    unread_config: str | None = _option(None, "Configuration of texts without descriptors, for teachers to read.")
+    unread_config: str | None = _option(
+        None, "Configuration of texts without descriptors, for teachers to read; `9000 of unread` for so many of them."
+    )
     contrast_repeats: int = _option(1, "How often an epoch shows each group of contrasts.", least=1)
     counterfactual_share: float = _option(
         0.0, "Share of the texts that name a person to have a copy about another.", least=0, most=1
@@ -428,6 +432,37 @@ def qformer_shape(words):
     return dict.fromkeys(names) | dict(zip(names, map(int, parts), strict=False))
 
 
+def unread_plan(value):
+    """
+    What the argument `unread_config` says.
+
+    Args:
+        value (`str`): Its value.
+
+    Returns:
+        `tuple`: the number of texts, `None` for all, and the name of the configuration.
+
+    Raises:
+        `ValueError`: if the number is 0.
+
+    Example:
+
+    ```python
+    >>> from emodistill.training.arguments import unread_plan
+
+    >>> unread_plan("20000 of unread"), unread_plan("unread")
+    ((20000, 'unread'), (None, 'unread'))
+
+    ```
+    """
+    number, of, name = value.strip().partition(" of ")
+    if not (of and number.isdecimal()):
+        return None, value.strip()
+    if not int(number) or not name.strip():
+        raise ValueError(f"unread_config must be a configuration's name or `20000 of unread`, not {value!r}")
+    return int(number), name.strip()
+
+
 def background_plan(value):
     """
     What the argument `background_texts` says.
@@ -502,7 +537,7 @@ def _check(model, data, run):
     qformer_shape(model.qformer)
     if background_plan(data.background_texts)[2] and (model.init is None or model.label_space is not None):
         raise ValueError("background_texts kept needs init, without label_space: in a new space nothing is to be kept")
-    if data.unread_config and data.teachers is None:
+    if data.unread_config and unread_plan(data.unread_config) and data.teachers is None:
         raise ValueError("unread_config needs teachers: its texts have no descriptors")
     if run.embedding_weight and data.teachers is None:
         raise ValueError("embedding_weight needs teachers")

@@ -10,7 +10,7 @@ import torch
 from ..encoding_emodistill import encode_labels
 from ..loss_emodistill import logit_of_rate
 from ..modeling_emodistill import EmoDistillModel
-from .arguments import background_plan, qformer_shape
+from .arguments import background_plan, qformer_shape, unread_plan
 from .data import (
     DescriptorBatches,
     DescriptorDataset,
@@ -256,16 +256,31 @@ def load_data(args, seed):
             f"data {args.data} gives {len(train)} training and {len(validation)} validation texts; both are needed"
         )
     if args.sources:
-        names = {name.strip() for name in args.sources.split(",")}
-        train = [row for row in train if {row.get("source"), f"{row.get('source')}/{row.get('selection')}"} & names]
+        train = _of_sources(train, args.sources)
         if not train:
             raise ValueError(f"no training text has a source among {args.sources}")
     train = _with_views(args, train, validation)
     if args.max_texts and args.max_texts < len(train):
         train = _drawn(train, args.max_texts, seed)
     if args.unread_config:
-        train += load_rows(args.data, "train", args.unread_config, unread=True)
+        train += _unread(args, seed)
     return train, validation, lexicon
+
+
+def _of_sources(rows, sources):
+    names = {name.strip() for name in sources.split(",")}
+    return [row for row in rows if {row.get("source"), f"{row.get('source')}/{row.get('selection')}"} & names]
+
+
+def _unread(args, seed):
+    """Texts that nobody has read, as many as asked for."""
+    number, name = unread_plan(args.unread_config)
+    rows = load_rows(args.data, "train", name, unread=True)
+    if args.sources:
+        rows = _of_sources(rows, args.sources)
+        if not rows:
+            raise ValueError(f"no unread text has a source among {args.sources}")
+    return rows if number is None or number >= len(rows) else _drawn(rows, number, seed)
 
 
 def _drawn(rows, number, seed):

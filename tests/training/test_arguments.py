@@ -65,6 +65,7 @@ def test_no_number_outside_its_range_is_accepted(option, value):
         ("--epochs=three", "argument --epochs: invalid int value"),
         ("--epoch=3", "unrecognized arguments|not used by the"),
         ("--unread-config=unread", "unread_config needs teachers"),
+        ("--unread-config=0 of unread", "unread_config must be a configuration.s name or"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(flag, message):
