@@ -8,8 +8,7 @@ import sys
 import warnings
 
 from .inputs_emodistill import is_blank
-from .loading import checkpoint_path, load_checkpoint
-from .registration import TASK
+from .loading import checkpoint_path
 
 __all__ = ["main", "read_max_windows", "warnings_as_lines"]
 
@@ -148,16 +147,6 @@ def _threshold(value):
         raise ValueError(f'--threshold must be "auto", "none" or a number between 0 and 1, not {value!r}') from None
 
 
-def _device(value):
-    import torch
-
-    try:
-        torch.zeros(1, device=value)
-    except (AssertionError, RuntimeError):  # torch's own words name neither the argument nor a way out
-        raise ValueError(f"--device {value} is not available on this machine; cpu always is") from None
-    return value
-
-
 def _dimensions(value):
     if not isinstance(value, str) or ":" not in value:
         return value
@@ -274,24 +263,10 @@ def main(argv=None):
     return 0
 
 
-def _load(model, device):
-    """An export, for which neither torch nor transformers is imported; or a checkpoint's pipeline."""
-    from .serving.load import load_export
-
-    if (exported := load_export(model, device=device)) is not None:
-        return exported
-    from transformers.utils import logging
-
-    from .pipeline_emodistill import ZeroShotEmotionPipeline
-
-    logging.disable_progress_bar()
-    device = _device(device)
-    model, tokenizer = load_checkpoint(model)
-    return ZeroShotEmotionPipeline(model=model, tokenizer=tokenizer, task=TASK, device=device)
-
-
 def _run(args, options, model):
-    classify = _load(model, args.device)
+    from .serving.load import load_quietly
+
+    classify = load_quietly(model, args.device)
     live = args.stream or ("-" in args.texts and sys.stdin.isatty())
     how = {"batch_size": 1 if live else args.batch_size, "stream": live, "progress": args.progress}
     texts = _texts(args.texts) if "-" in args.texts else args.texts

@@ -131,20 +131,17 @@ def load_classifier(model=None):
     """
     model = model or os.environ.get("EMODISTILL_MODEL") or None
     try:
-        from emodistill.serving.load import load_export  # the package registers the task, too
+        from emodistill.serving.load import load_quietly
     except ModuleNotFoundError as error:
         if error.name != "emodistill":
             raise
-        load_export = None
-    if load_export is not None and (exported := load_export(model)) is not None:
-        return exported
+    else:
+        return load_quietly(model)
     from transformers import pipeline
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    if load_export is None:
-        return pipeline(TASK, model=model or PUBLISHED, trust_remote_code=True)
-    return pipeline(TASK, model=model)
+    return pipeline(TASK, model=model or PUBLISHED, trust_remote_code=True)
 
 
 def parse_labels(text, multi_label=True):

@@ -4,6 +4,7 @@ import math
 from functools import lru_cache
 
 from .engine import TextScorer
+from .load import load_quietly
 from .rows import Row, Shard
 
 __all__ = ["BatchScorer"]
@@ -106,18 +107,4 @@ def _row(number, text):
 
 @lru_cache(maxsize=2)
 def _load(model, device, threads):
-    from .load import load_export
-
-    if (exported := load_export(model, device=device, threads=threads)) is not None:
-        return exported
-    from transformers import pipeline
-    from transformers.utils import logging
-
-    from .. import TASK, checkpoint_path
-
-    logging.disable_progress_bar()
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
-    return pipeline(TASK, model=checkpoint_path(model), device=device)
+    return load_quietly(model, device, threads)

@@ -2,7 +2,7 @@
 
 import os
 
-__all__ = ["load", "load_export"]
+__all__ = ["load", "load_export", "load_quietly"]
 
 
 def load(name=None, backend=None, threads=None, **options):
@@ -46,11 +46,60 @@ def load(name=None, backend=None, threads=None, **options):
 
     from .. import TASK, checkpoint_path
 
-    if threads is not None:
+    _use_threads(threads)
+    return pipeline(TASK, model=checkpoint_path(name), **options)
+
+
+def load_quietly(name=None, device=None, threads=None, local_rank=None):
+    """
+    As [`load`] for commands, the page and workers: without progress bars, and with mistakes told in one sentence.
+
+    Args:
+        name, threads: As for [`load`].
+        device (`str` or `int`, *optional*): Where to; the first accelerator by default.
+        local_rank (`int`, *optional*): Which this is of a machine's processes, where each takes another accelerator.
+
+    Returns:
+        [`OnnxEmotionClassifier`], for which neither torch nor transformers is imported, or
+        [`ZeroShotEmotionPipeline`].
+
+    Raises:
+        `ValueError`: for a device that is not there and for a damaged checkpoint.
+        `OSError`: if there is no such checkpoint.
+    """
+    if (exported := load_export(name, device=device, threads=threads)) is not None:
+        return exported
+    import torch
+    from transformers.utils import logging
+
+    from .. import TASK, load_checkpoint
+    from ..pipeline_emodistill import ZeroShotEmotionPipeline
+
+    logging.disable_progress_bar()
+    if device is None and local_rank is not None and torch.accelerator.is_available():
+        device = f"{torch.accelerator.current_accelerator().type}:{local_rank % torch.accelerator.device_count()}"
+    device = _available(device)
+    _use_threads(threads)
+    model, tokenizer = load_checkpoint(name)
+    return ZeroShotEmotionPipeline(model=model, tokenizer=tokenizer, task=TASK, device=device)
+
+
+def _use_threads(threads):
+    if threads:
         import torch
 
         torch.set_num_threads(threads)
-    return pipeline(TASK, model=checkpoint_path(name), **options)
+
+
+def _available(device):
+    import torch
+
+    device = "cpu" if device == -1 else device  # as pipelines of transformers write it
+    try:
+        torch.zeros(1, device=device)
+    except (AssertionError, RuntimeError):  # torch's own words name neither the argument nor a way out
+        raise ValueError(f"device {device} is not available on this machine; cpu always is") from None
+    return device
 
 
 def load_export(name, backend=None, **options):

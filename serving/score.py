@@ -70,7 +70,7 @@ def _check_first_row(table):
 
 def _score(args, table, folder, share):
     labels = read_labels_argument(args.labels)
-    classify = _load_pipeline(args, share)
+    classify = _load(args, share)
     scorer = _scorer(args, classify, labels)
     described, total = table.describe()
     folder.agree(
@@ -104,27 +104,11 @@ def _score(args, table, folder, share):
         raise
 
 
-def _load_pipeline(args, share):
-    from .load import load_export
+def _load(args, share):
+    from .load import load_quietly
 
-    if (exported := load_export(args.model, device=args.device, threads=args.threads)) is not None:
-        return exported
-    from transformers import pipeline
-    from transformers.utils import logging
-
-    from .. import TASK, checkpoint_path
-    from ..predict import _device
-
-    logging.disable_progress_bar()
-    import torch
-
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    device = args.device
-    if device is None and share.of > 1 and torch.accelerator.is_available():  # one for each process of a machine
-        local = int(os.environ.get("LOCAL_RANK", share.rank))
-        device = f"{torch.accelerator.current_accelerator().type}:{local % torch.accelerator.device_count()}"
-    return pipeline(TASK, model=checkpoint_path(args.model), device=_device(device))
+    local_rank = int(os.environ.get("LOCAL_RANK", share.rank)) if share.of > 1 else None
+    return load_quietly(args.model, args.device, args.threads, local_rank)
 
 
 def _scorer(args, classify, labels):
