@@ -4,12 +4,15 @@ Every function gives a `Picture`. Series differ by marker, line style or hatch a
 from dark to light, so that a grey print keeps them apart.
 """
 
+import functools
+import io
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ..files import writing
 from . import protocols
 from .readers import DIMENSIONS, MULTI_LABEL, SINGLE_LABEL
 from .result_tables import number
@@ -52,10 +55,18 @@ class Picture:
     alt: str
     figure: object
 
+    @functools.cached_property
+    def png(self):
+        """The picture as bytes: drawn once, for its file and for the page that holds it."""
+        content = io.BytesIO()
+        self.figure.savefig(content, format="png", dpi=DPI, metadata={"Description": self.alt})
+        return content.getvalue()
+
     def save(self, folder):
         """Write `name.png` into the folder; returns the path."""
         path = Path(folder) / f"{self.name}.png"
-        self.figure.savefig(path, dpi=DPI, metadata={"Description": self.alt})
+        with writing(path, "wb") as file:
+            file.write(self.png)
         return path
 
 

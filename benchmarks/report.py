@@ -2,11 +2,10 @@
 
 import base64
 import html
-import io
 from pathlib import Path
 
 from ..files import write_json, write_text
-from .plots import DPI, suite_pictures
+from .plots import suite_pictures
 from .result_tables import all_tables, protocol_lines
 from .suite import clean
 
@@ -61,9 +60,7 @@ def markdown(suite, pictures=()):
 
 def image_tag(picture):
     """A figure element with the picture inside."""
-    content = io.BytesIO()
-    picture.figure.savefig(content, format="png", dpi=DPI)
-    data, alt = base64.b64encode(content.getvalue()).decode(), html.escape(picture.alt, quote=True)
+    data, alt = base64.b64encode(picture.png).decode(), html.escape(picture.alt, quote=True)
     return f'<figure><img alt="{alt}" src="data:image/png;base64,{data}"><figcaption>{alt}</figcaption></figure>\n'
 
 

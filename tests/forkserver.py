@@ -16,6 +16,7 @@ or of another environment needs `subprocess` and its seconds.
 import importlib
 import multiprocessing
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -98,8 +99,9 @@ def _child(target, arguments, cwd, environment, stdout, stderr):
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(cwd)
-    module, name = target.split(":")
-    sys.exit(getattr(importlib.import_module(module), name)(arguments))
+    module, name = target.rsplit(":", 1)
+    found = runpy.run_path(module) if module.endswith(".py") else vars(importlib.import_module(module))
+    sys.exit(found[name](arguments))
 
 
 def command(arguments, cwd=None, env=None):
@@ -117,7 +119,10 @@ def command(arguments, cwd=None, env=None):
 
 
 def call(target, arguments, cwd=None, env=None):
-    """`target`, a `"module:function"`, called with `arguments` in a process that exits with its result; `Running`."""
+    """`target`, called with `arguments` in a process that exits with its result; `Running`.
+
+    It is a `"module:function"`, or the path of a test's own file in the module's place.
+    """
     return Running(target, arguments, cwd, env)
 
 

@@ -1,10 +1,8 @@
 import math
 import os
-import socket
-import subprocess
-import sys
 from types import SimpleNamespace
 
+import forkserver
 import pytest
 import torch
 from hypothesis import given, settings
@@ -148,14 +146,15 @@ def gradients(network):
     return {name: parameter.grad for name, parameter in network.named_parameters() if parameter.grad is not None}
 
 
-def _process(rank, folder):
+def leave_gradients(folder):
     """What each of the two processes runs, with the trainer's own weighting of unequal batches."""
     import torch.distributed as dist
     from torch.nn.parallel import DistributedDataParallel
 
     from emodistill.train_accelerate import Trainer
 
-    dist.init_process_group("gloo", rank=rank, world_size=2)
+    dist.init_process_group("gloo")
+    rank = dist.get_rank()
 
     def total(tensor):
         dist.all_reduce(tensor)
@@ -177,19 +176,10 @@ def _process(rank, folder):
 
 
 def test_gradients_of_two_processes_and_of_one_agree(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo",
-    }  # fmt: skip
-    command = [sys.executable, __file__]
-    processes = [subprocess.Popen([*command, str(rank), str(tmp_path)], env=environment) for rank in (0, 1)]
-    try:
-        assert [process.wait(timeout=300) for process in processes] == [0, 0]
-    finally:
-        for process in processes:
-            process.kill()
+    target = f"{__file__}:leave_gradients"
+    ranks = forkserver.group(str(tmp_path), 2, env={"GLOO_SOCKET_IFNAME": "lo"}, target=target)
+    for rank in ranks:
+        assert rank.wait(timeout=300) == 0, rank.stderr
     results = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
     for frozen in (True, False):
         network = build(frozen)
@@ -202,7 +192,3 @@ def test_gradients_of_two_processes_and_of_one_agree(tmp_path):
             assert result[frozen].keys() == expected.keys()
             for name, gradient in expected.items():
                 torch.testing.assert_close(result[frozen][name], gradient, atol=1e-6, rtol=1e-4, msg=name)
-
-
-if __name__ == "__main__":
-    _process(int(sys.argv[1]), sys.argv[2])

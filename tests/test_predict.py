@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import forkserver
 import pytest
 
 import emodistill
@@ -252,6 +253,9 @@ def test_a_real_process_that_fails(checkpoint, tmp_path):
 
 
 def test_the_default_model(default_checkpoint, tmp_path):
-    done = run("How dare you lie to me again!", "--labels", "joy,anger,relief", "--json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert rows(done.stdout)[0]["predicted"] == ["anger"] and not done.stderr
+    process = forkserver.command(
+        ["predict", "How dare you lie to me again!", "--labels", "joy,anger,relief", "--json"], cwd=tmp_path
+    )
+    output, error = process.communicate(timeout=300)
+    assert process.returncode == 0 and not error, error
+    assert rows(output)[0]["predicted"] == ["anger"]

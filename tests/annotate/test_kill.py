@@ -5,14 +5,13 @@ import os
 import random
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter
 
+import forkserver
 import pytest
 from fake_openai import FAULTS, FakeOpenAI
-from processes import environment, fork
+from processes import fork
 
 from emodistill.annotate import Store
 from emodistill.annotate import commands as cli
@@ -96,9 +95,8 @@ def test_twelve_hundred_texts_one_fifth_faults_eight_kills(tmp_path):
         assert database.execute("SELECT max(asks) FROM rows").fetchone()[0] <= 3
 
 
-def start(argv, **options):
-    command = [sys.executable, "-m", "emodistill.cli", "annotate", *argv]
-    return subprocess.Popen(command, env=environment(), cwd="/", stderr=subprocess.PIPE, text=True, **options)
+def start(argv):
+    return forkserver.command(["annotate", *argv], cwd="/")
 
 
 def wait_for_requests(server, count, seconds=60):

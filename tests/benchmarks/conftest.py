@@ -2,6 +2,7 @@
 
 import pytest
 import tiny
+from quick_measures import labels_where_they_fall
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +20,10 @@ def make_checkpoint(tmp_path_factory):
 def checkpoint(make_checkpoint):
     """The folder of a tiny checkpoint."""
     return make_checkpoint()
+
+
+@pytest.fixture
+def quick_pictures():
+    """Pictures whose labels are not moved apart, for a run whose pictures another test looks at."""
+    with labels_where_they_fall():
+        yield

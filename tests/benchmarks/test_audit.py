@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from quick_measures import few_templates
 from scipy import stats
 
 from emodistill.benchmarks.audit import statistics, templates
@@ -175,11 +176,10 @@ def test_negation_rows_see_a_model_that_reads_words_alone():
     )
 
 
-def test_audit_from_the_command_line(checkpoint, data_dir, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(templates, "EMOTION_TEMPLATES", templates.EMOTION_TEMPLATES[:2])
-    monkeypatch.setattr(templates, "NEUTRAL_TEMPLATES", templates.NEUTRAL_TEMPLATES[:2])
+def test_audit_from_the_command_line(checkpoint, data_dir, tmp_path, capsys):
     arguments = ["audit", checkpoint, "--output", str(tmp_path), "--no-cache", "--quiet", "--report"]
-    assert main([*arguments, "--data-dir", data_dir, "--labels", "anger,joy"]) == 0
+    with few_templates():
+        assert main([*arguments, "--data-dir", data_dir, "--labels", "anger,joy"]) == 0
     audit = json.loads((tmp_path / "audit.json").read_text())
     assert len(audit["gaps"]) == (1 + 5 + 6 + 6 + 3 + 4 + 5) * 2 * 2
     assert len(audit["surface"]) == 8 and len(audit["benchmark"]) == 4

@@ -79,7 +79,7 @@ def test_page_names_protocols_and_describes_every_picture(results):
     }
 
 
-def test_second_run_computes_no_embedding(results, checkpoint, data_dir, monkeypatch, capsys):
+def test_second_run_computes_no_embedding(results, checkpoint, data_dir, monkeypatch, capsys, quick_pictures):
     output, suite = results
     monkeypatch.setattr("emodistill.encoding_emodistill.encode_texts", None)  # calling it would fail
     arguments = [checkpoint, "--data-dir", data_dir, "--benchmarks", "all", "--no-untrained", "--quiet"]
@@ -91,7 +91,7 @@ def test_second_run_computes_no_embedding(results, checkpoint, data_dir, monkeyp
     assert "| tiny | strict |" in capsys.readouterr().out
 
 
-def test_limit_is_marked(checkpoint, data_dir, tmp_path, capsys):
+def test_limit_is_marked(checkpoint, data_dir, tmp_path, capsys, quick_pictures):
     arguments = [checkpoint, "--data-dir", data_dir, "--benchmarks", "semeval2025-eng", "--limit", "12", "--no-cache"]
     assert main(["evaluate", *arguments, "--output", str(tmp_path), "--replicates", "20", "--report", "--quiet"]) == 0
     suite = json.loads((tmp_path / "results.json").read_text())
@@ -141,7 +141,7 @@ def test_damaged_file_gives_file_and_line(checkpoint, tmp_path, capsys):
 
 
 def test_checkpoint_without_background_has_no_strict_row_unless_source_texts_are_there(
-    make_checkpoint, data_dir, tmp_path
+    make_checkpoint, data_dir, tmp_path, quick_pictures
 ):
     bare = make_checkpoint("bare", background=False)
     arguments = [bare, "--data-dir", data_dir, "--benchmarks", "semeval2025-eng", "--no-cache", "--no-untrained"]
@@ -241,7 +241,7 @@ def test_gliclass_says_what_to_install(tmp_path):
         systems.load_gliclass(str(tmp_path))
 
 
-def test_an_undefined_correlation_is_a_dash_everywhere(checkpoint, tmp_path, capsys):
+def test_an_undefined_correlation_is_a_dash_everywhere(checkpoint, tmp_path, capsys, quick_pictures):
     """Nobody's dominance varies, and no model's correlation with it is defined."""
     rows = "".join(f"e{n},dev,{1 + n % 4}.0,{1 + n % 3}.5,3.0,we won {n}\n" for n in range(12))
     (tmp_path / "emobank").mkdir()

@@ -74,20 +74,18 @@ def test_without_a_lexicon_there_are_no_built_in_dimensions(arguments, tmp_path)
         classify("a day", dimensions="valence")
 
 
-def test_a_student_follows_its_teacher(arguments, tmp_path, capsys, feelings):
-    """Where the teacher learned other labels than the student's own rows have, the student takes the teacher's."""
+def test_a_student_follows_its_teacher(arguments, finished_run, tmp_path, capsys, feelings):
+    """Where the student's own rows have other labels than the teacher learned, the student takes the teacher's."""
     turned = dict(zip(sorted(feelings), [*sorted(feelings)[1:], sorted(feelings)[0]], strict=True))
-    rows = tiny.rows(1400)
-    others = [row | {"labels": [turned.get(label, label) for label in row["labels"]]} for row in rows]
-    own, other = (tiny.write_rows(tmp_path / f"{n}.jsonl", content) for n, content in enumerate((rows, others)))
-    main(arguments("--epochs", "1", "--data", str(other), output="teacher"))
+    rows = [row | {"labels": [turned.get(label, label) for label in row["labels"]]} for row in tiny.rows(1400)]
+    own = tiny.write_rows(tmp_path / "own.jsonl", rows)
     # One validation, by the student's own rows: the best weights are the last.
     student = arguments("--epochs", "1", "--seed", "5", "--data", str(own), "--extra_negatives", "1000")
-    main([*student, "--teachers", str(tmp_path / "teacher" / "final")])
+    main([*student, "--teachers", str(finished_run / "final")])
     classify = pipeline("zero-shot-emotion", model=str(tmp_path / "run" / "final"), labels=sorted(feelings))
     said = [(classify(f"{text} b 77")["labels"][0], label) for label, texts in feelings.items() for text in texts]
-    follows = sum(found == turned[label] for found, label in said)
-    assert follows >= sum(found == label for found, label in said) + 4, said
+    follows = sum(found == label for found, label in said)
+    assert follows >= sum(found == turned[label] for found, label in said) + 4, said
     assert "teacher 1 of 1" in capsys.readouterr().out
 
 
@@ -403,17 +401,6 @@ def test_a_lexicon_without_a_column_is_named(arguments, tmp_path, capsys):
     assert "line 2: no column 'dominance'" in capsys.readouterr().err
 
 
-def launch(arguments, processes):
-    """The command as docs/training.md has it, for several processes."""
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(processes)]
-    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [*command, str(ROOT / "train_accelerate.py"), *arguments], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
 def finish(ranks):
     for rank in ranks:
         assert rank.wait(timeout=300) == 0, rank.stderr[-3000:]
@@ -449,8 +436,18 @@ def test_a_run_that_is_stopped_and_killed_ends_with_the_same_weights(arguments, 
 
 
 @pytest.mark.slow
-def test_accelerates_launcher_trains_in_two_processes(arguments, tmp_path):
-    launch(arguments(*SHORT, output="launched"), 2)
+def test_accelerates_launcher_trains(arguments, tmp_path):
+    """The command of docs/training.md, on this machine's CPU.
+
+    Of several processes it starts one here, however many are asked for: several on CPUs need `mpirun`. What two do is
+    tested above and with the loss, in ranks started as the launcher starts those of accelerators.
+    """
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1"]
+    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    command += [str(ROOT / "train_accelerate.py"), *arguments(*SHORT, output="launched")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "launched" / "final" / "model.safetensors").is_file()
 
 
