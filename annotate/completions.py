@@ -2,16 +2,24 @@
 
 import json
 import math
+import re
+import zlib
 from dataclasses import dataclass
 
 from .event_stream import read_events
 
 __all__ = ["Reply", "ServerError", "read_body", "read_completion", "read_error"]
 
-_TEXT_PARTS = ("text", "output_text", "input_text", None)
+_THOUGHTS = re.compile("think|thought|reason|redacted|summary", re.IGNORECASE)  # types of parts that are no answer
 # Why an answer ends that a filter stopped, in the words of several services.
 _FILTERS = {"content_filter", "content_filtered", "safety", "image_safety", "prohibited_content", "blocklist", "spii"}
 _FILTERS |= {"recitation", "refusal", "guardrail_intervened", "sensitive"}
+# Why an answer ends that is not whole, though the limit did not cut it: it is asked for again.
+_BROKEN = {"error", "abort", "aborted", "cancelled", "canceled", "network_error", "insufficient_system_resource"}
+_BROKEN |= {"timeout", "unknown_error", "server_error", "malformed_function_call"}
+_CUT = {"length", "max_tokens", "max_output_tokens", "model_length", "max_completion_tokens", "token_limit"}
+_MOST_WORDS = 4000  # characters of an error that are looked at
+_LARGEST_UNPACKED = 2**24
 _LARGEST = 2**53  # more tokens than anything has; what SQLite and JSON carry exactly
 
 
@@ -64,12 +72,47 @@ def read_body(data, redactor):
         data (`bytes`)
         redactor (`Redactor`)
     """
-    text = data.decode(json.detect_encoding(data), "replace")
+    text = _decode(_unpack(data))
     try:
-        return redactor.value(json.loads(text))
+        return redactor.value(json.loads(text, strict=False))
     except (ValueError, RecursionError):
-        streamed = read_events(text)
-        return redactor.text(text) if streamed is None else redactor.value(streamed)
+        found = read_events(text) or _completion_in(text)
+        return redactor.text(text) if found is None else redactor.value(found)
+
+
+def _unpack(data):
+    """A body that was packed without saying so, unpacked."""
+    if data[:2] != b"\x1f\x8b":
+        return data
+    try:
+        return zlib.decompressobj(31).decompress(data, _LARGEST_UNPACKED)
+    except zlib.error:
+        return data
+
+
+def _decode(data):
+    """Text in the encoding that JSON has, or, where it has another, in that of Western Europe (`cp1252`)."""
+    encoding = json.detect_encoding(data)
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        if b"\x00" in data or encoding not in ("utf-8", "utf-8-sig"):
+            return data.decode(encoding, "replace")
+    # What is UTF-8 but for a bad byte or two stays so; what was never meant as UTF-8 loses each of its letters.
+    text = data.decode(encoding, "replace")
+    high = sum(byte > 127 for byte in data)
+    return data.decode("cp1252", "replace") if 2 * text.count("\ufffd") > high else text
+
+
+def _completion_in(text):
+    """The completion in a body that has something before it or after it, `None` where there is none."""
+    start = text.find("{")
+    try:
+        value, _ = json.JSONDecoder(strict=False).raw_decode(text, start) if start >= 0 else (None, 0)
+    except (ValueError, RecursionError):
+        return None
+    choice = _first_choice(value)
+    return value if choice is not None and isinstance(choice.get("message"), dict) else None
 
 
 def read_completion(data, seconds=0.0):
@@ -81,10 +124,14 @@ def read_completion(data, seconds=0.0):
     Raises:
         `ValueError`: where it is not one.
     """
+    data = _unwrapped(data)
     choice = _first_choice(data)
     if choice is None:
         raise ValueError(_no_completion(data))
     finish = _word(choice.get("finish_reason"))
+    low = finish.lower() if finish else ""
+    if low in _BROKEN:
+        raise ValueError(f"the answer was broken off (finish_reason {finish})")
     message = choice.get("message") or choice.get("delta")
     if isinstance(message, str):
         message = {"content": message}
@@ -93,29 +140,67 @@ def read_completion(data, seconds=0.0):
             raise ValueError(_no_completion(data))
         message = {"content": choice.get("text")}
     content, refusal = _content(message.get("content"))
-    refusal = _word(message.get("refusal") or None) or refusal
-    said = refusal or content or _arguments(message)
+    refusal = _refusal(message.get("refusal")) or refusal
+    said = refusal or _said(message, content)
     usage = data.get("usage") if isinstance(data.get("usage"), dict) else {}
     details = usage.get("prompt_tokens_details")
     cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
-    prompt = _count(usage.get("prompt_tokens"))
+    prompt = _count(usage.get("prompt_tokens", usage.get("input_tokens"))) or None  # no request has none
+    written = _count(usage.get("completion_tokens", usage.get("output_tokens")))
     return Reply(
         content=said,
         refused=bool(refusal) or finish == "content_filter" or (_filtered(finish) and not said.strip()),
-        finish_reason=finish,
+        finish_reason="length" if low in _CUT else finish,
         prompt_tokens=prompt,
         cached_tokens=min(cached or 0, prompt or 0),
-        completion_tokens=_count(usage.get("completion_tokens")),
+        completion_tokens=None if written == 0 and said else written,
         model=_word(data.get("model")),
         id=_word(data.get("id")),
         seconds=seconds,
     )
 
 
+def _unwrapped(data):
+    """What a gateway has put a completion into, taken off."""
+    if isinstance(data, list) and len(data) == 1:
+        data = data[0]
+    if not isinstance(data, dict) or "choices" in data:
+        return data
+    inner = [value for value in data.values() if isinstance(value, dict) and "choices" in value]
+    if isinstance(data.get("body"), str) and not inner:
+        try:
+            inner = [json.loads(data["body"])]
+        except (ValueError, RecursionError):
+            return data
+    return inner[0] if len(inner) == 1 and isinstance(inner[0], dict) else data
+
+
+def _refusal(value):
+    words = _word(value or None) or ""
+    return "" if words.strip().lower() in ("null", "none", "false", "n/a") else words
+
+
+def _said(message, content):
+    """The answer of a message: its content, or what stands in one of the places that take its place."""
+    called = _arguments(message)
+    if called and content.strip()[:1] not in ("{", "["):  # words beside a call only announce it
+        return called
+    if content.strip():
+        return content
+    parsed = message.get("parsed")
+    thoughts = _word(message.get("reasoning_content") or message.get("reasoning")) or ""
+    thoughts = thoughts.rpartition("</think>")[2].strip()
+    # A server that looks for thoughts takes the whole of an answer that has none for them.
+    is_answer = thoughts[:1] == "{" and thoughts[-1:] == "}"
+    return json.dumps(parsed, ensure_ascii=False) if parsed else thoughts if is_answer else content
+
+
 def _first_choice(data):
     """The first choice that says something, or else the first; `None` where there is none."""
     choices = data.get("choices") if isinstance(data, dict) else None
     choices = [one for one in choices if isinstance(one, dict)] if isinstance(choices, list) else []
+    if all(type(one.get("index")) is int for one in choices):
+        choices.sort(key=lambda one: one["index"])
     messages = [one["message"] if isinstance(one.get("message"), dict) else {} for one in choices]
     said = (choice for choice, message in zip(choices, messages, strict=True) if message.get("content"))
     return next(said, choices[0] if choices else None)
@@ -130,6 +215,8 @@ def _content(content):
     """Text and refusal of a message's content."""
     if content is None or isinstance(content, str):
         return content or "", ""
+    if isinstance(content, list) and len(content) == 1 and isinstance(content[0], str) and "{" in content[0]:
+        return content[0], ""
     untyped = isinstance(content, list) and all(isinstance(part, dict) and list(part) == ["text"] for part in content)
     if not untyped and not (isinstance(content, list) and any(isinstance(p, dict) and "type" in p for p in content)):
         return json.dumps(content, ensure_ascii=False), ""
@@ -139,9 +226,10 @@ def _content(content):
             texts.append(part)
         elif isinstance(part, dict) and part.get("type") == "refusal":
             refusals.append(_word(part.get("refusal") or part.get("text")) or "")
-        elif isinstance(part, dict) and part.get("type") in _TEXT_PARTS:
-            text = part.get("text")
-            texts.append(_word(text.get("value") if isinstance(text, dict) else text) or "")
+        elif isinstance(part, dict) and not _THOUGHTS.search(str(part.get("type"))):
+            text = part.get("text", part.get("json", part.get("input")))
+            value = text.get("value", text) if isinstance(text, dict) else text
+            texts.append(_word(value) or "")
     return "".join(texts), " ".join(refusals).strip()
 
 
@@ -152,9 +240,10 @@ def _filtered(finish):
 def _arguments(message):
     """The arguments of a tool that the model called, or of a function, as it was named before there were tools."""
     calls = message.get("tool_calls")
-    call = calls[0] if isinstance(calls, list) and calls else None
-    function = call.get("function") if isinstance(call, dict) else message.get("function_call")
-    return (_word(function.get("arguments")) or "") if isinstance(function, dict) else ""
+    calls = calls if isinstance(calls, list) else [message.get("function_call")]
+    functions = [call.get("function", call) if isinstance(call, dict) else None for call in calls]
+    said = [one["arguments"] for one in functions if isinstance(one, dict) and one.get("arguments")]
+    return _word(said[-1]) if said else ""  # the last: what comes before it may be a tool for thoughts
 
 
 def _word(value):
@@ -193,7 +282,8 @@ def read_error(body, status=200):
     named = isinstance(body.get("id"), str) and body.get("object") in ("batch", "file", "list")
     if not error and not answered and not named:
         error = body.get("errors") or body.get("detail")
-        if not error and (status >= 400 or body.get("object") == "error" or isinstance(body.get("message"), str)):
+        failed = body.get("success") is False or any(isinstance(body.get(name), str) for name in ("message", "msg"))
+        if not error and (status >= 400 or body.get("object") == "error" or failed):
             error = body
     if not error or (status < 400 and answered and not _of_choice(body)):
         return ServerError(status, "no reason given") if status >= 300 else None
@@ -208,8 +298,8 @@ def read_error(body, status=200):
     words = _word(message) or _word(error)
     more = inner.get("metadata") or inner.get("details")
     label = _word(code) if code is not None and not _status(code) else ""
-    said = " ".join(part for part in (label, words, _word(more) or "") if part).strip()
-    low = " ".join(str(name) for name in names if isinstance(name, str | int))
+    said = " ".join(part[:_MOST_WORDS] for part in (label, words, _word(more) or "") if part).strip()
+    low = " ".join(str(name)[:_MOST_WORDS] for name in names if isinstance(name, str | int))
     return ServerError(status, said or "no reason given", low.lower())
 
 
@@ -226,8 +316,6 @@ def _status(value):
 
 
 def _page(body):
-    import re
-
     text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
     text = re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", " ", text[:20000])
     return " ".join(text.split())[:300] or "no reason given"

@@ -8,7 +8,15 @@ from urllib.request import getproxies, proxy_bypass
 
 from .redaction import redact_address
 
-__all__ = ["Redirected", "async_client", "check_address", "check_header", "is_loopback"]
+__all__ = ["Redirected", "TooLarge", "async_client", "check_address", "check_header", "is_loopback"]
+
+
+_LARGEST = {"POST": 2**24}  # bytes of an answer as it is unpacked; what is asked for (results of batches) may be more
+_LARGEST_FILE = 2**31
+
+
+class TooLarge(Exception):
+    """An answer that is larger than any answer is, or unpacks to that."""
 
 
 class Redirected(Exception):
@@ -118,7 +126,7 @@ def async_client(settings, key=None):
 
 def _http_client(openai, parts, timeout):
     """An HTTP client for one server: past proxies for this machine and for what `NO_PROXY` names."""
-    hooks = {"response": [_refuse_redirects]}
+    hooks = {"response": [_refuse_redirects, _read_bounded]}
     options = {"timeout": timeout, "trust_env": False, "verify": _certificates(), "event_hooks": hooks}
     proxy, variable = _proxy(parts)
     if proxy is None:
@@ -140,6 +148,19 @@ def _http_client(openai, parts, timeout):
 async def _refuse_redirects(response):
     if response.has_redirect_location and response.request.method == "POST":
         raise Redirected(str(response.request.url.join(response.headers["location"])))
+
+
+async def _read_bounded(response):
+    """Read the body of a response here, where its size can be seen while it comes: packed, a few megabytes may be more
+    than a machine holds.
+    """
+    largest, size, parts = _LARGEST.get(response.request.method, _LARGEST_FILE), 0, []
+    async for part in response.aiter_bytes():
+        size += len(part)
+        if size > largest:
+            raise TooLarge(f"an answer of more than {largest >> 20} MB")
+        parts.append(part)
+    response._content = b"".join(parts)  # where `aread` puts it
 
 
 def _is_proxy(address):

@@ -6,7 +6,7 @@ import socket
 import ssl
 
 from .completions import read_error
-from .connection import Redirected
+from .connection import Redirected, TooLarge
 from .limits import retry_after
 from .redaction import redact_address
 
@@ -199,6 +199,8 @@ def judge_connection(error, settings):
         if isinstance(one, Redirected):
             to = redact_address(str(one)).removesuffix("/chat/completions")
             return FatalError(f"{where} sends requests on to {to}: if that is where they belong, give that address")
+        if isinstance(one, TooLarge):
+            return Retriable(f"{where} sends {one}", lost=True)
         if isinstance(one, ssl.SSLCertVerificationError):
             return FatalError(f"the connection failed: the certificate of {where} is not accepted ({_reason(one)})")
         if isinstance(one, socket.gaierror):

@@ -4,6 +4,7 @@ import asyncio
 import email.utils
 import math
 import random
+import re
 import time
 
 __all__ = ["Gate", "Rate", "Stopped", "backoff", "retry_after"]
@@ -110,6 +111,8 @@ def retry_after(headers, now=None):
         if value is None:
             continue
         try:
+            if not re.fullmatch(r"-?[0-9.]+(?:e[0-9]{1,3})?s?", value.strip(), re.IGNORECASE):
+                raise ValueError
             seconds = float(value.strip().removesuffix("s")) / unit
         except ValueError:
             try:
@@ -118,5 +121,5 @@ def retry_after(headers, now=None):
             except (ValueError, TypeError, OverflowError, OSError):  # no date, or one that no clock reaches
                 continue
         if math.isfinite(seconds):
-            return max(0.0, seconds)
+            return min(max(0.0, seconds), 1e9)
     return None

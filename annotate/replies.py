@@ -4,9 +4,11 @@ Each reader takes the reply's content and the number of items asked, and gives o
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from .found_json import read_json
+from .found_labels import answer_list, as_list, labels_in_json, numbered, text_terms, unwrapped
 from .normalise import normalise
 
 __all__ = [
@@ -18,25 +20,42 @@ __all__ = [
 LONGEST = 60  # characters of a descriptor
 DIMENSIONS = ("valence", "arousal", "dominance")
 # The tags between which reasoning models think, where a server leaves them in the content.
-_THOUGHTS = r"(?:think|thinking|thought|thoughts|reasoning|reflection|scratchpad|analysis|seed:think)"
-_CLOSED = re.compile(
-    rf"</{_THOUGHTS}>|\[/THINK\]|<\|?/think\|?>|◁/think▷|<\|channel\|>final<\|message\|>", re.IGNORECASE
+_THOUGHTS = (
+    r"(?:think|thinking|thought|thoughts|thought_process|reasoning|reason|rationale|explanation|reflection|scratchpad|"
+    r"analysis|seed:think)"
 )
-_OPEN = re.compile(rf"\s*(?:<{_THOUGHTS}>|\[THINK\]|◁think▷|<\|channel\|>analysis<\|message\|>)", re.IGNORECASE)
-_SPECIAL = re.compile(r"<\|[a-z_]+\|>|</s>")
-_ANSWER = re.compile(r"^(?:the )?(?:answers?|descriptors?|labels?|emotions?|final answer)\s*:\s*", re.IGNORECASE)
-_FENCED = re.compile(r"```[a-z]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
-_MARK = re.compile(r"^(?:[-*•]|\d{1,2}[.)])\s+")
-_NUMBERED = re.compile(r"^(\d{1,4})\s*[:.)]\s*(.*)$")
+_CLOSED = re.compile(
+    rf"</{_THOUGHTS}>|\[/THINK\]|<\|?/think\|?>|◁/think▷|<\|END_THINKING\|>|\.\.\.done thinking\.|"
+    r"<\|channel\|>final(?:\s*<\|constrain\|>\w*)?\s*<\|message\|>|(?<=[\w.!?])assistantfinal",
+    re.IGNORECASE,
+)
+_OPEN = re.compile(
+    rf"<{_THOUGHTS}(?:\s[^<>]*)?>|\[THINK\]|◁think▷|<\|START_THINKING\|>|<\|channel\|>analysis<\|message\|>",
+    re.IGNORECASE,
+)
+# Marks of turns and of the end of a text, which servers with another template than the model's leave in.
+_SPECIAL = re.compile(
+    r"<\|[A-Za-z_]{1,40}\|>|<｜[^<>｜]{1,40}｜>|<(?:start|end)_of_turn>|</?s>|<[be]os>|\[/?INST\]|"
+    r"</?(?:final_)?(?:answer|response)>(?=\s*[{\[])"
+)
+_BOXED = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}")
+_ROLE = re.compile(r"\s*(?:assistant|model)\s*[:\n]\s*", re.IGNORECASE)
 _DECLINES = re.compile(
     r"\b(can(?:no|['’])t|can not|unable to|won['’]t|will not|not able to|not comfortable|must decline|"
     r"not appropriate)\b"
 )
 _SCALAR = re.compile(r"(?:true|false|null|-?\d+(?:\.\d+)?)\.?", re.IGNORECASE)
-# What models call the field of an answer to one text that was to be named `labels`, and what they wrap around it.
-_LABELS = {"labels", "label", "descriptors", "descriptor", "emotions", "emotion", "feelings"}
-_WRAPPERS = {"answer", "answers", "response", "result", "results", "output", "data", "text"}
 _APOLOGY = re.compile(r"^(i\b|i['’]m|sorry|as an?\b|unfortunately|my apologies|apologies)")
+_HELP = re.compile(r"\b(?:help|assist|comply|answer|do that|process|label|analy[sz]e)\b")
+# What says that there is no answer, or is the name of a field, and no emotion of anybody.
+_NOTHING = re.compile(
+    r"none|n/?a|nil|undefined|unknown|nothing|not applicable|no (?:clear |specific |strong )?(?:emotions?|labels?)"
+    r"(?: expressed| found| detected)?|yes|no|labels?|emotions?|descriptors?|answers?|output|assistant"
+)
+_SENTENCE = re.compile(
+    r"(?:the|this|that) (?:text|writer|author|speaker|person|user|message|labels?|emotions?|answer)\b|"
+    r"here (?:is|are)\b|i (?:think|believe|would|can|can't|cannot|am|will)\b|it (?:is|seems|expresses)\b"
+)
 
 
 @dataclass(frozen=True)
@@ -61,21 +80,27 @@ def invalid(reason):
 def is_refusal(content):
     """Whether a plain-text reply declines to answer; `sorry, ashamed`, being short, is an answer."""
     text = content.strip().lower()
-    return len(text.split()) >= 5 and bool(_APOLOGY.match(text)) and bool(_DECLINES.search(text))
+    if not _APOLOGY.match(text) or not _DECLINES.search(text):
+        return False
+    return len(text.split()) >= 5 or bool(_HELP.search(text))
 
 
 def strip_reasoning(content):
     """A reply without a reasoning model's thoughts, which some servers leave in the content.
 
-    What follows the last closing tag counts, whether or not the opening one was left; thoughts that do not end, cut
-    off at the token limit, leave nothing.
+    What follows the last closing tag counts, whether or not the opening one was left, and where nothing follows, what
+    stands before the first; thoughts that do not end, cut off at the token limit, leave nothing.
     """
-    closings = list(_CLOSED.finditer(content))
-    if closings:
-        content = content[closings[-1].end() :]
-    elif _OPEN.match(content):
-        return ""
-    return _SPECIAL.sub("", content).strip()
+    closings, opening = list(_CLOSED.finditer(content)), _OPEN.search(content)
+    after = _bare(content[closings[-1].end() :]) if closings else ""
+    before = content[: opening.start()] if opening else "" if closings else content
+    return after or _bare(before)
+
+
+def _bare(content):
+    if boxed := _BOXED.findall(content):
+        content = boxed[-1]
+    return _ROLE.sub("", _SPECIAL.sub("", content).strip("\ufeff\u200b \t\r\n"), count=1).strip()
 
 
 def check_labels(labels, prompt):
@@ -92,6 +117,8 @@ def check_labels(labels, prompt):
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         return invalid("the labels are not a list of strings")
     terms = [label.strip() for label in labels]
+    if any(is_refusal(term) for term in terms):
+        return Outcome("refused", reason=", ".join(terms)[:300])
     if not any(normalise(term) for term in terms):
         return invalid("the list of labels is empty; answer neutral where no emotion is expressed")
     if len(terms) > 2 * prompt.most:
@@ -108,9 +135,15 @@ def _fault(term, prompt):
         return None if term in map(normalise, prompt.labels) else "is not in the list of labels"
     if not term:
         return "is empty"
+    if _NOTHING.fullmatch(term):
+        return "is no emotion; answer neutral where none is expressed"
+    if _SENTENCE.match(term):
+        return "is a sentence; answer with the descriptors alone"
     if len(term) > LONGEST or len(re.split(r"[\s-]+", term)) > prompt.words + 2:
         return f"is too long for a descriptor; use at most {prompt.words} words"
-    if not all(char.isalpha() or char in " -'" or (not char.isascii() and not char.isdigit()) for char in term):
+    if not all(char in " -'" or unicodedata.category(char)[0] in "LM" for char in term) or not any(
+        map(str.isalpha, term)
+    ):
         return "is not a plain word or phrase"
     return None
 
@@ -121,52 +154,31 @@ def read_descriptors_json(content, count, prompt):
         data = read_json(content, ("labels", "answers"))
     except ValueError as error:
         return [invalid(str(error))] * count
-    if count == 1 and (labels := _labels_alone(data)) is not None:
+    if count == 1 and (labels := labels_in_json(data)) is not None:
         return [check_labels(labels, prompt)]
+    if isinstance(data, dict) and any(isinstance(one, str) and is_refusal(one) for one in data.values()):
+        return [Outcome("refused", reason=content.strip()[:300])] * count
     answers, fault = numbered_answers(data, count)
-    return [invalid(fault)] * count if fault else [check_labels(_listed(one.get("labels")), prompt) for one in answers]
-
-
-def _labels_alone(data, depth=3):
-    """The labels in an answer to one text, however they are named and wrapped; `None` where it cannot be told."""
-    if isinstance(data, list):
-        if all(isinstance(one, str) for one in data):
-            return data
-        return _labels_alone(data[0], depth - 1) if len(data) == 1 and depth else None
-    if not isinstance(data, dict):
-        return None
-    names = {name.strip().lower(): value for name, value in data.items()}
-    for name in sorted(names.keys() & _LABELS, key=lambda name: name != "labels"):
-        return _listed(names[name])
-    if len(names) == 1 and depth and names.keys() & _WRAPPERS:
-        value = next(iter(names.values()))
-        return _listed(value) if isinstance(value, str) else _labels_alone(value, depth - 1)
-    return None
-
-
-def _listed(labels):
-    """Labels as a list: also from one string with commas, and from objects that hold a name and nothing else."""
-    if isinstance(labels, str):
-        return _terms([labels])
-    if isinstance(labels, list) and labels and all(isinstance(one, dict) and len(one) == 1 for one in labels):
-        return [next(iter(one.values())) for one in labels]
-    return labels
+    return [invalid(fault)] * count if fault else [check_labels(as_list(one.get("labels")), prompt) for one in answers]
 
 
 def numbered_answers(data, count):
     """The answers to items 1 to `count`, in that order, or the reason why they cannot be told apart."""
-    answers = data.get("answers") if isinstance(data, dict) else data
-    if not isinstance(answers, list) or not all(isinstance(one, dict) for one in answers):
+    answers = answer_list(data)
+    if answers is None:
         return None, "the reply has no list of answers" if count > 1 else "the reply has no labels"
-    by_number = {_number(one.get("number")): one for one in answers}
+    by_number = {_number(one): one for one in answers}
+    if set(by_number) == set(range(count)):  # counted from 0
+        by_number = {number + 1: one for number, one in by_number.items()}
     if len(answers) != count or set(by_number) != set(range(1, count + 1)):
         return None, f"there are {count} items and {len(answers)} answers, or their numbers do not match"
     return [by_number[number] for number in range(1, count + 1)], None
 
 
-def _number(value):
-    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit() and len(value) < 9:
-        return int(value)
+def _number(answer):
+    value = next((answer[name] for name in ("number", "id", "index", "no", "item") if name in answer), None)
+    if isinstance(value, str) and (match := re.fullmatch(r"\D{0,8}(\d{1,8})\D?", value.strip(), re.ASCII)):
+        return int(match[1])
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if type(value) is int else None
@@ -180,22 +192,12 @@ def read_descriptors_text(content, count, prompt):
         return [Outcome("refused", reason=content.strip()[:300])] * count
     if _SCALAR.fullmatch(content.strip()):
         return [invalid(f"{content.strip()[:20]!r} is no descriptor")] * count
-    fenced = _FENCED.findall(content)
-    lines = [line.strip() for line in (fenced[-1] if fenced else content).splitlines() if line.strip()]
     if count == 1:
-        lines = [_ANSWER.sub("", line) for line in lines]
-        lines = [line for line in lines if line and not line.endswith(":")] or lines
-        return [check_labels(_terms(lines), prompt)]
-    matches = [_NUMBERED.match(line) for line in lines]
-    numbers = [int(match.group(1)) for match in matches if match]
-    if not all(matches) or numbers != list(range(1, count + 1)):
+        return [check_labels(text_terms(content), prompt)]
+    lines = numbered(content, count)
+    if lines is None:
         return [invalid(f"there are {count} texts; answer with {count} lines, numbered 1 to {count}")] * count
-    return [check_labels(_terms([match.group(2)]), prompt) for match in matches]
-
-
-def _terms(lines):
-    lines = [_MARK.sub("", line) for line in lines]
-    return [term for line in lines for term in re.split("[,;]", line.rstrip(".")) if term.strip()]
+    return [check_labels(terms, prompt) for terms in lines]
 
 
 def read_ratings(content, count, _prompt):
@@ -204,6 +206,7 @@ def read_ratings(content, count, _prompt):
         data = read_json(content, ("answers", "valence"))
     except ValueError as error:
         return [invalid(str(error))] * count
+    data = unwrapped(data, "valence") if count == 1 else data
     if count == 1 and isinstance(data, dict) and "valence" in data:
         data = {"answers": [{"number": 1, **data}]}
     answers, fault = numbered_answers(data, count)
@@ -240,6 +243,7 @@ def read_rated(content, count, prompt):
         data = read_json(content, ("labels", "answers"))
     except ValueError as error:
         return [invalid(str(error))] * count
+    data = unwrapped(data, "labels") if count == 1 else data
     if count == 1 and isinstance(data, dict) and "labels" in data:
         return [check_rated(data, prompt)]
     answers, fault = numbered_answers(data, count)
@@ -248,7 +252,7 @@ def read_rated(content, count, prompt):
 
 def check_rated(answer, prompt):
     """`Outcome`: one text's labels and ratings, as a dictionary."""
-    checked, rating = check_labels(answer.get("labels"), prompt), read_dimensions(answer)
+    checked, rating = check_labels(as_list(answer.get("labels")), prompt), read_dimensions(answer)
     if checked.status != "ok":
         return checked
     return rating if isinstance(rating, Outcome) else Outcome("ok", {"labels": checked.value, **rating})
@@ -267,6 +271,7 @@ def read_written(content, prompt, wanted, rated=False):
         data = read_json(content, ("texts",))
     except ValueError as error:
         return invalid(str(error))
+    data = unwrapped(data, "texts")
     texts = data.get("texts") if isinstance(data, dict) else data
     kept, fault = _check_texts(texts, prompt, rated)
     if fault:
@@ -284,6 +289,7 @@ def read_contrasts(content, prompt, wanted):
         data = read_json(content, ("groups",))
     except ValueError as error:
         return invalid(str(error))
+    data = unwrapped(data, "groups")
     groups = data.get("groups") if isinstance(data, dict) else data
     if not isinstance(groups, list) or not groups:
         return invalid("the reply has no list of groups")
@@ -307,7 +313,7 @@ def _check_texts(texts, prompt, rated):
         return None, "the reply has no list of texts"
     kept = []
     for number, one in enumerate(texts, 1):
-        checked = check_rated(one, prompt) if rated else check_labels(one.get("labels"), prompt)
+        checked = check_rated(one, prompt) if rated else check_labels(as_list(one.get("labels")), prompt)
         if not isinstance(one.get("text"), str) or not one["text"].strip():
             return None, f"text {number} is empty"
         if checked.status != "ok":

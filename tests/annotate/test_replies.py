@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,12 @@ from emodistill.annotate.replies import is_refusal, read_descriptors_json, read_
 RICH = load_prompt("rich")
 CLOSED = load_prompt("closed")
 WORD = st.text("abcdefghijklmnopqrstuvwxyzéß-'", min_size=1, max_size=10).filter(lambda w: normalise(w) == w)
+# Words that introduce an answer, join its last item or say that there is none are no descriptors.
+FRAME = re.compile(
+    "and|are|is|labels?|emotions?|descriptors?|answers?|output|assistant|model|none|no|yes|sure|certainly|absolutely|"
+    "understood|okay|unknown|undefined|nothing|nil|na|the|this|here|it|i"
+)
+WORD = WORD.filter(lambda word: not FRAME.fullmatch(word))
 TERM = st.lists(WORD, min_size=1, max_size=3).map(" ".join).filter(lambda t: normalise(t) == t and t.count("-") < 2)
 
 
