@@ -22,8 +22,8 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from .batch_service import ENDPOINT, BatchService
-from .completions import read_completion
+from .batch_service import ENDPOINT, BatchService, ResultsGone
+from .completions import read_body, read_completion
 from .faults import (
     FatalError,
     FormatUnsupported,
@@ -249,7 +249,8 @@ class BatchRun:
     def look(self, shard):
         """See how far a batch is; collect it when it has ended."""
         batch = self._call(lambda: self.service.retrieve(shard["batch_id"]))
-        if batch["status"] in ("completed", "expired", "cancelled"):
+        partly = batch["status"] == "failed" and batch["output_file_id"]
+        if batch["status"] in ("completed", "expired", "cancelled") or partly:
             self.full = 0
             self._collect(shard, batch)
         elif batch["status"] == "failed":
@@ -279,16 +280,12 @@ class BatchRun:
         groups = shard["items"]["groups"]
         known = {key: tuple(item) for key, item in shard["items"].get("texts", {}).items()}
         self.job.others.update({key: item for key, item in known.items() if key not in self.job.unique})
-        entries, answered = [], set()
-        for file_id in (batch["output_file_id"], batch["error_file_id"]):
-            for line in self._call(lambda: self.service.lines(file_id, len(groups))) if file_id else ():  # noqa: B023
-                name, _, number = str(line.get("custom_id")).rpartition("-")
-                if name != shard["name"] or not _is_index(number, len(groups)) or number in answered:
-                    continue
-                answered.add(number)
-                keys = groups[int(number)]
-                if all(key in self.job.unique or key in self.job.others for key in keys):
-                    entries.append(self._entry(line, keys, shard["items"], shard["batch_id"]))
+        found, gone = self._answers(shard, batch)
+        entries = [
+            self._entry(line, groups[number], shard["items"], shard["batch_id"])
+            for number, line in found.items()
+            if all(key in self.job.unique or key in self.job.others for key in groups[number])
+        ]
         ended = ("UPDATE shards SET state = 'collected', note = ? WHERE name = ?", (batch["status"], shard["name"]))
         self._book(entries, ended)
         self.moves += 1
@@ -298,9 +295,32 @@ class BatchRun:
                 self.report.book(request)
             self.job.rows.update({row.key: row for row in rows})
         self._release(shard)
-        missing = len(groups) - len(answered)
+        missing = len(groups) - len(found)
         more = f", {missing:,} missing" if missing else ""
-        self.say(f"collected batch {shard['batch_id']}: {len(answered):,} answers{more}")
+        self.say(f"collected batch {shard['batch_id']}: {len(found):,} answers{more}")
+        if gone or (groups and not found and batch["status"] == "completed"):
+            why = gone or "its results name none of the requests"
+            raise FatalError(  # they may have been paid for: nobody but the user asks again
+                f"batch {shard['batch_id']} has ended, and {missing:,} of its answers cannot be had ({why}); the next "
+                "run asks for them anew"
+            )
+
+    def _answers(self, shard, batch):
+        """The lines of a batch by the numbers of their requests, an answer before an error, and why some are gone."""
+        groups, found, gone = shard["items"]["groups"], {}, None
+        for file_id in filter(None, (batch["output_file_id"], batch["error_file_id"])):
+            try:
+                lines = self._call(lambda: self.service.lines(file_id, len(groups)))  # noqa: B023
+            except ResultsGone as error:
+                gone = str(error)
+                continue
+            for line in lines:
+                name, _, number = str(line.get("custom_id")).rpartition("-")
+                if name == shard["name"] and _is_index(number, len(groups)):
+                    known = found.get(int(number))
+                    if known is None or (_is_error(known) and not _is_error(line)):
+                        found[int(number)] = line
+        return found, gone if len(found) < len(groups) else None
 
     def _book(self, entries, ended):
         """All answers in one transaction; an answer that cannot be stored becomes an error and spoils no other."""
@@ -322,6 +342,8 @@ class BatchRun:
             response = line.get("response")
             response = response if isinstance(response, dict) else {}
             body, status = response.get("body"), response.get("status_code")
+            body = response if "body" not in response and "choices" in response else body
+            body = read_body(body.encode(), self.service.redactor) if isinstance(body, str) else body
             status = status if isinstance(status, int) and not isinstance(status, bool) else 0
             if line.get("error") or not response:
                 body, status = {"error": line.get("error") or "no reason given"}, status if status >= 400 else 400
@@ -394,6 +416,10 @@ def _line(custom_id, body):
     """One line of a batch's file."""
     line = {"custom_id": custom_id, "method": "POST", "url": ENDPOINT, "body": body}
     return json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def _is_error(line):
+    return bool(line.get("error")) or not isinstance(line.get("response"), dict)
 
 
 def _is_index(number, count):

@@ -1,18 +1,25 @@
 """The Batch API's endpoints, each answer read as raw JSON and trusted for nothing."""
 
 import asyncio
+import json
 
 from .client import fetch, read_response
-from .completions import read_body
+from .completions import plain_text, read_body
 from .connection import async_client
 from .faults import Retriable, judge
 from .redaction import Redactor
 
-__all__ = ["ENDPOINT", "BatchService"]
+__all__ = ["ENDPOINT", "BatchService", "ResultsGone"]
 
 ENDPOINT = "/v1/chat/completions"
 _METADATA = "emodistill_shard"
+_ENDED = {"succeeded": "completed", "complete": "completed", "done": "completed", "ended": "completed"}
+_ENDED |= {"canceled": "cancelled", "error": "failed"}  # what other services call what OpenAI's calls otherwise
 _SLOWEST = 20_000  # bytes a second: an upload or a result that is slower than that has died
+
+
+class ResultsGone(Exception):
+    """A file of results is no longer there; the message is the server's."""
 
 
 class BatchService:
@@ -26,7 +33,7 @@ class BatchService:
 
     def __init__(self, settings):
         key = settings.read_key()
-        self._settings, self._redactor = settings, Redactor(key, settings.address)
+        self._settings, self.redactor = settings, Redactor(key, settings.address)
         self._runner = asyncio.Runner()
         self._client = async_client(settings, key)
 
@@ -35,10 +42,6 @@ class BatchService:
             self._runner.run(self._client.close())
         finally:
             self._runner.close()
-
-    def redact(self, value):
-        """Text or any JSON value without the key or anything that looks like one."""
-        return self._redactor.value(value)
 
     def upload(self, name, data):
         """`str`: the id of an uploaded file."""
@@ -80,39 +83,63 @@ class BatchService:
         faults = [one for one in errors if isinstance(one, dict)] if isinstance(errors, list) else []
         files = {name: batch.get(name) for name in ("output_file_id", "error_file_id")}
         return {
-            "status": batch["status"],
+            "status": _ENDED.get(batch["status"].lower(), batch["status"].lower()),
             **{name: value if isinstance(value, str) else None for name, value in files.items()},
             "faults": [(str(one.get("code")), str(one.get("message"))) for one in faults],
             "counts": f"{counts.get('completed', '?')} of {counts.get('total', '?')}",
         }
 
     def lines(self, file_id, total):
-        """`list[dict]`: the lines of a result file that are JSON objects, redacted.
+        """`list[dict]`: the JSON objects of a result file, redacted, whether they stand in lines, in a list or behind
+        each other.
 
-        A line that cannot be read is a missing answer: its texts stay pending.
+        What cannot be read is a missing answer: its texts stay pending.
 
         Args:
             file_id (`str`)
             total (`int`): Lines to expect, for the time that it may take.
+
+        Raises:
+            `ResultsGone`: where the server has no such file any more.
         """
         seconds = self._settings.timeout + total * 4000 / _SLOWEST
         read = self._client.files.with_raw_response.content
         content, status, headers = self._runner.run(
-            fetch(lambda: read(file_id), self._settings, self._redactor, seconds)
+            fetch(lambda: read(file_id), self._settings, self.redactor, seconds)
         )
-        fault = judge(read_body(content, self._redactor), status, headers, self._settings, False)
-        lines = [read_body(line, self._redactor) for line in content.split(b"\n") if line.strip()]
-        lines = [line for line in lines if isinstance(line, dict)]
-        if fault is not None and (status >= 400 or not any("custom_id" in line for line in lines)):
-            raise fault
+        if status in (404, 410):
+            raise ResultsGone(str(judge(read_body(content, self.redactor), status, headers, self._settings, False)))
+        text = plain_text(content)
+        lines = list(_objects(text, self.redactor))
+        if status >= 400 or not any("custom_id" in line for line in lines):
+            fault = judge(read_body(content, self.redactor), status, headers, self._settings, False)
+            if fault is not None:
+                raise fault
         return lines
 
     def _ask(self, send, seconds=None):
         """The JSON object of an answer."""
-        answer = self._runner.run(read_response(send, self._settings, self._redactor, deadline=seconds))
+        answer = self._runner.run(read_response(send, self._settings, self.redactor, deadline=seconds))
         if not isinstance(answer, dict):
             raise Retriable("the server's answer is not JSON")
         return answer
+
+
+def _objects(text, redactor):
+    """The JSON objects in a text, one after the other; what is no JSON is passed over to the end of its line."""
+    decoder, place = json.JSONDecoder(), 0
+    while place < len(text):
+        if text[place].isspace() or text[place] == "\ufeff":
+            place += 1
+            continue
+        try:
+            value, place = decoder.raw_decode(text, place)
+            values = [redactor.value(one) for one in (value if isinstance(value, list) else [value])]
+        except (ValueError, RecursionError):
+            end = text.find("\n", place)
+            place = len(text) if end < 0 else end
+            continue
+        yield from (one for one in values if isinstance(one, dict))
 
 
 def _identity(made):

@@ -1,5 +1,6 @@
 """What a server's body says: a completion, or an error. Nothing in it is trusted to have the type it should have."""
 
+import contextlib
 import json
 import math
 import re
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 
 from .event_stream import read_events
 
-__all__ = ["Reply", "ServerError", "read_body", "read_completion", "read_error"]
+__all__ = ["Reply", "ServerError", "plain_text", "read_body", "read_completion", "read_error"]
 
 _THOUGHTS = re.compile("think|thought|reason|redacted|summary", re.IGNORECASE)  # types of parts that are no answer
 # Why an answer ends that a filter stopped, in the words of several services.
@@ -72,26 +73,29 @@ def read_body(data, redactor):
         data (`bytes`)
         redactor (`Redactor`)
     """
-    text = _decode(_unpack(data))
-    try:
-        return redactor.value(json.loads(text, strict=False))
-    except (ValueError, RecursionError):
-        found = read_events(text) or _completion_in(text)
-        return redactor.text(text) if found is None else redactor.value(found)
+    text = plain_text(data)
+    for read in (_loads, read_events, _completion_in):
+        try:
+            value = read(text)
+            if value is not None:
+                return redactor.value(value)
+        except (ValueError, RecursionError):
+            continue
+    return redactor.text(text)
 
 
-def _unpack(data):
-    """A body that was packed without saying so, unpacked."""
-    if data[:2] != b"\x1f\x8b":
-        return data
-    try:
-        return zlib.decompressobj(31).decompress(data, _LARGEST_UNPACKED)
-    except zlib.error:
-        return data
+def _loads(text):
+    value = json.loads(text, strict=False)
+    return "null" if value is None else value
 
 
-def _decode(data):
-    """Text in the encoding that JSON has, or, where it has another, in that of Western Europe (`cp1252`)."""
+def plain_text(data):
+    """A body as text, unpacked where it came packed without saying so: in the encoding that JSON has, or, where it has
+    another, in that of Western Europe (`cp1252`).
+    """
+    if data[:2] == b"\x1f\x8b":
+        with contextlib.suppress(zlib.error):  # shown as it is
+            data = zlib.decompressobj(31).decompress(data, _LARGEST_UNPACKED)
     encoding = json.detect_encoding(data)
     try:
         return data.decode(encoding)

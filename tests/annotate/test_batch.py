@@ -1,6 +1,7 @@
 """Batch mode against the batch endpoints of the loopback server, ended and killed at every stage."""
 
 import asyncio
+import gzip
 import json
 import os
 import signal
@@ -346,6 +347,83 @@ def test_the_name_of_the_longest_answer_is_swapped_in_a_batch_too(tmp_path):
     with FakeOpenAI(lambda call, seen: words if "max_tokens" in call.body else None) as server:
         report, _ = run(tmp_path, server, texts(4))
         assert report.statuses == {"ok": 4} and len(server.batches) == 2
+
+
+def results(change):
+    """A script of the batch endpoints that changes each file of results once, as a list of lines."""
+    done = set()
+
+    def script(server):
+        def spoil(event, details):
+            for name, file in server.files.items() if event == "GET files/content" else ():
+                if file["name"] == "results.jsonl" and name not in done:
+                    done.add(name)
+                    file["data"] = change([json.loads(line) for line in file["data"].splitlines()])
+
+        return spoil
+
+    return script
+
+
+def jsonl(lines):
+    return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+
+def failed(line):
+    return {**line, "response": None, "error": {"code": "server_error", "message": "boom"}}
+
+
+FORMS = {
+    "each twice": lambda lines: jsonl(lines + lines),
+    "an error, then the answer": lambda lines: jsonl([*map(failed, lines), *lines]),
+    "the answer, then an error": lambda lines: jsonl([*lines, *map(failed, lines)]),
+    "a list": lambda lines: json.dumps(lines).encode(),
+    "over several lines": lambda lines: b"\n".join(json.dumps(line, indent=1).encode() for line in lines),
+    "without ends of lines": lambda lines: jsonl(lines).replace(b"\n", b""),
+    "packed": lambda lines: gzip.compress(jsonl(lines)),
+    "another encoding": lambda lines: jsonl(lines).decode().encode("utf-16"),
+    "half a line first": lambda lines: jsonl(lines)[:40] + b"\n" + jsonl(lines),
+    "bodies as text": lambda lines: jsonl(
+        {**line, "response": {"status_code": 200, "body": json.dumps(line["response"]["body"])}} for line in lines
+    ),
+    "bodies alone": lambda lines: jsonl({**line, "response": line["response"]["body"]} for line in lines),
+}
+
+
+@pytest.mark.parametrize("change", FORMS.values(), ids=FORMS)
+def test_results_in_any_form_are_read_and_asked_for_once(tmp_path, change):
+    with FakeOpenAI() as server:
+        server.batch_script = results(change)(server)
+        report, _ = run(tmp_path, server, texts(4))
+        assert report.statuses == {"ok": 4} and len(server.log) == 4 and report.cost == pytest.approx(4 * 350e-6 / 2)
+
+
+@pytest.mark.parametrize("status", ["COMPLETED", "succeeded", "canceled", "failed", "expired"])
+def test_a_batch_that_ended_in_other_words_gives_what_it_has(tmp_path, status):
+    with FakeOpenAI() as server:
+        poll = server._poll
+        server._poll = lambda batch: {**poll(batch), "status": status} if batch["polls"] else poll(batch)
+        server.batch_polls = 0
+        report, _ = run(tmp_path, server, texts(4))
+        assert report.statuses == {"ok": 4} and len(server.log) == 4
+
+
+GONE = {
+    "no file": lambda server: lambda event, _: "!404 No such File" if event == "GET files/content" else None,
+    "other requests' results": results(lambda lines: jsonl({**line, "custom_id": "nobody-0"} for line in lines)),
+    "an empty file": results(lambda lines: b""),
+}
+
+
+@pytest.mark.parametrize("fault", GONE.values(), ids=GONE)
+def test_what_was_paid_and_is_gone_is_told_and_not_asked_again_unsaid(tmp_path, fault):
+    with FakeOpenAI() as server:
+        server.batch_script = fault(server)
+        report, _ = run(tmp_path, server, texts(4))
+        assert "asks for them anew" in report.stopped and len(server.log) == 4 and report.statuses == {"pending": 4}
+        server.batch_script = None
+        report, _ = run(tmp_path, server, texts(4))
+        assert report.statuses == {"ok": 4} and len(server.log) == 8
 
 
 @pytest.mark.parametrize(
