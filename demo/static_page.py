@@ -128,7 +128,9 @@ def decision_of(classify, labels):
     if classify.background is None:
         raise ValueError("the page needs a model with background statistics, and this one has none")
     embedded, statistics = classify._embedded(label_set)
-    affine = _AFFINE[classify.constants.version]
+    if (affine := _AFFINE.get(classify.constants.version)) is None:
+        known = ", ".join(map(str, _AFFINE))
+        raise ValueError(f"the page decides by rules of version {known}; those of this model have another")
     decision = {"labels": list(label_set.names), "size": classify.config.projection_dim}
     decision["neutral"] = "neutral" if embedded.neutral is None else embedded.names[embedded.neutral]
     for name in ("text_max_length", "spell_emoji", "normalise_texts"):

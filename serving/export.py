@@ -10,12 +10,12 @@ import numpy as np
 
 from ..normalisation_emodistill import plain_texts
 from ..version import __version__
-from .export_check import TEXTS, compare, failures
+from .export_check import LIMITS, TEXTS, compare, failures
 from .onnx import FORMAT, LABEL_TOWER, LABELS, SETTINGS, STATISTICS, TEXT_TOWER, OnnxEmotionClassifier
 
 __all__ = ["export", "main"]
 
-PRECISIONS = (None, "fp16", "int8")
+SMALLER = tuple(filter(None, LIMITS))  # than fp32
 GOAL = 0.992  # of the lowest cosine in 8 bits: as many products stay in fp32 as that takes
 LEFT_OUT = (0, 2, 4, 8, 16)
 
@@ -40,8 +40,8 @@ def export(checkpoint, folder, quantize=None, labels=None, overwrite=False, repo
         `ValueError`: if the export lost more than its precision may; nothing is written then.
         `FileExistsError`: if the folder is there.
     """
-    if quantize not in PRECISIONS:
-        raise ValueError(f'quantize must be "int8", "fp16" or None, not {quantize!r}')
+    if quantize not in LIMITS:
+        raise ValueError(f"quantize must be {', '.join(map(repr, SMALLER))} or None, not {quantize!r}")
     if os.path.exists(folder) and not overwrite:
         raise FileExistsError(f"{folder} is there already: name another folder, or overwrite it")
     from ..files import writing_folder
@@ -243,7 +243,7 @@ def _parser():
     )
     parser.add_argument("checkpoint", nargs="?", help="folder or Hub id of a checkpoint; the default one by default")
     parser.add_argument("--format", choices=("onnx",), default="onnx", help="the format; onnx is the only one")
-    parser.add_argument("--quantize", choices=("int8", "fp16"), help="int8 for processors, fp16 for accelerators")
+    parser.add_argument("--quantize", choices=SMALLER, help="int8 for processors, fp16 for accelerators")
     parser.add_argument("--labels", help="labels to embed now, separated by commas")
     parser.add_argument("--output", help="the folder to write; NAME-onnx[-int8] by default")
     parser.add_argument("--overwrite", action="store_true", help="replace a folder of that name")

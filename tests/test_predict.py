@@ -235,15 +235,24 @@ def test_a_real_process(checkpoint, tmp_path):
     assert not done.stderr
 
 
-@pytest.mark.skipif(os.name != "posix", reason="needs a shell with head")
+def label_endless_lines(checkpoint):
+    """`yes joy | emodistill predict - ... | head -n 2`, with this process in the middle."""
+    reader = subprocess.Popen(["head", "-n", "2"], stdin=subprocess.PIPE)
+    lines = subprocess.Popen(["yes", "joy"], stdout=subprocess.PIPE)
+    for stream, descriptor in ((lines.stdout, 0), (reader.stdin, 1)):
+        os.dup2(stream.fileno(), descriptor)
+        stream.close()
+    status = cli.main(["predict", "-", "--labels", "joy,fear", "--batch-size", "2", "--model", checkpoint])
+    lines.kill()
+    return status
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs head")
 def test_a_reader_that_leaves_is_no_error(checkpoint, tmp_path):
-    root = os.path.dirname(os.path.dirname(os.path.abspath(emodistill.__file__)))
-    command = f"yes joy | '{sys.executable}' -m emodistill.cli predict - --labels joy,fear --batch-size 2 "
-    done = subprocess.run(
-        command + f"--model '{checkpoint}' | head -n 2",
-        shell=True, capture_output=True, text=True, timeout=300, cwd=tmp_path, env=os.environ | {"PYTHONPATH": root},
-    )  # fmt: skip
-    assert done.stdout.splitlines()[0] == "joy" and not done.stderr
+    process = forkserver.call(f"{__file__}:label_endless_lines", str(checkpoint), cwd=tmp_path)
+    output, error = process.communicate(timeout=300)
+    assert output.splitlines()[0] == "joy" and not error
+    assert process.returncode == 141  # 128 and SIGPIPE, as a shell's own programs end
 
 
 def test_a_real_process_that_fails(checkpoint, tmp_path):

@@ -11,7 +11,7 @@ import tiny
 from emodistill.benchmarks import systems
 from emodistill.benchmarks.cache import EmbeddingCache
 from emodistill.benchmarks.cli import evaluate
-from emodistill.benchmarks.plots import emotion_space, suite_pictures, valence_arousal
+from emodistill.benchmarks.plots import emotion_space, valence_arousal
 from emodistill.benchmarks.result_tables import ResultTable
 from emodistill.cli import main
 
@@ -60,10 +60,10 @@ def test_intervals_hold_the_values(results):
 
 
 def test_page_names_protocols_and_describes_every_picture(results):
-    output, suite = results
+    output, _ = results
     page = (output / "report.html").read_text()
     images = re.findall(r"<img [^>]*>", page)
-    assert len(images) == len(suite_pictures(suite)) >= 15
+    assert len(images) == len(list((output / "plots").iterdir())) >= 15
     assert all(re.search(r'alt="[^"]{60,}"', image) for image in images)
     text = (output / "results.md").read_text()
     for name in ("`strict`", "`paper`", "`per-label`", "`transductive`", "Paired bootstrap", "2505.18040"):

@@ -464,3 +464,9 @@ def test_a_page_that_cannot_be_is_told_in_a_sentence(tmp_path, page, exports, ch
     with pytest.raises((ValueError, FileExistsError), match=words):
         static_page.write_page(**options)
     assert not (tmp_path / "page").exists()
+
+
+def test_a_page_for_rules_that_it_does_not_know_is_refused(exports, monkeypatch):
+    monkeypatch.setattr(static_page, "_AFFINE", {7: None})
+    with pytest.raises(ValueError, match="decides by rules of version 7"):
+        static_page.decision_of(emodistill.load(exports / "bert"), "joy, anger")
