@@ -148,15 +148,21 @@ def _imported(folder, name, wanted_by, seen):
             problems.append(f"{name} is missing, which {wanted_by} names")
             continue
         try:
-            nodes = list(ast.walk(ast.parse((folder / name).read_bytes())))
+            modules = _relative_imports((folder / name).read_bytes())
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             problems.append(f"{name} is not Python ({_shown(error) or type(error).__name__})")
             continue
-        for node in nodes:
-            if isinstance(node, ast.ImportFrom) and node.level == 1:
-                modules = [node.module] if node.module else [alias.name for alias in node.names]
-                waiting += [(f"{module.split('.')[0]}.py", name) for module in modules]
+        waiting += [(f"{module}.py", name) for module in modules]
     return problems
+
+
+def _relative_imports(source):
+    """The modules that code imports from its own folder, `list[str]`; raises what `ast.parse` does."""
+    modules = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            modules += [node.module] if node.module else [alias.name for alias in node.names]
+    return [module.split(".")[0] for module in modules]
 
 
 def _classes(path):

@@ -1,5 +1,6 @@
 """A publishable folder of the tiny checkpoint, and a running loopback server."""
 
+import functools
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import fake_hub
 import pytest
 
 import emodistill
+from emodistill.hub import check, leaks
 from emodistill.hub.folder import build_folder
 from emodistill.hub.model_card import initial_card
 
@@ -20,6 +22,15 @@ import importlib.util, sys
 sys.meta_path[:] = [finder for finder in sys.meta_path if getattr(finder, "__name__", "") != "_EditableFinder"]
 assert importlib.util.find_spec("emodistill") is None, "the package must be absent here"
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_read_twice():
+    """A hundred tests look through the same twenty files, each with one changed: what a content holds is kept."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(leaks, "secrets_in", functools.cache(leaks.secrets_in))
+        patch.setattr(check, "_relative_imports", functools.cache(check._relative_imports))
+        yield
 
 
 @pytest.fixture(scope="session")
