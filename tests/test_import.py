@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 EXTRAS = ("accelerate", "datasets", "evaluate", "openai", "matplotlib", "sklearn", "pandas", "pyarrow", "gradio")
 # transformers imports accelerate by itself where it is installed. With None in its place, transformers takes it for
 # absent, while an import of ours would fail.
@@ -22,6 +24,7 @@ def test_the_package_needs_no_extra_and_registers_once():
     assert done.stdout.strip() == "1" and not done.stderr
 
 
+@pytest.mark.slow
 def test_the_package_pulls_no_extra_that_is_installed():
     code = (
         "import sys, emodistill; from transformers import pipeline\n"
@@ -70,6 +73,7 @@ for step in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_whatever_is_imported_first_transformers_knows_the_classes():
     """The import itself loads nothing; then each way by which transformers and the package come to meet."""
     done = subprocess.run([sys.executable, "-c", IN_A_FORK, *FIRST_STEPS], capture_output=True, text=True, timeout=240)

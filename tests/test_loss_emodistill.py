@@ -175,6 +175,7 @@ def leave_gradients(folder):
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_gradients_of_two_processes_and_of_one_agree(tmp_path):
     target = f"{__file__}:leave_gradients"
     ranks = forkserver.group(str(tmp_path), 2, env={"GLOO_SOCKET_IFNAME": "lo"}, target=target)

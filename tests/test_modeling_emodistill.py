@@ -486,6 +486,7 @@ assert model.dtype == torch.float32
 """
 
 
+@pytest.mark.slow
 def test_remote_code_loads_with_the_package_absent(tiny_model, tokenizer, tmp_path, clean_environment):
     folder = tmp_path / "checkpoint"
     model = tiny_model()

@@ -524,6 +524,7 @@ def test_in_a_small_set_the_default_models_labels_stand_for_their_neighbours(def
     assert alone < more < few
 
 
+@pytest.mark.slow
 def test_the_default_model_needs_no_network_and_warns_of_nothing(default_checkpoint, clean_environment, tmp_path):
     code = """
 import warnings
@@ -659,6 +660,7 @@ print(json.dumps(classify(texts, labels=labels, multi_label=True, dimensions=Tru
 """
 
 
+@pytest.mark.slow
 def test_a_saved_pipeline_loads_with_and_without_the_package(classify, tmp_path, clean_environment):
     folder = tmp_path / "saved"
     expected = classify(TEXTS, labels=LABELS, multi_label=True, dimensions=True)

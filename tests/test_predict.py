@@ -226,6 +226,7 @@ def run(*arguments, text=None, **options):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_real_process(checkpoint, tmp_path):
     done = run(
         "-", "--labels", "joy,fear", "--json", "--model", str(checkpoint), text="my dog\nça va ?\n", cwd=tmp_path
@@ -247,6 +248,7 @@ def label_endless_lines(checkpoint):
     return status
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs head")
 def test_a_reader_that_leaves_is_no_error(checkpoint, tmp_path):
     process = forkserver.call(f"{__file__}:label_endless_lines", str(checkpoint), cwd=tmp_path)
@@ -261,6 +263,7 @@ def test_a_real_process_that_fails(checkpoint, tmp_path):
     assert done.stderr == "emodistill predict: labels holds 'joy' more than once\n"
 
 
+@pytest.mark.slow
 def test_the_default_model(default_checkpoint, tmp_path):
     process = forkserver.command(
         ["predict", "How dare you lie to me again!", "--labels", "joy,anger,relief", "--json"], cwd=tmp_path

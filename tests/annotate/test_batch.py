@@ -189,6 +189,7 @@ def test_no_second_batch_is_made_where_the_answer_to_the_first_was_lost(tmp_path
 STAGES = ("POST files", "POST batches", "GET batches/id", "GET files/content")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("acts", [False, True])
 def test_a_kill_at_any_stage_asks_nothing_twice(tmp_path, stage, acts):

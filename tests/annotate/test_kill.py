@@ -106,6 +106,7 @@ def wait_for_requests(server, count, seconds=60):
     assert len(server.log) >= count
 
 
+@pytest.mark.slow
 def test_a_killed_command_goes_on_where_it_was(tmp_path):
     write_texts(tmp_path, 120)
     with FakeOpenAI(delay=0.05) as server:
@@ -119,6 +120,7 @@ def test_a_killed_command_goes_on_where_it_was(tmp_path):
         assert 0 <= repeats <= 4 and len(output_of(tmp_path)) == 120
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_an_interrupt_waits_for_what_is_in_flight_and_writes_the_output(tmp_path, name):
     write_texts(tmp_path, 200)
@@ -135,6 +137,7 @@ def test_an_interrupt_waits_for_what_is_in_flight_and_writes_the_output(tmp_path
         assert cli.main(argv) == 0 and len(server.log) == 200
 
 
+@pytest.mark.slow
 def test_two_interrupts_stop_at_once(tmp_path):
     write_texts(tmp_path, 50)
     with FakeOpenAI(delay=20) as server:

@@ -83,6 +83,7 @@ def test_a_small_cap_is_used_up_and_not_left(tmp_path):
         assert 0.2 <= bill(server) <= 0.3 and "cap" in report.stopped
 
 
+@pytest.mark.slow
 def test_what_a_kill_loses_is_booked_by_the_next_run(tmp_path):
     (tmp_path / "t.txt").write_text("".join(f"text {n}\n" for n in range(300)))
     with FakeOpenAI(delay=0.05) as server:

@@ -29,12 +29,14 @@ def results(checkpoint, make_checkpoint, data_dir, tmp_path_factory):
     return output, json.loads((output / "results.json").read_text())
 
 
+@pytest.mark.slow
 def test_absent_sets_are_skipped_with_what_to_download(results):
     _, suite = results
     assert list(suite["benchmarks"]) == ["goemotions", "semeval2025-eng", "goemotions-ekman", "isear", "emobank"]
     assert any(line.startswith("meld: not in") and "https://" in line for line in suite["skipped"])
 
 
+@pytest.mark.slow
 def test_every_system_meets_every_protocol(results):
     _, suite = results
     assert suite["systems"] == ["tiny", "other", "untrained"]
@@ -50,6 +52,7 @@ def test_every_system_meets_every_protocol(results):
     assert suite["benchmarks"]["isear"]["published"][0]["value"] == 0.479
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_values(results):
     _, suite = results
     for result in suite["benchmarks"].values():
@@ -59,6 +62,7 @@ def test_intervals_hold_the_values(results):
                 assert interval["low"] <= interval["high"] and 0 <= entry["macro_f1"] <= 1
 
 
+@pytest.mark.slow
 def test_page_names_protocols_and_describes_every_picture(results):
     output, _ = results
     page = (output / "report.html").read_text()
@@ -79,6 +83,7 @@ def test_page_names_protocols_and_describes_every_picture(results):
     }
 
 
+@pytest.mark.slow
 def test_second_run_computes_no_embedding(results, checkpoint, data_dir, monkeypatch, capsys, quick_pictures):
     output, suite = results
     monkeypatch.setattr("emodistill.encoding_emodistill.encode_texts", None)  # calling it would fail
@@ -140,6 +145,7 @@ def test_damaged_file_gives_file_and_line(checkpoint, tmp_path, capsys):
     assert "test.tsv, line 2" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_checkpoint_without_background_has_no_strict_row_unless_source_texts_are_there(
     make_checkpoint, data_dir, tmp_path, quick_pictures
 ):

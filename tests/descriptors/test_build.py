@@ -562,6 +562,7 @@ def test_five_hundred_groups_at_the_most_spread_over_the_themes():
 # ---- the data set that is shipped
 
 
+@pytest.mark.slow
 def test_every_shipped_configuration_loads_offline_and_keeps_its_promises(offline):
     configs = lists({name: offline(DATA, name) for name in CONFIGS})
     check_invariants(configs)
@@ -576,6 +577,7 @@ def test_every_shipped_configuration_loads_offline_and_keeps_its_promises(offlin
     assert lexicon.keys() - {row["descriptor"] for row in rated} <= composed
 
 
+@pytest.mark.slow
 def test_the_shipped_splits_are_those_the_command_makes():
     configs = built(DATA)
     held_out = {row["descriptor"] for row in configs["lexicon"]["validation"]}
@@ -589,6 +591,7 @@ def test_the_shipped_splits_are_those_the_command_makes():
     assert not groups[0] & groups[1]
 
 
+@pytest.mark.slow
 def test_the_card_shows_what_the_command_prints(capsys):
     assert cli.main(["describe-data", str(DATA)]) == 0
     card = (DATA / "README.md").read_text(encoding="utf-8")

@@ -122,6 +122,7 @@ def arguments(grid_file, descriptors, data_dir, output):
     return ["ablate", str(grid_file), *names]
 
 
+@pytest.mark.slow
 def test_grid_trains_measures_and_goes_on(grid_file, descriptors, data_dir, tmp_path, capsys, monkeypatch):
     output = tmp_path / "out"
     command = arguments(grid_file, descriptors, data_dir, output)

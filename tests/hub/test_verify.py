@@ -42,6 +42,7 @@ def test_the_folder_holds_everything(ready_folder):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_sound_folder_passes(ready_folder):
     problems, difference = verify.verify_folder(ready_folder)
     assert problems == [] and difference <= 1e-5
@@ -173,6 +174,7 @@ raise RuntimeError("done: " + (", ".join(done) or "nothing"))
 """
 
 
+@pytest.mark.slow
 def test_code_that_is_run_reaches_nothing_behind_walls(folder, tmp_path, hub, monkeypatch):
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "secret").write_text("s3cret")

@@ -30,6 +30,7 @@ from emodistill.serving.onnx import OnnxEmotionClassifier, read_safetensors
 from emodistill.tokenizing_emodistill import tokenize_texts
 
 pytest.importorskip("onnxscript")
+pytestmark = pytest.mark.slow  # tracing four towers
 
 TEXTS = [
     "my dog is lost", "", "we won the day", "a", "so very happy 😂",

@@ -234,6 +234,7 @@ def until(condition, seconds=300):
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_killed_runs_end_as_if_they_had_not_been(checkpoint, tmp_path):
     """Killed wherever it is, several times over: no row lost, none twice, every byte the same."""
     source = many(tmp_path)
@@ -260,6 +261,7 @@ def test_killed_runs_end_as_if_they_had_not_been(checkpoint, tmp_path):
         assert not list((tmp_path / "killed").glob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_run(checkpoint, tmp_path):
     """As `accelerate launch --num_processes 2` starts them."""
     source = many(tmp_path)
