@@ -1,6 +1,4 @@
 import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -463,44 +461,6 @@ def test_auto_classes_load_without_a_flag(checkpoint):
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     assert tokenizer.tokenize("joy") == ["joy"]
     assert torch.equal(run_model(model).logits, run_model(EmoDistillModel.from_pretrained(checkpoint)).logits)
-
-
-REMOTE = """
-import importlib.util, sys
-# An editable install, as in a development environment, is a finder: without it the package is absent.
-sys.meta_path[:] = [finder for finder in sys.meta_path if getattr(finder, "__name__", "") != "_EditableFinder"]
-assert importlib.util.find_spec("emodistill") is None, "the package must be absent here"
-import torch
-from transformers import AutoConfig, AutoModel, AutoTokenizer
-folder, expected = sys.argv[1:]
-assert AutoConfig.from_pretrained(folder, trust_remote_code=True).model_type == "emodistill"
-model = AutoModel.from_pretrained(folder, trust_remote_code=True)
-tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
-strings = ["my dog", "joy and love"], ["joy", "fear"]
-texts, labels = (tokenizer(each, padding=True, return_tensors="pt") for each in strings)
-with torch.no_grad():
-    output = model(texts.input_ids, texts.attention_mask, labels.input_ids, labels.attention_mask)
-assert type(model).__module__.startswith("transformers_modules."), type(model)
-assert torch.equal(output.logits, torch.load(expected)), "other logits than with the package"
-assert model.dtype == torch.float32
-"""
-
-
-@pytest.mark.slow
-def test_remote_code_loads_with_the_package_absent(tiny_model, tokenizer, tmp_path, clean_environment):
-    folder = tmp_path / "checkpoint"
-    model = tiny_model()
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    texts, labels = (
-        tokenizer(x, padding=True, return_tensors="pt") for x in (["my dog", "joy and love"], ["joy", "fear"])
-    )
-    with torch.no_grad():
-        output = model(texts.input_ids, texts.attention_mask, labels.input_ids, labels.attention_mask)
-    torch.save(output.logits, tmp_path / "logits.pt")
-    command = [sys.executable, "-P", "-c", REMOTE, str(folder), str(tmp_path / "logits.pt")]
-    done = subprocess.run(command, cwd=tmp_path, env=clean_environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_saved_folder_holds_every_file_its_code_needs(checkpoint):

@@ -525,7 +525,9 @@ def test_in_a_small_set_the_default_models_labels_stand_for_their_neighbours(def
 
 
 @pytest.mark.slow
-def test_the_default_model_needs_no_network_and_warns_of_nothing(default_checkpoint, clean_environment, tmp_path):
+def test_the_default_model_needs_no_network_and_no_extra_and_warns_of_nothing(
+    default_checkpoint, clean_environment, tmp_path
+):
     code = """
 import warnings
 warnings.simplefilter("error")
@@ -537,6 +539,9 @@ def refuse(*args, **kwargs):
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 classify = pipeline("zero-shot-emotion", labels=["joy", "anger", "relief", "schadenfreude"])
 print(classify("He got fired on his birthday. Couldn't have happened to a nicer guy.")["predicted"])
+import sys
+extras = {"datasets", "evaluate", "openai", "matplotlib", "sklearn", "pandas", "pyarrow", "gradio"}
+assert not extras & set(sys.modules), extras & set(sys.modules)
 """
     root = os.path.dirname(os.path.dirname(os.path.abspath(emodistill.__file__)))
     environment = clean_environment | {"PYTHONPATH": root}
@@ -651,9 +656,18 @@ import importlib.util, json, sys
 # An editable install, as in a development environment, is a finder: without it the package is absent.
 sys.meta_path[:] = [finder for finder in sys.meta_path if getattr(finder, "__name__", "") != "_EditableFinder"]
 assert importlib.util.find_spec("emodistill") is None, "the package must be absent here"
-from transformers import pipeline
-folder, labels = sys.argv[1], json.loads(sys.argv[3])
-texts = json.loads(sys.argv[2])
+import torch
+from transformers import AutoConfig, AutoModel, AutoTokenizer, pipeline
+folder, logits, texts, labels = sys.argv[1], sys.argv[2], *map(json.loads, sys.argv[3:])
+assert AutoConfig.from_pretrained(folder, trust_remote_code=True).model_type == "emodistill"
+model = AutoModel.from_pretrained(folder, trust_remote_code=True)
+tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+assert type(model).__module__.startswith("transformers_modules."), type(model)
+inputs, wanted = (tokenizer(each, padding=True, return_tensors="pt") for each in (["my dog", "joy and love"], labels))
+with torch.no_grad():
+    output = model(inputs.input_ids, inputs.attention_mask, wanted.input_ids, wanted.attention_mask)
+assert torch.equal(output.logits, torch.load(logits)), "other logits than with the package"
+assert model.dtype == torch.float32
 classify = pipeline("zero-shot-emotion", model=folder, trust_remote_code=True, device="cpu")
 assert type(classify).__module__.startswith("transformers_modules."), type(classify)
 print(json.dumps(classify(texts, labels=labels, multi_label=True, dimensions=True)))
@@ -661,7 +675,7 @@ print(json.dumps(classify(texts, labels=labels, multi_label=True, dimensions=Tru
 
 
 @pytest.mark.slow
-def test_a_saved_pipeline_loads_with_and_without_the_package(classify, tmp_path, clean_environment):
+def test_a_saved_pipeline_and_its_model_load_with_and_without_the_package(classify, tmp_path, clean_environment):
     folder = tmp_path / "saved"
     expected = classify(TEXTS, labels=LABELS, multi_label=True, dimensions=True)
     classify.save_pretrained(folder)
@@ -675,7 +689,14 @@ def test_a_saved_pipeline_loads_with_and_without_the_package(classify, tmp_path,
         if name.endswith((".json", ".py")):
             assert str(tmp_path).encode() not in content and b"/checkpoint" not in content, name
             assert emodistill.DEFAULT_CHECKPOINT.encode() not in content, name
-    command = [sys.executable, "-P", "-c", REMOTE, str(folder), json.dumps(TEXTS), json.dumps(LABELS)]
+    inputs, wanted = (
+        classify.tokenizer(each, padding=True, return_tensors="pt") for each in (["my dog", "joy and love"], LABELS)
+    )
+    with torch.no_grad():
+        output = classify.model(inputs.input_ids, inputs.attention_mask, wanted.input_ids, wanted.attention_mask)
+    torch.save(output.logits, tmp_path / "logits.pt")
+    command = [sys.executable, "-P", "-c", REMOTE, str(folder), str(tmp_path / "logits.pt")]
+    command += [json.dumps(TEXTS), json.dumps(LABELS)]
     done = subprocess.run(command, cwd=tmp_path, env=clean_environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     remote = json.loads(done.stdout.splitlines()[-1])

@@ -104,7 +104,7 @@ def test_two_runs_do_not_share_a_folder(tmp_path):
 
 def test_no_step_is_saved_twice(arguments, monkeypatch):
     """Where `save_steps` divides an epoch, its last step is saved once, after the epoch's validation."""
-    trainer = Trainer(*parse_arguments(arguments("--epochs", "2", "--save_steps", "1", "--max_texts", "40")))
+    trainer = Trainer(*parse_arguments(arguments("--epochs", "2", "--save_steps", "1", "--max_texts", "20")))
     saved = []
     save = trainer.states.save
     monkeypatch.setattr(trainer.states, "save", lambda: saved.append(trainer.progress.step) or save())
@@ -115,7 +115,7 @@ def test_no_step_is_saved_twice(arguments, monkeypatch):
 @pytest.mark.parametrize("at_end_of_epoch", [False, True])
 def test_a_stopped_run_ends_with_the_same_weights(arguments, tmp_path, stop_at, at_end_of_epoch, monkeypatch):
     monkeypatch.setattr("emodistill.train_accelerate.PATIENCE", 100)  # it is to reach its end
-    settings = ("--epochs", "2", "--export_dtype", "float32", "--eval_steps", "9")
+    settings = ("--epochs", "2", "--export_dtype", "float32", "--eval_steps", "9", "--max_texts", "100")
     trainer = Trainer(*parse_arguments(arguments(*settings, output="whole")))
     assert trainer.run() == 0
     stop_at(trainer.total_steps // 2 if at_end_of_epoch else 7)
