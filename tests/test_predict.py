@@ -243,6 +243,7 @@ def label_endless_lines(checkpoint):
     for stream, descriptor in ((lines.stdout, 0), (reader.stdin, 1)):
         os.dup2(stream.fileno(), descriptor)
         stream.close()
+    sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
     status = cli.main(["predict", "-", "--labels", "joy,fear", "--batch-size", "2", "--model", checkpoint])
     lines.kill()
     return status
