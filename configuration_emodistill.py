@@ -255,7 +255,11 @@ def _nested(config, name):
     kind = values.pop("model_type", "bert")
     if kind not in CONFIG_MAPPING:
         raise ValueError(f"{name} in the configuration names the encoder {kind!r}, which this transformers lacks")
-    return AutoConfig.for_model(kind, **values)
+    try:
+        return AutoConfig.for_model(kind, **values)
+    except Exception as error:  # each architecture checks its values in its own way
+        words = " ".join(str(error).split())
+        raise ValueError(f"{name} in the configuration does not fit the encoder {kind!r} ({words})") from error
 
 
 def _names(value, name):

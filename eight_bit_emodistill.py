@@ -75,7 +75,7 @@ def eight_bit_shapes(folder):
     """Shapes of a checkpoint's tensors by name, `dict[str, list[int]]`; a `ValueError` where the index is damaged."""
     try:
         return {name: [int(size) for size in shape] for name, shape in _index(folder)["shapes"].items()}
-    except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
+    except (OSError, LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
         raise ValueError(f"{INDEX} in {folder} cannot be read ({type(error).__name__}: {error})") from error
 
 
@@ -100,9 +100,14 @@ def read_eight_bit(folder):
         for name in index["files"]:
             if os.path.basename(name) != name:
                 raise ValueError(f"{name} is no file name")
+            if not os.path.isfile(os.path.join(folder, name)):  # a pipe would be waited for without end
+                raise FileNotFoundError(f"there is no file {name}")
             tensors |= load_file(os.path.join(folder, name))
         return {name: _unpack(name, tensors, shape) for name, shape in index["shapes"].items()}
-    except (OSError, KeyError, TypeError, AttributeError, ValueError, zlib.error, SafetensorError) as error:
+    except (
+        OSError, LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RuntimeError, MemoryError,
+        zlib.error, SafetensorError,
+    ) as error:  # fmt: skip
         raise ValueError(f"the weights in {folder} cannot be read ({type(error).__name__}: {error})") from error
 
 
@@ -130,12 +135,15 @@ def _unpack(name, tensors, shape):
     import torch
 
     if (full := tensors.get(f"{name}:full")) is not None:
-        if list(full.shape) != shape:
-            raise ValueError(f"{name} has another shape than the index says")
-        return full
+        if list(full.shape) != shape or not full.is_floating_point():
+            raise ValueError(f"{name} has another shape or type than the index says")
+        return full.float()
+    scale = tensors[f"{name}:scale"]
+    if len(shape) != 2 or list(scale.shape) != shape[:1] or not scale.is_floating_point():
+        raise ValueError(f"{name} has another shape or type of scales than the index says")
     # No more is inflated than the shape has room for: a damaged file must not fill the memory.
     inflater, room = zlib.decompressobj(), shape[0] * shape[1]
     rows = bytearray(inflater.decompress(tensors[f"{name}:rows"].numpy().tobytes(), room))
     if len(rows) != room or (not inflater.eof and inflater.decompress(inflater.unconsumed_tail, 1)):
         raise ValueError(f"{name} has another size than the index says")
-    return torch.frombuffer(rows, dtype=torch.int8).view(shape).float() * tensors[f"{name}:scale"][:, None]
+    return torch.frombuffer(rows, dtype=torch.int8).view(shape).float() * scale.float()[:, None]

@@ -109,7 +109,7 @@ def load_checkpoint(name=None, **kwargs):
     from .modeling_emodistill import EmoDistillModel
 
     path = checkpoint_path(name)
-    values, _ = EmoDistillConfig.get_config_dict(path)
+    values = _config_values(EmoDistillConfig, path)
     kind = values.get("model_type")
     if kind == f"{EmoDistillConfig.model_type}-onnx":
         raise ValueError(
@@ -117,7 +117,16 @@ def load_checkpoint(name=None, **kwargs):
         )
     if kind != EmoDistillConfig.model_type:
         raise ValueError(f"{path} holds no emodistill model: model_type in its config.json is {kind!r}")
-    model = EmoDistillModel.from_pretrained(path, **kwargs).eval()
+    try:
+        model = EmoDistillModel.from_pretrained(path, **kwargs).eval()
+    except Exception as error:  # a value of another kind than a library expects raises whatever that was at
+        if isinstance(error, OSError | ImportError | MemoryError) or type(error).__name__ == "DamagedCheckpointError":
+            raise
+        if isinstance(error, ValueError) and "\n" not in str(error).strip():
+            raise
+        raise ValueError(
+            f"the checkpoint {path} cannot be loaded ({type(error).__name__}: {_first(error)})"
+        ) from error
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
     except Exception as error:  # a damaged tokenizer.json raises whatever its reader was at
@@ -125,11 +134,29 @@ def load_checkpoint(name=None, **kwargs):
             raise
         problem = f"its tokenizer cannot be read ({_first(error)})"
         raise ValueError(f"the checkpoint {path} is damaged: {problem}") from error
-    if len(tokenizer) > (size := model.config.text_config.vocab_size):
+    # Without its vocabulary a tokenizer is made all the same, of special tokens alone, and knows no word.
+    known, size = len(tokenizer), model.config.text_config.vocab_size
+    if known > size or 2 * known < size:
+        raise ValueError(f"the checkpoint {path} is damaged: its tokenizer has {known} tokens and the encoder {size}")
+    if tokenizer.pad_token is None:
         raise ValueError(
-            f"the checkpoint {path} is damaged: its tokenizer has {len(tokenizer)} tokens and the encoder {size}"
+            f"the checkpoint {path} is damaged: its tokenizer has no padding token (tokenizer_config.json)"
         )
     return model, tokenizer
+
+
+def _config_values(config, path):
+    """What `config.json` of a checkpoint holds, `dict`."""
+    try:
+        values, _ = config.get_config_dict(path)
+        values = values | {}  # a list is no configuration
+    except OSError:
+        raise
+    except Exception as error:  # no object, nested too deeply, a number too long: whatever its reader was at
+        raise ValueError(
+            f"the checkpoint {path} is damaged: its config.json cannot be read ({_first(error)})"
+        ) from error
+    return values
 
 
 def _first(error):

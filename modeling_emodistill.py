@@ -15,7 +15,7 @@ from .constants_emodistill import DecisionConstants
 from .decision_emodistill import LabelStatistics
 from .loss_emodistill import multi_positive_sigmoid_loss
 from .rules_emodistill import extend_labels
-from .weights_emodistill import DamagedCheckpointError, check_loaded, quiet_loading, stored_state
+from .weights_emodistill import DamagedCheckpointError, check_loaded, check_types, quiet_loading, stored_state
 
 __all__ = [
     "DIMENSION_HALF_RANGE", "DIMENSION_MIDDLE", "EmoDistillModel", "EmoDistillOutput", "EmoDistillPreTrainedModel",
@@ -197,6 +197,7 @@ class EmoDistillPreTrainedModel(PreTrainedModel):
         try:
             with quiet_loading():
                 if state is None:
+                    check_types(name)
                     model, info = super().from_pretrained(name, *args, **kwargs)
                 else:
                     config = kwargs.pop("config", None) or cls.config_class.from_pretrained(name)

@@ -1,12 +1,15 @@
 """Weights as files hold them: formats of our own, and whether what was loaded is whole."""
 
 import contextlib
+import os
+from pathlib import Path
 
 import torch
+from safetensors import safe_open
 
 from .eight_bit_emodistill import is_eight_bit, read_eight_bit
 
-__all__ = ["DamagedCheckpointError", "check_loaded", "quiet_loading", "stored_state"]
+__all__ = ["DamagedCheckpointError", "check_loaded", "check_types", "quiet_loading", "stored_state"]
 
 # Rounding to half precision moves the eigenvalues of a covariance by far less than this share of the largest one.
 ROUNDING = 0.05
@@ -67,6 +70,24 @@ def check_loaded(model, info, name):
         raise DamagedCheckpointError(f"the checkpoint {name} is damaged: {problem}")
 
 
+def check_types(folder):
+    """
+    Refuse weights files whose values are whole numbers: cast to what the model has, they would give scores.
+
+    Args:
+        folder (`str` or `os.PathLike`): A checkpoint's folder; anything else, a Hub id for one, is passed over.
+
+    Raises:
+        [`DamagedCheckpointError`]: in one sentence, naming a tensor.
+    """
+    files = sorted(Path(folder).glob("model*.safetensors")) if isinstance(folder, str | os.PathLike) else ()
+    for path in filter(Path.is_file, files):
+        with safe_open(path, framework="pt") as file:
+            for key in file.keys():  # noqa: SIM118 (a method, of what is no mapping)
+                if not (kind := file.get_slice(key).get_dtype()).startswith(("F", "BF")):
+                    raise DamagedCheckpointError(f"the checkpoint {folder} is damaged: {key} is stored as {kind}")
+
+
 def _incomplete(info):
     other = "the configuration gives another shape to"
     for what, keys in (("it lacks", info["missing_keys"]), (other, info["mismatched_keys"])):
@@ -82,9 +103,19 @@ def _bad_values(model):
     for key, tensor in tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             return f"{key} holds values that are no numbers (NaN or inf)"
-    for key in ("text_projection.weight", "label_projection.weight", "reference_embeds", "reference_directions"):
-        if key in tensors and not tensors[key].float().abs().sum(dim=1).any():
+    words = [name for name in tensors if name.endswith("word_embeddings.weight")]
+    for key in (
+        "text_projection.weight",
+        "label_projection.weight",
+        "reference_embeds",
+        "reference_directions",
+        *words,
+    ):
+        rows = tensors.get(key)
+        if rows is not None and not rows.float().abs().sum(dim=1).any():
             return f"{key} is zero"
+        if rows is not None and len(rows) > 1 and torch.equal(rows, rows[:1].expand_as(rows)):
+            return f"{key} is the same in each of its rows"
     return None
 
 
@@ -100,7 +131,10 @@ def _background_problem(model):
         return "background_covariance is zero though there is a background"
     if not torch.allclose(covariance, covariance.T, rtol=1e-2, atol=1e-3 * covariance.abs().max().item()):
         return "background_covariance is not symmetric"
-    values = torch.linalg.eigvalsh((covariance + covariance.T) / 2)
+    try:
+        values = torch.linalg.eigvalsh((covariance + covariance.T) / 2)
+    except RuntimeError:  # finite, and yet too large to reckon with
+        return "background_covariance holds values that no covariance has"
     if values[0] < -ROUNDING * values[-1]:
         return f"background_covariance is not positive semi-definite (lowest eigenvalue {values[0].item():.3g})"
     return None

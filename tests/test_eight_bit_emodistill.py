@@ -7,9 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
-from emodistill import EmoDistillModel
-from emodistill.eight_bit_emodistill import INDEX, is_eight_bit, read_eight_bit, write_eight_bit
+from emodistill import EmoDistillModel, eight_bit_emodistill
+from emodistill.eight_bit_emodistill import INDEX, eight_bit_shapes, is_eight_bit, read_eight_bit, write_eight_bit
 
 
 @settings(max_examples=25, deadline=None)
@@ -75,3 +76,73 @@ def test_damage_is_told_in_one_sentence(folder, damage):
     with pytest.raises(ValueError, match="cannot be read") as caught:
         EmoDistillModel.from_pretrained(folder)
     assert "\n" not in str(caught.value)
+
+
+def index(**changes):
+    def apply(folder, values, name):
+        (folder / INDEX).write_text(json.dumps(values | changes))
+
+    return apply
+
+
+def shape(*sizes):
+    def apply(folder, values, name):
+        values["shapes"][name] = sizes if len(sizes) != 1 else sizes[0]
+        (folder / INDEX).write_text(json.dumps(values))
+
+    return apply
+
+
+def tensor(part, change):
+    def apply(folder, values, name):
+        path = folder / values["files"][0]
+        state = load_file(path)
+        state[f"{name}:{part}"] = change(state[f"{name}:{part}"]).contiguous()
+        save_file(state, path)
+
+    return apply
+
+
+def pipe(folder, values, name):
+    os.remove(folder / values["files"][0])
+    os.mkfifo(folder / values["files"][0])
+
+
+DAMAGES = {
+    "an index without an end": lambda folder, values, name: (folder / INDEX).write_text('{"a":' * 100_000),
+    "files that are none": index(files=None),
+    "no files": index(files=[]),
+    "a path for a file": index(files=["/etc/passwd"]),
+    "a pipe for a file": pipe,
+    "shapes in a list": index(shapes=[1]),
+    "a shape of one side": shape(4),
+    "a shape of no sides": shape(),
+    "a shape of words": shape("a", "b"),
+    "a negative shape": shape(-1, -1),
+    "a shape beyond any memory": shape(10**15, 10**15),
+    "a shape of fractions": shape(2.5, 4.0),
+    "scales for fewer rows": tensor("scale", lambda scale: scale[:1]),
+    "scales in whole numbers": tensor("scale", lambda scale: scale.to(torch.int32)),
+    "rows that are nothing deflated": tensor("rows", lambda rows: torch.zeros(100, dtype=torch.uint8)),
+    "rows of another kind": tensor("rows", lambda rows: rows.float()),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_every_damage_is_told_by_every_reader(folder, damage):
+    name = "text_encoder.embeddings.word_embeddings.weight"
+    values = json.loads((folder / INDEX).read_text())
+    damage(folder, values, name)
+    with pytest.raises(ValueError, match="cannot be read") as caught:
+        EmoDistillModel.from_pretrained(folder)
+    assert "\n" not in str(caught.value)
+    try:
+        eight_bit_shapes(folder)
+    except ValueError as error:
+        assert "cannot be read" in str(error)
+
+
+@pytest.fixture(autouse=True)
+def small_rows(monkeypatch):
+    """Matrices of tiny models are stored as those of large ones are."""
+    monkeypatch.setattr(eight_bit_emodistill, "SMALLEST", 2**8)

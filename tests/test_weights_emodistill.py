@@ -1,6 +1,7 @@
 """Damaged checkpoints are refused at load, in one sentence, wherever they are loaded."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -61,6 +62,10 @@ def one(key, value):
     return weights(lambda state: state[key].view(-1)[3:4].fill_(value))
 
 
+def content(name, text):
+    return lambda folder: (folder / name).write_text(text)
+
+
 def cut(name, share):
     def apply(folder):
         content = (folder / name).read_bytes()
@@ -93,6 +98,15 @@ WEIGHTS = {
     "background_covariance is not symmetric": weights(
         lambda state: state["background_covariance"].copy_(torch.triu(state["background_covariance"]))
     ),
+    "background_covariance holds values that no covariance has": fill("background_covariance", 3e38),
+    "word_embeddings.weight is zero": fill("text_encoder.embeddings.word_embeddings.weight", 0.0),
+    "label_projection.weight is the same in each of its rows": fill("label_projection.weight", 0.5),
+    "text_projection.weight is stored as I8": weights(
+        lambda state: state.update({"text_projection.weight": state["text_projection.weight"].to(torch.int8)})
+    ),
+    "background_mean is stored as BOOL": weights(
+        lambda state: state.update({"background_mean": state["background_mean"].bool()})
+    ),
     "another shape to text_projection.weight": weights(
         lambda state: state.update({"text_projection.weight": torch.ones(3, 5)})
     ),
@@ -115,6 +129,16 @@ CONFIGURATIONS = {
 FILES = {
     "holds no emodistill model: model_type in its config.json is 'bert'": config(model_type="bert"),
     "its tokenizer cannot be read": cut("tokenizer.json", 0.5),
+    "its tokenizer has 5 tokens and the encoder": lambda folder: os.remove(folder / "tokenizer.json"),
+    "its tokenizer has no padding token": content("tokenizer_config.json", "{}"),
+    "holds no emodistill model": content("config.json", "{}"),
+    "its config.json cannot be read.*list": content("config.json", "[]"),
+    "its config.json cannot be read.*recursion": content("config.json", "[" * 100_000),
+    "its config.json cannot be read.*int": content("config.json", '{"vocab_size": ' + "9" * 5000 + "}"),
+    "cannot be loaded .AttributeError": config(custom_pipelines=-1),
+    "text_config in the configuration does not fit the encoder 'bert'": config(
+        text_config={"model_type": "bert", "num_hidden_layers": "two"}
+    ),
     **CONFIGURATIONS,
 }
 
