@@ -13,7 +13,7 @@ from .decision_emodistill import dimension_scores, score_labels
 from .inputs_emodistill import is_blank, read_ahead, read_texts
 from .labels_emodistill import LabelSet
 from .language_emodistill import foreign_language
-from .options_emodistill import CHECKS, UNSET, given, known, one_of
+from .options_emodistill import CHECKS, UNSET, given, known, one_of, read_batch_size
 from .progress_emodistill import Bar
 from .results_emodistill import (
     add_labels,
@@ -149,8 +149,7 @@ class EmotionCalls:
         `forward(model_inputs, batch_size, progress)` embeds what `preprocess` has read. Bad arguments, and bad texts
         of a list, are told before anything is computed.
         """
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size must be a positive integer, not {batch_size!r}")
+        batch_size = read_batch_size(batch_size)
         stream, progress = preprocess_params.get("stream", False), preprocess_params.get("progress", False)
         options = self._reading(preprocess_params, postprocess_params)
         self._settings(**postprocess_params, own_labels=True)

@@ -4,7 +4,10 @@ import collections.abc
 import unicodedata
 from dataclasses import dataclass
 
-__all__ = ["Texts", "is_blank", "read_ahead", "read_texts", "sequence_of", "without_surrogates"]
+__all__ = [
+    "Texts", "is_blank", "is_table", "many_texts", "read_ahead", "read_texts", "sequence_of", "texts_of",
+    "without_surrogates",
+]  # fmt: skip
 
 MOST_BATCHES = 64  # read ahead, to sort their texts by length
 # They look like nothing and are none of the categories below: fillers of Hangul, empty Braille, what replaced a byte.
@@ -79,9 +82,14 @@ def _problem(value):
         keys = ", ".join(map(str, value)) or "none"
         hint = 'name the column of texts, for instance table["text"], or give rows {"text": ..., "labels": [...]}'
         return f"is {type(value).__name__} with the keys {keys}; {hint}"
-    table = hasattr(value, "column_names") or hasattr(value, "columns")
-    hint = '; name the column of texts, for instance table["text"]' if table else ""
+    hint = '; name the column of texts, for instance table["text"]' if is_table(value) else ""
+    hint = "; it has no order, so give a list" if isinstance(value, collections.abc.Set) else hint
     return f"is {type(value).__name__}{hint}"
+
+
+def is_table(value):
+    """Whether it is a whole table, of pandas, polars, Arrow or `datasets`, in which a column is to be named."""
+    return hasattr(value, "column_names") or hasattr(value, "columns")
 
 
 @dataclass
@@ -159,14 +167,59 @@ def sequence_of(inputs):
         inputs, collections.abc.KeysView
     ):
         return inputs
-    if hasattr(inputs, "column_names") or hasattr(inputs, "columns"):
-        return inputs  # a whole table, which is refused with a hint
+    if is_table(inputs):
+        return inputs  # which is refused with a hint
     if isinstance(inputs, collections.abc.Sequence | collections.abc.KeysView | collections.abc.ValuesView):
         return list(inputs)
     for name in ("tolist", "to_list", "to_pylist"):  # arrays and columns of NumPy, pandas, polars, pyarrow
         if callable(method := getattr(inputs, name, None)):
             return method()
     return inputs
+
+
+def texts_of(inputs):
+    """
+    What a call got, as [`sequence_of`] gives it, unless it is nothing to read texts from.
+
+    Args:
+        inputs (`Any`): A text, a row, or what holds texts.
+
+    Returns:
+        `Any`
+
+    Raises:
+        `ValueError`: for a whole table, a set, bytes, or a mapping that is no row, whatever becomes of single texts.
+    """
+    given = sequence_of(inputs)
+    no_row = isinstance(given, collections.abc.Mapping) and "text" not in given
+    if no_row or is_table(given) or isinstance(given, collections.abc.Set | bytes):
+        raise ValueError(f"inputs must be strings, but text 0 {_problem(given)}")
+    return given
+
+
+def many_texts(inputs):
+    """
+    Texts one after the other, of what holds one or many.
+
+    Args:
+        inputs (`Any`): See [`texts_of`].
+
+    Returns:
+        `Iterable`: what is alone, in a list.
+
+    Example:
+
+    ```python
+    >>> from emodistill.inputs_emodistill import many_texts
+
+    >>> many_texts("How nice"), many_texts(("How nice", "Ouch"))
+    (['How nice'], ['How nice', 'Ouch'])
+
+    ```
+    """
+    given = texts_of(inputs)
+    many = isinstance(given, collections.abc.Iterable) or hasattr(given, "__getitem__")
+    return given if many and not isinstance(given, str | collections.abc.Mapping) else [given]
 
 
 def read_ahead(values, batch_size, batches=MOST_BATCHES, at_once=False):

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from .inputs_emodistill import is_blank, without_surrogates
+from .inputs_emodistill import is_blank, is_table, sequence_of, without_surrogates
 
 __all__ = ["NEUTRAL", "NEUTRAL_NAMES", "LabelSet", "absent_feeling", "neutral_place", "neutral_wording"]
 
@@ -16,16 +16,24 @@ __all__ = ["NEUTRAL", "NEUTRAL_NAMES", "LabelSet", "absent_feeling", "neutral_pl
 NEUTRAL = "neutral"
 NEUTRAL_NAMES = (NEUTRAL, "no emotion", "no emotions", "none")
 
-# Characters of no width and no meaning of their own; joiners are left, which make one emoji of several.
-UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff]")
+# Characters that nobody sees: of no width, marks of writing direction, what chooses a variant of a character, tags.
+UNSEEN = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200c\u200e\u200f"
+    "\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+JOINER = re.compile(r"(?<![^\w\s])\u200d|\u200d(?![^\w\s])")  # one that makes no emoji of two
+STRING = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')\s*,?""", re.DOTALL)  # in a list, with what follows
 # How a label says that a feeling is absent, and what only looks like it.
 ABSENT = re.compile(
-    r"(?:not|no|non|without|lack of|lacking|absence of|free of|free from)[\s_-]+(?:an?\s+|any\s+|feeling\s+)?(.+)"
-    r"|(.+?)[\s_-]+free",
+    r"(?:(?:(?:is|are|am|was|were|be|being|do|does|did|feels?|feeling)[\s_-]+)?(?:not|never)|(?:is|are|was|were)n't"
+    r"|(?:do|does|did)n't[\s_-]+feel|no|non|zero|without|lacks|lack of|lacking|absence of|absent|devoid of|free of"
+    r"|free from)[\s_-]+(?:(?:an?|any|at all|be|being|feel|feeling)[\s_-]+(?!of\b))*(.+)"
+    r"|(?:un-|[!\u00ac~]\s*)(.+)|(.+?)[\s_-]+free",
     re.IGNORECASE,
 )
 NOT_ABSENT = re.compile(
     r"(?:no|non)[\s_-]+(?:longer|one|way|matter|doubt|problem|worries|nonsense)\b.*|not[\s_-]+(?:only|just)\b.*"
+    r"|never[\s_-]+(?:mind|again|ending|enough|more|forget|give|giving|say)\b.*"
     r"|(?:.*\b)?(?:care|scot|set|feel|feeling|break|breaking|be|being|so|very|more|truly|totally|and)[\s_-]*free",
     re.IGNORECASE,
 )
@@ -58,7 +66,7 @@ def neutral_place(names):
 @functools.lru_cache(maxsize=256)
 def _neutral_place(names):
     """Asked for with every call, of the same set."""
-    plain = [re.sub(r"[\s_-]+", " ", name.strip()).casefold() for name in names]
+    plain = [_same(name) for name in names]
     return next((plain.index(known) for known in NEUTRAL_NAMES if known in plain), None)
 
 
@@ -91,7 +99,7 @@ def absent_feeling(label):
     The feeling that a label negates: an encoder does not read the negation, and scores it like the feeling.
 
     Args:
-        label (`str`): A label, such as `not angry`, `no anger`, `without fear` or `stress-free`.
+        label (`str`): A label, such as `not angry`, `isn't sad`, `never happy`, `without fear` or `stress-free`.
 
     Returns:
         `str` or `None`: The feeling (`angry`), where the label says that it is absent. A label negated twice names
@@ -107,13 +115,19 @@ def absent_feeling(label):
 
     ```
     """
-    if neutral_place([label]) is not None or NOT_ABSENT.fullmatch(label.strip()):
+    label = _seen(label).replace("\u2019", "'").strip()
+    if neutral_place([label]) is not None or NOT_ABSENT.fullmatch(label):
         return None
-    found = ABSENT.fullmatch(label.strip())
-    feeling = (found.group(1) or found.group(2)).strip() if found else None
-    if not feeling or (found.group(1) and absent_feeling(feeling)):
+    found = ABSENT.fullmatch(label)
+    feeling = next(filter(None, found.groups())).strip() if found else None
+    if not feeling or (not found.group(3) and absent_feeling(feeling)):
         return None
     return feeling
+
+
+def _seen(label):
+    """What is seen of a label: one form for the ways to write a character, and nothing that has no look."""
+    return JOINER.sub("", UNSEEN.sub("", unicodedata.normalize("NFKC", label)))
 
 
 @dataclass(frozen=True)
@@ -140,7 +154,8 @@ class LabelSet:
         Read a list (also one written as text), a comma-separated string, or `{label: description or synonyms}`.
 
         Args:
-            labels (`list[str]`, `str` or `dict`): The labels. After the last comma of a string there is no label.
+            labels (`list[str]`, `str` or `dict`): The labels. In a string, semicolons, bars and lines separate them as
+                commas do; after the last one there is no label. A set is sorted.
             template (`str`, *optional*): A sentence with `{}` for each wording.
             argument (`str`, *optional*): The argument's name, for errors.
 
@@ -169,18 +184,13 @@ class LabelSet:
 
     @classmethod
     def _parse(cls, labels, template, argument):
-        if isinstance(labels, str):
-            labels = _written_list(labels) or labels.split(",")
-            if not any(part.strip() for part in labels):
-                labels = []
-            elif not labels[-1].strip():
-                labels.pop()
+        if hasattr(labels, "ndim") and labels.ndim == 0:
+            labels = labels.tolist()
         if isinstance(labels, collections.abc.Mapping):
             pairs = [(name, [text] if isinstance(text, str) else text) for name, text in labels.items()]
-        elif isinstance(labels, collections.abc.Iterable) and not isinstance(labels, bytes):
-            pairs = [(name, None) for name in labels]
         else:
-            raise ValueError(f"{argument} must be a list, a comma-separated string or a dict, not {labels!r}")
+            labels = _written(labels) if isinstance(labels, str) else _listed(labels, argument)
+            pairs = [(name, None) for name in labels]
         if not pairs:
             raise ValueError(f"{argument} is empty: give at least one emotion label")
         names = tuple(_clean_label(name, argument) for name, _ in pairs)
@@ -193,6 +203,7 @@ class LabelSet:
             texts = [plain] if texts is None else [_clean_label(text, f"{argument}[{name!r}]") for text in texts]
             if absent[-1] is None:
                 negations.extend(text for text in texts if absent_feeling(text))
+            texts = [unicodedata.normalize("NFKC", text) for text in texts]  # full-width letters are letters
             wordings.append(tuple(_fill(template, text) for text in texts))
         return cls(names, tuple(wordings), tuple(absent) if any(absent) else (), tuple(negations))
 
@@ -265,19 +276,36 @@ def _parse_known(labels, template, argument):
 
 def _same(name):
     """Equal for names that differ in capitals, spaces, underscores, hyphens, forms of a character or unseen ones."""
-    return re.sub(r"[\s_-]+", " ", UNSEEN.sub("", unicodedata.normalize("NFKC", name))).strip().casefold()
+    return re.sub(r"[\s_-]+", " ", _seen(name)).strip().casefold()
 
 
-def _written_list(text):
-    """The labels of a list written as JSON or Python has it, `["joy", "fear"]`; `None` for other text."""
+def _written(text):
+    """The labels that one string names: a list as JSON, Python or NumPy write it, or labels between separators."""
     text = text.strip()
-    if not (text.startswith("[") and text.endswith("]")):
-        return None
-    try:
-        found = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
-    return found if found and all(isinstance(label, str) for label in found) else None
+    if text.startswith("[") and text.endswith("]"):
+        inner, found, at = text[1:-1], [], 0
+        while match := STRING.match(inner, at):
+            found.append(ast.literal_eval(match[1]))
+            at = match.end()
+        if found and not inner[at:].strip():
+            return found
+    labels = re.split(r"[,;|\n]", text)
+    if not any(part.strip() for part in labels):
+        return []
+    return labels if labels[-1].strip() else labels[:-1]
+
+
+def _listed(labels, argument):
+    """What holds labels, as a list; `ValueError` for what does not."""
+    if is_table(labels):
+        kind = type(labels).__name__
+        raise ValueError(f'{argument} is {kind}; name its column of labels, for instance table["label"]')
+    if isinstance(labels, collections.abc.Set) and not isinstance(labels, collections.abc.KeysView):
+        return sorted(labels, key=str)  # sets come in another order each time
+    labels = sequence_of(labels)
+    if not isinstance(labels, collections.abc.Iterable) or isinstance(labels, bytes | bytearray):
+        raise ValueError(f"{argument} must be a list, a comma-separated string or a dict, not {labels!r}")
+    return labels
 
 
 def _refuse_duplicates(names, argument):

@@ -5,8 +5,8 @@ import os
 import re
 
 __all__ = [
-    "CHECKPOINTS", "ask_no_hub_for_names", "checkpoint_path", "default_path", "load_checkpoint", "own_path",
-    "resolve_names",
+    "CHECKPOINTS", "ask_no_hub_for_names", "checkpoint_path", "default_path", "load_checkpoint", "model_path",
+    "own_path", "resolve_names",
 ]  # fmt: skip
 
 # The package's own models, and their folders below `checkpoints/`.
@@ -49,16 +49,23 @@ def checkpoint_path(name=None):
 
     ```
     """
+    if not isinstance(name, str | os.PathLike | None):
+        raise ValueError(f"a model is named by {_choices()}; not by {name!r}")
     name = os.fspath(DEFAULT if name is None else name)
     if os.path.isdir(name):
+        if not os.path.isfile(os.path.join(name, "config.json")):
+            raise FileNotFoundError(f"the folder {name} holds no model, for it has no config.json: give {_choices()}")
         return name
     if name in CHECKPOINTS:
         return _own(name)
     if os.path.exists(name) or not _looks_like_hub_id(name):
         what = "is a file, no folder" if os.path.exists(name) else "is no folder here"
-        choices = f"{', '.join(CHECKPOINTS)}, a checkpoint's folder or a Hub id (owner/name)"
-        raise FileNotFoundError(f"{name or 'an empty name'} {what}: give {choices}")
+        raise FileNotFoundError(f"{name or 'an empty name'} {what}: give {_choices()}")
     return name
+
+
+def _choices():
+    return f"{', '.join(CHECKPOINTS)}, a checkpoint's folder or a Hub id (owner/name)"
 
 
 def _looks_like_hub_id(name):
@@ -75,6 +82,33 @@ def _own(name):
             f"checkpoints/{CHECKPOINTS[name]}, or install from the clone with pip install -e ."
         )
     return folder
+
+
+def model_path(name=None):
+    """
+    [`checkpoint_path`] of a checkpoint, and of nothing else that has a `config.json`.
+
+    Args:
+        name (`str` or `os.PathLike`, *optional*): As in [`checkpoint_path`].
+
+    Returns:
+        `str`: what `transformers.pipeline` takes, whose own answer to another model is a page of tracebacks.
+
+    Raises:
+        `OSError`, `ValueError`: as [`load_checkpoint`].
+    """
+    from .configuration_emodistill import EmoDistillConfig
+
+    path = checkpoint_path(name)
+    values = _config_values(EmoDistillConfig, path)
+    kind = values.get("model_type")
+    if kind == f"{EmoDistillConfig.model_type}-onnx":
+        raise ValueError(
+            f"{path} is an export, which predict, score, adapt and demo run; this needs the checkpoint it was made of"
+        )
+    if kind != EmoDistillConfig.model_type:
+        raise ValueError(f"{path} holds no emodistill model: model_type in its config.json is {kind!r}")
+    return path
 
 
 def load_checkpoint(name=None, **kwargs):
@@ -105,18 +139,9 @@ def load_checkpoint(name=None, **kwargs):
     """
     from transformers import AutoTokenizer
 
-    from .configuration_emodistill import EmoDistillConfig
     from .modeling_emodistill import EmoDistillModel
 
-    path = checkpoint_path(name)
-    values = _config_values(EmoDistillConfig, path)
-    kind = values.get("model_type")
-    if kind == f"{EmoDistillConfig.model_type}-onnx":
-        raise ValueError(
-            f"{path} is an export, which predict, score, adapt and demo run; this needs the checkpoint it was made of"
-        )
-    if kind != EmoDistillConfig.model_type:
-        raise ValueError(f"{path} holds no emodistill model: model_type in its config.json is {kind!r}")
+    path = model_path(name)
     try:
         model = EmoDistillModel.from_pretrained(path, **kwargs).eval()
     except Exception as error:  # a value of another kind than a library expects raises whatever that was at
@@ -235,8 +260,9 @@ def _resolving(original):
         task = kwargs.get("_from_pipeline")
         try:
             return original(cls, path, *args, **kwargs)
-        except ValueError as error:
-            if task is None or type(error).__name__ != "DamagedCheckpointError":
+        except (ValueError, OSError) as error:
+            lost = isinstance(error, OSError) and "no file named" in str(error)  # a download that was cut off
+            if task is None or not (lost or type(error).__name__ == "DamagedCheckpointError"):
                 raise
             return _hollow(path, str(error))
 

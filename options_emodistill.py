@@ -4,7 +4,7 @@ import numbers
 
 import numpy as np
 
-__all__ = ["CHECKS", "ERRORS", "UNSET", "given", "known", "one_of"]
+__all__ = ["CHECKS", "ERRORS", "UNSET", "given", "known", "one_of", "read_batch_size"]
 
 UNSET = type("Unset", (), {"__repr__": lambda self: "unset"})()  # what a call does not name keeps the constructor's
 ERRORS = ("raise", "null")
@@ -47,6 +47,13 @@ def known(options):
 def given(value):
     """Whether an argument was named, with something else than `None`."""
     return value is not UNSET and value is not None
+
+
+def read_batch_size(value):
+    """`int`: the texts of a batch; `ValueError` for what is no number of them."""
+    if not _is_positive_integer(value):
+        raise ValueError(f"batch_size must be a positive integer, not {value!r}")
+    return int(value)
 
 
 def one_of(name, value, alias, other):

@@ -20,8 +20,9 @@ from .encoding_emodistill import (
     mean_of_windows,
     tokenize_texts,
 )
-from .inputs_emodistill import sequence_of
+from .inputs_emodistill import many_texts, texts_of
 from .labels_emodistill import LabelSet
+from .options_emodistill import read_batch_size
 from .watching_emodistill import LabelSide
 
 __all__ = ["LabelSet", "ZeroShotEmotionPipeline"]
@@ -146,7 +147,7 @@ class ZeroShotEmotionPipeline(EmotionCalls, Pipeline):
         """Score one text, or a list, generator or data set of texts; see the class for arguments and output."""
         if labels is not UNSET:
             kwargs["labels"] = labels
-        inputs = sequence_of(inputs)
+        inputs = texts_of(inputs)
         if isinstance(inputs, collections.abc.Iterator):
             inputs = (text for text in inputs)  # `transformers` takes only generators for streams
         if isinstance(inputs, collections.abc.Sized) and not isinstance(inputs, str) and not len(inputs):
@@ -204,8 +205,8 @@ class ZeroShotEmotionPipeline(EmotionCalls, Pipeline):
 
     def encode_texts(self, texts, batch_size=DEFAULT_BATCH_SIZE):
         """L2-normalised embeddings `(texts, d)` of a list of strings, or of one string, fp32 on the CPU."""
-        texts = [texts] if isinstance(texts, str) else sequence_of(texts)
-        return self.forward(self.preprocess(texts), batch_size=batch_size)["embeds"]
+        batch_size = read_batch_size(batch_size)
+        return self.forward(self.preprocess(many_texts(texts)), batch_size=batch_size)["embeds"]
 
     @property
     def language(self):

@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 
+from .descriptors.text_files import TextFile
 from .inputs_emodistill import is_blank
 from .loading import checkpoint_path
 
@@ -14,6 +15,7 @@ __all__ = ["main", "read_max_windows", "warnings_as_lines"]
 
 BAR_WIDTH = 30
 SHOWN_OF_WINDOW = 70  # characters
+LOOKS_LIKE_A_TABLE = "standard input looks like JSON, and is read as a text a line: emodistill score reads tables"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -158,10 +160,24 @@ def _texts(arguments):
     """The texts given, with `-` replaced by the lines of standard input as they come."""
     for text in arguments:
         if text == "-":
-            for number, line in enumerate(sys.stdin):
-                yield line.removeprefix("\ufeff" if number == 0 else "").rstrip("\r\n")
+            yield from _standard_lines()
         else:
             yield text
+
+
+def _standard_lines():
+    """The lines of standard input, as the reader of files takes them: UTF-16 is read, a packed file is refused."""
+    if not hasattr(sys.stdin, "buffer"):  # replaced, in a notebook for instance
+        for number, line in enumerate(sys.stdin):
+            yield line.removeprefix("\ufeff" if number == 0 else "").rstrip("\r\n")
+        return
+    named = (sys.stdin.encoding or "").lower()
+    encoding = None if named in ("utf-8", "ascii", "us-ascii", "") else named
+    with TextFile("-", "standard input", encoding, empty=True) as lines:
+        for number, line in lines:
+            if number == 1 and line.startswith('{"') and line.rstrip().endswith("}"):
+                print(f"emodistill predict: {LOOKS_LIKE_A_TABLE}", file=sys.stderr)
+            yield lines.decoded(line.rstrip("\r\n"))[0]
 
 
 def _ready_streams():

@@ -8,6 +8,8 @@ import re
 import unicodedata
 from collections import Counter
 
+from ..descriptors.labels import UNSEEN
+
 __all__ = ["NEUTRAL", "VariantMap", "normalise", "normalise_labels", "skeleton"]
 
 NEUTRAL = "neutral"
@@ -15,12 +17,6 @@ NEUTRAL = "neutral"
 _QUOTES = str.maketrans({"‘": "'", "’": "'", "ʼ": "'", "`": "'", "“": '"', "”": '"', "_": " "})
 _DASHES = re.compile("[\u2010-\u2015\u2212]")
 _SPACE = re.compile(r"\s+")
-# What nobody sees: zero-width characters and joiners, marks of writing direction, tags, fillers, control characters.
-_UNSEEN = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    "\u3164\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
-    "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]"
-)
 _EDGES = " \t\n\r\"'.,;:!*-"
 
 # British and American spellings, as rewrites to one skeleton. Only two forms that both occur are ever merged, so a
@@ -56,8 +52,8 @@ def normalise(term):
     'self-doubt'
     ```
     """
-    text = unicodedata.normalize("NFKC", _UNSEEN.sub("", term)).translate(_QUOTES).lower()
-    return _SPACE.sub(" ", _DASHES.sub("-", _UNSEEN.sub("", text))).strip(_EDGES)
+    text = unicodedata.normalize("NFKC", UNSEEN.sub("", term)).translate(_QUOTES).lower()
+    return _SPACE.sub(" ", _DASHES.sub("-", UNSEEN.sub("", text))).strip(_EDGES)
 
 
 def normalise_labels(labels, variants=None):

@@ -5,6 +5,8 @@ import itertools
 import re
 from collections import deque
 
+from .labels import UNSEEN
+
 __all__ = ["delimited_rows"]
 
 DELIMITERS = ",;\t|"
@@ -59,7 +61,7 @@ def _header(text, number, fields, problem):
         raise ValueError(f"{where}: {problem}")
     names = []
     for field in fields:
-        name, error = text.decoded(field.strip())
+        name, error = text.decoded(UNSEEN.sub("", field).strip())
         if error:
             raise ValueError(f"{where}: {error}")
         names.append(name)
@@ -117,7 +119,7 @@ def _quoted(ahead, lines, delimiter):
             used.append(item)
             size += len(item[1])
             if size > LONGEST_ROW:
-                raise csv.Error(f"more than {LONGEST_ROW:,} characters in one row; is a quotation mark left open?")
+                raise csv.Error(f"more than {LONGEST_ROW:,} characters in a row, as where a quotation is left open")
             yield item[1]
 
     reader = csv.reader(feed(), delimiter=delimiter, strict=True)

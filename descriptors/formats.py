@@ -1,6 +1,5 @@
 """One reader a file format: rows in a stream, each with its file and line, and a damaged one costs no other."""
 
-import codecs
 import io
 import json
 import lzma
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from .delimited import delimited_rows
 from .json_tables import json_line_rows, json_rows
-from .text_files import COMPRESSED, FileRow, TextFile, standard_bytes
+from .text_files import COMPRESSED, FileRow, TextFile, known_as, standard_bytes
 
 __all__ = ["FORMATS", "FileRow", "format_of", "read_file", "with_class_names"]
 
@@ -76,14 +75,14 @@ def read_file(path, kind=None, *, header=True, quotes=None, delimiter=None, enco
     name = "standard input" if str(path) == "-" else str(path)
     if encoding is not None:
         try:
-            codecs.lookup(encoding)
-        except LookupError:
-            raise ValueError(f"encoding: {encoding!r} is unknown") from None
+            "".encode(encoding)
+        except (LookupError, ValueError):  # also what is an encoding of bytes or of host names, not of text
+            raise ValueError(f"encoding: {encoding!r} is no encoding of text that is known here") from None
     kind = kind or (None if str(path) == "-" else format_of(path))
-    if kind == "parquet":
-        yield from _parquet(standard_bytes() if str(path) == "-" else path, name)
-        return
     try:
+        if kind == "parquet":
+            yield from _parquet(standard_bytes() if str(path) == "-" else path, name)
+            return
         with TextFile(path, name, encoding) as text:
             if kind is None:
                 kind = "jsonl" if text.first.lstrip().startswith("{") else "lines"
@@ -116,6 +115,9 @@ def _parquet(path, name):
         raise ImportError("Parquet files need pyarrow: pip install pyarrow") from None
     if isinstance(path, io.IOBase):
         path = io.BytesIO(path.read())  # a Parquet file is read from its end
+    elif opened := COMPRESSED.get(Path(path).suffix.lower()):
+        with opened(path) as file:
+            path = io.BytesIO(file.read())
     number = 0
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
@@ -127,12 +129,21 @@ def _parquet(path, name):
                     number += 1
                     yield FileRow(name, "row", number, with_class_names(values, names), error)
     except pyarrow.ArrowException as error:
+        if not number and (what := known_as(_head(path))):
+            raise ValueError(f"{name}: it is {what}") from None
         after = f", after row {number}" if number else ""
         raise ValueError(f"{name}{after}: not a Parquet file that can be read ({_first_line(error)})") from None
     except OSError as error:
         if error.errno is None:  # a damaged page, as Arrow says it
             raise ValueError(f"{name}, after row {number}: damaged ({_first_line(error)})") from None
         raise
+
+
+def _head(path):
+    if isinstance(path, io.BytesIO):
+        return path.getvalue()[:64]
+    with open(path, "rb") as file:
+        return file.read(64)
 
 
 def _first_line(error):

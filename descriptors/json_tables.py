@@ -2,10 +2,13 @@
 
 import itertools
 import json
+import re
 
 from .text_files import ESCAPED
 
 __all__ = ["json_line_rows", "json_rows"]
+
+_SPACE = re.compile(r"\s*")
 
 
 def json_line_rows(text, lines=None):
@@ -98,58 +101,64 @@ def _rows_of_object(name, record):
 
 def _elements(text):
     """(element, what is wrong with its bytes) of a JSON list; no more than one element and one piece is held."""
-    decoder, buffer, pieces, line = json.JSONDecoder(), "", text.pieces(), 1
+    decoder, pieces = json.JSONDecoder(), text.pieces()
+    buffer, at, line = "", 0, 1
 
-    def more():
-        nonlocal buffer
-        piece = next(pieces, "")
-        buffer += piece
-        return bool(piece)
-
-    def drop(count):
-        nonlocal buffer, line
-        line += buffer.count("\n", 0, count)
-        buffer = buffer[count:]
+    def more(wanted=1):
+        """Read on by so many characters, or a piece; what was dealt with is let go."""
+        nonlocal buffer, at, line
+        parts, size = [buffer[at:]], 0
+        while size < wanted and (piece := next(pieces, "")):
+            parts.append(piece)
+            size += len(piece)
+        if size:
+            line += buffer.count("\n", 0, at)
+            buffer, at = "".join(parts), 0
+        return size > 0
 
     def skip(marks=""):
         """Over white space, and over one of the marks, which it returns."""
+        nonlocal at
         while True:
-            drop(len(buffer) - len(buffer.lstrip()))
-            if buffer:
-                mark = buffer[0] if buffer[0] in marks else None
-                drop(1 if mark else 0)
-                return mark
+            at = _SPACE.match(buffer, at).end()
+            if at < len(buffer):
+                if buffer[at] not in marks:
+                    return None
+                at += 1
+                return buffer[at - 1]
             if not more():
                 return None
 
-    def wrong(why, further=0):
+    def wrong(why, lines=None):
+        further = buffer.count("\n", 0, at) if lines is None else lines
         return ValueError(f"{text.name}, line {line + further}: not valid JSON ({why})")
 
     if skip("[") is None:
         raise wrong("a list of objects is expected")
-    if skip("]"):
-        return
-    while True:
+    mark = skip("]")
+    while mark != "]":
         skip()
         try:
-            element, end = decoder.raw_decode(buffer)
+            element, end = decoder.raw_decode(buffer, at)
         except json.JSONDecodeError as error:
-            wanted = 2 * len(buffer)  # doubling, so that a long element is not tried at each of its pieces
-            if not more():
-                raise wrong(error.msg, error.lineno - 1) from None
-            while len(buffer) < wanted and more():
-                pass
-            continue
+            if more(2 * (len(buffer) - at)):  # doubling, so that a long element is not tried at each of its pieces
+                continue
+            raise wrong(error.msg, error.lineno - 1) from None
+        except ValueError as error:  # a number with thousands of digits
+            raise wrong(str(error)) from None
         except RecursionError:
             raise wrong("nested too deeply") from None
-        said = text.decoded(buffer[:end])[1]
+        if end == len(buffer) and more():  # perhaps a number that goes on
+            continue
+        said = text.decoded(buffer[at:end])[1]
         yield _unescaped(element) if said else element, said
-        drop(end)
+        at = end
         mark = skip(",]")
-        if mark == "]":
-            return
         if mark is None:
             raise wrong("a comma or the end of the list is expected")
+    skip()
+    if at < len(buffer):
+        yield None, "the list ends before it, and there is more; is it JSON lines (.jsonl)?"
 
 
 def _unescaped(value):

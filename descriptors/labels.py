@@ -4,8 +4,9 @@ import ast
 import json
 import math
 import re
+import unicodedata
 
-__all__ = ["GOEMOTIONS", "clean_labels", "is_missing", "read_labels"]
+__all__ = ["GOEMOTIONS", "UNSEEN", "clean_labels", "is_missing", "read_labels", "readable"]
 
 # fmt: off
 GOEMOTIONS = (
@@ -18,7 +19,22 @@ GOEMOTIONS = (
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 # One quoted string of a list, with or without a comma after it: NumPy writes none, and Python would join the two.
 _QUOTED = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')\s*,?""", re.DOTALL)
-_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?")
+# What separates labels in one cell: also the marks of other scripts, and lines, as Excel's Alt-Enter writes them.
+_BETWEEN = re.compile(
+    r"[,;|\t\n\r\v\u2028\u2029\u060c\u061b\u3001\uff0c\uff1b\uff5c\u2022]|<br ?/?>|\s(?=#\w)", re.IGNORECASE
+)
+_MARK = re.compile(r"^(?:[-*]\s+|#|\d{1,2}[.)]\s*)(?=[^\W\d])")  # of a list, or a hashtag, before a word
+_PAIRS = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": "\u00bb"}
+# What nobody sees: zero-width characters and joiners, marks of writing direction, tags, fillers, control characters.
+UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]"
+)
+_LONE = re.compile("[\ud800-\udfff]")  # half of a surrogate pair, as cut-off emoji leave it: no UTF-8 can carry it
+# How programs write that there is no value. `none` is not among them: label sets name `neutral` so.
+_NO_VALUE = {"nan", "null", "<na>", "n/a", "#n/a", "nat"}
+_WITH_NUMBER = re.compile(r"(.*\w)\s*[:=]\s*[-+]?[\d.]+%?")
 
 
 def is_missing(value):
@@ -44,20 +60,38 @@ def is_missing(value):
     )
 
 
+def readable(text):
+    r"""
+    Text that can be written as UTF-8: lone surrogates are replaced.
+
+    Args:
+        text (`str`): Any text.
+
+    Example:
+
+    ```python
+    >>> readable("half an emoji: \ud83d")
+    'half an emoji: �'
+
+    ```
+    """
+    return _LONE.sub("\ufffd", text)
+
+
 def read_labels(value):
     """
     The labels of a text, from a list or from what a table makes of one.
 
     Args:
-        value (`list[str]` or `str`): Labels; in text they are separated by commas, semicolons or bars, or stand in
-            a Python or JSON list.
+        value (`list[str]` or `str`): Labels; in text they are separated by commas, semicolons, bars or lines, or
+            stand in a Python or JSON list.
 
     Returns:
-        `list[str]`: the labels, white space at their ends taken off.
+        `list[str]`: the labels, with single spaces and without characters that nobody sees.
 
     Raises:
-        `ValueError`: for none, for numbers without names, and for a list that cannot be read; the sentence begins
-            with what is wrong and names no place.
+        `ValueError`: for none, for numbers, truth values and marks of a missing value in place of names, and for a
+            list that cannot be read; the sentence begins with what is wrong and names no place.
 
     Example:
 
@@ -77,19 +111,36 @@ def read_labels(value):
         value = [value]
     if not isinstance(value, list | tuple | set | frozenset):
         raise ValueError(f"labels are {type(value).__name__}; a list of strings is expected")
-    labels = []
-    for label in value:
-        if is_missing(label):
-            raise ValueError("one of the labels is null")
-        if isinstance(label, bool) or not isinstance(label, str | int | float):
-            raise ValueError(f"one of the labels is {type(label).__name__}; strings are expected")
-        if not isinstance(label, str) or _NUMBER.fullmatch(label.strip()):
-            raise ValueError(f"the label {label!r} is a number, and no names are given for it; write names")
-        if label.strip():
-            labels.append(label.strip())
+    labels = [label for label in map(_label, value) if label]
     if not labels:
         raise ValueError("there are no labels (an empty list); write neutral where nothing is expressed")
     return labels
+
+
+def _label(label):
+    """One label, or an empty string for one that shows nothing."""
+    if is_missing(label):
+        raise ValueError("one of the labels is null")
+    if isinstance(label, bool) or not isinstance(label, str | int | float):
+        raise ValueError(f"one of the labels is {type(label).__name__}; strings are expected")
+    name = " ".join(UNSEEN.sub("", readable(label)).split()) if isinstance(label, str) else str(label)
+    if not isinstance(label, str) or _is_number(name):
+        raise ValueError(f"the label {_short(label)} is a number, and no names are given for it; write names")
+    if name.casefold() in _NO_VALUE or name == "NA":
+        raise ValueError(f"the label {name!r} says that there is none; write neutral where nothing is expressed")
+    if name.casefold() in ("true", "false"):
+        raise ValueError(f"the label {name!r} is a truth value; write the name of what is true")
+    if match := _WITH_NUMBER.fullmatch(name):
+        raise ValueError(f"the label {_short(name)} holds a number; write the name alone: {_short(match[1])}")
+    return name
+
+
+def _is_number(name):
+    """Also `1e3`, `50%` and `½`; a label in any script has a letter, and an emoji no digit."""
+    try:
+        return not math.isnan(float(name))
+    except ValueError:
+        return any(mark.isnumeric() for mark in name) and not any(mark.isalpha() for mark in name)
 
 
 def _listed(text):
@@ -97,16 +148,23 @@ def _listed(text):
     if text.startswith(("array(", "set(", "frozenset(")):
         raise ValueError(f"the labels {_short(text)} are Python's notation; write a JSON list or commas")
     if end is None:
-        parts = re.split(r"[,;|]", text)
         if any(mark in text for mark in "[]{}"):
             raise ValueError(f"the labels {_short(text)} hold a bracket; is a list cut off?")
-        return parts
+        return [_unquoted(part) for part in _BETWEEN.split(text)]
     if not text.endswith(end):
         raise ValueError(f"the labels {_short(text)} begin like a list that does not end; is it cut off?")
     try:
         return json.loads(text) if end == "]" else _python(text)
     except (ValueError, RecursionError):
         return _python(text)
+
+
+def _unquoted(part):
+    """A part without a list's mark before it, and the quotation marks that lists which lost their brackets have."""
+    part = _MARK.sub("", part.strip())
+    while len(part) > 1 and _PAIRS.get(part[0]) == part[-1]:
+        part = part[1:-1].strip()
+    return part
 
 
 def _python(text):
@@ -129,12 +187,12 @@ def _python(text):
 
 
 def _short(text):
-    return repr(text if len(text) <= 60 else text[:57] + "...")
+    return repr(text if not isinstance(text, str) or len(text) <= 60 else text[:57] + "...")
 
 
 def clean_labels(labels):
     """
-    Descriptors in normal form: lower case, single spaces, the first of repeated ones kept.
+    Descriptors in normal form: lower case, composed characters, single spaces, the first of repeated ones kept.
 
     Args:
         labels (`Iterable[str]`): At least one.
@@ -155,7 +213,8 @@ def clean_labels(labels):
     """
     if not isinstance(labels, list | tuple) or not all(isinstance(label, str) for label in labels):
         raise ValueError("`labels` must be a list of strings")
-    cleaned = list(dict.fromkeys(" ".join(label.lower().split()) for label in labels))
+    plain = (unicodedata.normalize("NFC", label.lower()) for label in labels)
+    cleaned = list(dict.fromkeys(" ".join(label.split()) for label in plain))
     if not cleaned or "" in cleaned:
         raise ValueError('`labels` is empty or holds an empty descriptor; write ["neutral"] for none')
     return cleaned

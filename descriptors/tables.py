@@ -6,17 +6,14 @@ refuses them. Columns are chosen by name. Every fault names the file and the lin
 
 import difflib
 import json
-import re
 import unicodedata
 from dataclasses import dataclass, field
 
 from .formats import FileRow
-from .labels import is_missing, read_labels
+from .labels import is_missing, read_labels, readable
 from .sources import NoSuchSplit, iter_rows, name_of
 
 __all__ = ["FileRow", "NoSuchSplit", "TextRow", "is_blank", "iter_rows", "iter_texts", "read_texts"]
-
-_LONE = re.compile("[\ud800-\udfff]")  # half of a surrogate pair, as cut-off emoji leave it: no UTF-8 can carry it
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +85,12 @@ def iter_texts(
     """
     if blank not in ("error", "keep"):
         raise ValueError(f"blank is {blank!r}; 'error' or 'keep' is expected")
-    name = name_of(source)
+    name, names = name_of(source), (text_column, id_column, labels_column, keep)
     columns = None
     for number, row in enumerate(iter_rows(source, **where), 1):
-        if columns is None and (row.values or not row.error):
-            columns = _Columns(row, text_column, id_column, labels_column, keep)
-        yield _text_row(row, number, columns or _Columns(None, None, None, None, keep), source_name, name, blank)
+        if columns is None and not row.error:  # of a damaged row, nobody knows what it lacks
+            columns = _Columns(row, *names)
+        yield _text_row(row, number, columns or _Columns(None, *names), source_name, name, blank)
 
 
 def read_texts(source, *, blank="keep", **options):
@@ -165,7 +162,7 @@ class _Columns:
         self.keep = () if self.all else tuple(keep)
         if row is not None:
             text, id = self._found(row, text, id, labels)
-        self.text, self.id, self.labels = text, id, labels
+        self.text, self.id, self.labels = text or "text", id, labels
 
     def _found(self, row, text, id, labels):
         names = [str(name) for name in row.values]
@@ -215,20 +212,20 @@ def _text(values, column, blank):
             return text.decode(errors="replace").strip(), f"{column!r} is not utf-8 text"
     if not isinstance(text, str):
         return "", f"{column!r} is {type(text).__name__}, not text"
-    text = _LONE.sub("\ufffd", text).strip()
+    text = readable(text).strip()
     if is_blank(text):
         return "", "the text is blank" if blank == "error" else None
     return text, None
 
 
 def _word(value):
-    return None if is_missing(value) or value == "" else _LONE.sub("\ufffd", str(value))
+    return None if is_missing(value) or value == "" else readable(str(value))
 
 
 def _plain(value):
     """A value that JSON can carry: dates and the like as text, so that no output fails after it was paid for."""
     if isinstance(value, str):
-        return _LONE.sub("\ufffd", value)
+        return readable(value)
     if is_missing(value):
         return None
     try:

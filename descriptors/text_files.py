@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["COMPRESSED", "ESCAPED", "FileRow", "TextFile", "standard_bytes"]
+__all__ = ["COMPRESSED", "ESCAPED", "FileRow", "TextFile", "known_as", "standard_bytes"]
 
 COMPRESSED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 PIECE = 2**16
@@ -22,13 +22,19 @@ _MARKS = (  # UTF-32's begins with UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_BINARY = (
+_OTHERS = (
     (b"PK\x03\x04", "an Excel workbook or another ZIP archive; save it as CSV (UTF-8), or unpack it"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook; save it as CSV (UTF-8)"),
     (b"PAR1", "Parquet; give it the suffix .parquet"),
     (b"\x1f\x8b", "gzip; give it the suffix .gz"),
     (b"%PDF", "PDF; a table of texts is expected"),
     (b"SQLite format", "a database; export the table as CSV"),
+    (b"BZh", "bzip2; give it the suffix .bz2"),
+    (b"\xfd7zXZ", "xz; give it the suffix .xz"),
+    (b"\x28\xb5\x2f\xfd", "compressed with Zstandard; unpack it"),
+    (b"7z\xbc\xaf", "a 7-Zip archive; unpack it"),
+    (b"Rar!", "a RAR archive; unpack it"),
+    (b"version https://git-lfs", "a pointer of Git LFS in place of the file; fetch it: git lfs pull"),
 )
 # What `surrogateescape` makes of a byte that the encoding does not have. No decoder gives these otherwise.
 ESCAPED = re.compile("[\udc80-\udcff]")
@@ -58,6 +64,20 @@ class FileRow(NamedTuple):
         return f"{self.file}, {self.unit} {self.number}"
 
 
+def known_as(head):
+    """What a file is that begins so, and what to do with it; `None` for text and what is unknown."""
+    return next((what for start, what in _OTHERS if head.startswith(start)), None)
+
+
+def _unmarked(head):
+    """UTF-16 without a byte order mark, told by its zeros: of each letter of Latin script, one byte is zero."""
+    for at, name in ((1, "utf-16-le"), (0, "utf-16-be")):
+        zeros, others = head[at::2].count(0), head[1 - at :: 2].count(0)
+        if zeros * 5 > len(head) and zeros > 20 * others:
+            return name
+    return None
+
+
 def _is_wide(head):
     """Whether zeros in the first bytes make them another encoding, or no text; a stray one or two do not."""
     if head.count(0) * 50 > len(head):
@@ -73,10 +93,11 @@ class TextFile:
     """The lines of a text file, with their number, read as they are needed.
 
     Only line feeds end a line (or carriage returns, where there are no line feeds): a text may hold other separators.
+    An empty file is refused, unless it may be `empty`.
     """
 
-    def __init__(self, path, name, encoding):
-        self.name, self.number, self.ours = name, 0, False
+    def __init__(self, path, name, encoding, empty=False):
+        self.name, self.number, self.ours, self.empty = name, 0, False, empty
         if str(path) == "-":
             raw = standard_bytes()
         elif hasattr(path, "read"):
@@ -94,11 +115,12 @@ class TextFile:
     def _open(self, raw, encoding):
         head = raw.peek(4096)[:65536]
         marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
-        for start, what in _BINARY:
-            if head.startswith(start):
-                raise ValueError(f"{self.name}: it is {what}")
-        if encoding is None and marked is None and _is_wide(head):
-            raise ValueError(f"{self.name}: it is no UTF-8 text; if it is UTF-16, name its encoding (utf-16-le)")
+        if what := known_as(head):
+            raise ValueError(f"{self.name}: it is {what}")
+        if encoding is None and marked is None:
+            encoding = _unmarked(head)
+            if encoding is None and _is_wide(head):
+                raise ValueError(f"{self.name}: it is no UTF-8 text; if it is UTF-16, name its encoding (utf-16-le)")
         wide = (encoding or marked or "").lower().replace("_", "-").startswith(("utf-16", "utf-32"))
         if marked and (encoding is None or encoding.lower().replace("_", "-") in ("utf-8", "utf8")):
             encoding = marked
@@ -108,7 +130,7 @@ class TextFile:
             raw, encoding=self.encoding, errors="replace" if wide else "surrogateescape", newline=newline
         )
         self.first = self._line(PIECE)
-        if not self.first:
+        if not self.first and not self.empty:
             raise ValueError(f"{self.name}: it is empty")
 
     def _line(self, size=-1):

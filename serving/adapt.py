@@ -6,16 +6,17 @@ much of each is taken is decided by leave-one-out, so that little data change li
 """
 
 import json
-from collections.abc import Mapping
+import os
 from dataclasses import dataclass
 
 import numpy as np
+
+from .labelled import check_count, entries, positions, targets_of
 
 __all__ = ["Adaptation", "adapt", "fit", "inner_scores", "load_adaptation"]
 
 FORMAT = "emodistill adaptation 1"
 FINEST = 1e-4  # scores nearer to 0 or 1 than this are taken for this near: log-odds must not run away
-FEWEST, MOST = 4, 5000
 # Texts with a label that move its cut, and its direction, half-way: with eight a label, all the way does harm. Of
 # dimensions, which each text has a position on: texts.
 CUT_CAUTION, DIRECTION_CAUTION = 40.0, {"multi_label": 16.0, "single_label": 16.0, "dimensions": 50.0}
@@ -177,7 +178,11 @@ class Adaptation:
 
 def load_adaptation(value):
     """An [`Adaptation`], from itself or from its file."""
-    return value if isinstance(value, Adaptation) else Adaptation.load(value)
+    if isinstance(value, Adaptation):
+        return value
+    if not isinstance(value, str | os.PathLike):
+        raise ValueError(f"adaptation must be what emodistill.adapt gives, or its file, not {value!r}")
+    return Adaptation.load(value)
 
 
 def with_adaptation(options, adaptation):
@@ -256,16 +261,20 @@ def adapt(classify, texts, labels, names=None, multi_label=None, dimensions=Fals
 
     ```
     """
-    texts = list(texts)
+    if not hasattr(classify, "encode_texts"):
+        raise ValueError(f"classify must be what emodistill.load gives, not {classify!r}")
+    if multi_label is not None and not isinstance(multi_label, bool | np.bool_):
+        raise ValueError(f"multi_label must be True, False or None, not {multi_label!r}")
+    texts, labels = entries(texts, "texts"), entries(labels, "labels")
     if len(texts) != len(labels):
         raise ValueError(f"texts and labels must be of one length, not {len(texts)} and {len(labels)}")
-    if not FEWEST <= len(texts) <= MOST:
-        raise ValueError(f"adapt takes {FEWEST} to {MOST} labelled texts, not {len(texts)}: train a model on more")
+    check_count(len(texts))
+    texts = classify.preprocess(texts)["texts"]
     if dimensions:
-        names, targets, options = _positions(labels, names, classify)
+        names, targets, options = positions(labels, names)
         kind = "dimensions"
     else:
-        names, targets, options, kind = _targets(labels, names, multi_label)
+        names, targets, options, kind = targets_of(labels, names, multi_label)
     embeds = classify.encode_texts(texts, batch_size=batch_size)
     zero_shot = _zero_shot(classify, texts, embeds, names, kind, options)
     return fit(kind, names, inner_scores(zero_shot, kind), np.asarray(embeds, dtype=np.float64), targets, options)
@@ -279,44 +288,6 @@ def _zero_shot(classify, texts, embeds, names, kind, options):
         return np.array([[row["dimensions"][name] for name in names] for row in rows])
     scores = [dict(zip(row["labels"], row["scores"], strict=True)) for row in rows]
     return np.array([[row[name] for name in names] for row in scores])
-
-
-def _targets(labels, names, multi_label):
-    rows = [[entry] if isinstance(entry, str) else list(entry) for entry in labels]
-    if names is None:
-        names = sorted({name for row in rows for name in row})
-    from ..labels_emodistill import LabelSet
-
-    label_set = LabelSet.parse(names)
-    known = {name: place for place, name in enumerate(label_set.names)}
-    if multi_label is None:
-        multi_label = any(len(row) != 1 for row in rows)
-    targets = np.zeros((len(rows), len(known)))
-    for number, row in enumerate(rows):
-        if unknown := [name for name in row if name not in known]:
-            raise ValueError(f"text {number} has the label {unknown[0]!r}, which is not among {', '.join(known)}")
-        if not multi_label and len(row) != 1:
-            raise ValueError(f"text {number} has {len(row)} labels, and without multi_label each text has exactly one")
-        targets[number, [known[name] for name in row]] = 1.0
-    wordings = {name: list(texts) for name, texts in zip(label_set.names, label_set.wordings, strict=True)}
-    kind = "multi_label" if multi_label else "single_label"
-    return label_set.names, targets, {"labels": wordings, "multi_label": bool(multi_label)}, kind
-
-
-def _positions(labels, names, classify):
-    if not all(isinstance(entry, Mapping) for entry in labels):
-        raise ValueError("with dimensions, labels must hold a dictionary of positions for each text")
-    found = list(dict.fromkeys(name for entry in labels for name in entry))
-    dimensions = names if names is not None else found
-    names = tuple(dimensions) if not isinstance(dimensions, str) else tuple(dimensions.split(","))
-    targets = np.zeros((len(labels), len(names)))
-    for number, entry in enumerate(labels):
-        for place, name in enumerate(names):
-            value = entry.get(name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-                raise ValueError(f"text {number} needs a number for {name!r}, not {value!r}")
-            targets[number, place] = value
-    return names, targets, {"dimensions": dimensions if isinstance(dimensions, Mapping) else list(names)}
 
 
 def fit(kind, names, values, embeds, targets, options=None):

@@ -50,7 +50,10 @@ def main(argv=None):
         `ValueError`: for arguments or rows that do not fit.
     """
     args = _arguments(argv)
+    from .labelled import check_count
+
     texts, cells = _read(args)
+    check_count(len(texts))
     from .adapt import adapt
     from .load import load
 

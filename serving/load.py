@@ -44,10 +44,11 @@ def load(name=None, backend=None, threads=None, **options):
         raise ValueError(f"{name or 'the default checkpoint'} is no exported model: emodistill export writes one")
     from transformers import pipeline
 
-    from .. import TASK, checkpoint_path
+    from .. import TASK
+    from ..loading import model_path
 
     _use_threads(threads)
-    return pipeline(TASK, model=checkpoint_path(name), **options)
+    return pipeline(TASK, model=model_path(name), **options)
 
 
 def load_quietly(name=None, device=None, threads=None, local_rank=None):

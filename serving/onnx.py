@@ -18,8 +18,9 @@ from ..arrays_emodistill import normalised
 from ..calls_emodistill import UNSET, EmotionCalls
 from ..constants_emodistill import DecisionConstants
 from ..decision_emodistill import EmbeddedLabels, LabelStatistics
-from ..inputs_emodistill import sequence_of
+from ..inputs_emodistill import many_texts, texts_of
 from ..normalisation_emodistill import spell_emoji
+from ..options_emodistill import read_batch_size
 from ..tokenizing_emodistill import (
     MAX_WINDOWS,
     TOKENIZER_LOCK,
@@ -329,8 +330,7 @@ class OnnxEmotionClassifier(EmotionCalls):
 
     def encode_texts(self, texts, batch_size=BATCH_SIZE):
         """L2-normalised embeddings `(texts, d)` of a list of strings, or of one string, fp32."""
-        texts = [texts] if isinstance(texts, str) else sequence_of(texts)
-        return self._forward(self.preprocess(texts), batch_size)["embeds"]
+        return self._forward(self.preprocess(many_texts(texts)), read_batch_size(batch_size))["embeds"]
 
     def _forward(
         self, model_inputs, batch_size, progress=None, max_windows=MAX_WINDOWS, return_windows=False, normalise=None
@@ -394,7 +394,7 @@ class OnnxEmotionClassifier(EmotionCalls):
             kwargs["labels"] = labels
         given = self._sanitize_parameters(**kwargs)
         reading, forward, options = ({**kept, **new} for kept, new in zip(self._parameters, given, strict=True))
-        inputs = sequence_of(inputs)
+        inputs = texts_of(inputs)
         if isinstance(inputs, str | collections.abc.Mapping) or not isinstance(inputs, collections.abc.Iterable):
             model_inputs = self.preprocess([inputs], **self._reading(reading, options))
             return self.postprocess(self._forward(model_inputs, 1, **forward), **options)[0]

@@ -30,7 +30,7 @@ def main(argv=None):
         argv (`list[str]`, *optional*): The arguments after `score`.
 
     Returns:
-        `int`: 0.
+        `int`: 0; 1 where no row could be scored.
 
     Raises:
         `ValueError`, `OSError`, `ImportError`: in one sentence, for arguments or an input that do not fit.
@@ -54,6 +54,10 @@ def main(argv=None):
             print("this process is done; others are still at their shards", file=sys.stderr)
         if outcome.complete:
             _finish(args, folder, outcome, scorer, share)
+            tally = outcome.tally
+            if tally.errors.total() == tally.rows:
+                print(f"emodistill score: none of the {tally.rows:,} rows could be scored", file=sys.stderr)
+                return 1
     return 0
 
 

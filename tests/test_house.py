@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "training": {"model", "loading", "fingerprint", "descriptors", "files", "version"},
     "benchmarks": {"model", "loading", "fingerprint", "descriptors", "files", "version"},
     "experiments": {"model", "loading", "benchmarks", "training", "serving", "descriptors", "files"},
-    "predict": {"loading", "registration", "model"},
+    "predict": {"loading", "registration", "model", "descriptors"},
     "serving": {"model", "loading", "fingerprint", "predict", "descriptors", "files", "version", "durations"},
     "hub": {"model", "loading", "benchmarks", "annotate", "descriptors", "files", "version"},
     "demo": {"model", "loading", "predict", "serving", "descriptors", "files", "version"},

@@ -5,7 +5,6 @@ import csv
 import io
 import json
 import os
-import re
 import threading
 
 import numpy as np
@@ -353,7 +352,7 @@ def test_a_quotation_mark_left_open_in_a_large_file(tmp_path, monkeypatch):
     monkeypatch.setattr(delimited, "LONGEST_ROW", 1000)
     path = write(tmp_path / "a.csv", 'text,n\n"left open,3\n' + "next,4\n" * 500)
     rows = list(iter_texts(path))
-    assert len(rows) == 501 and "left open?" in rows[0].error and {row.error for row in rows[1:]} == {None}
+    assert len(rows) == 501 and "is left open" in rows[0].error and {row.error for row in rows[1:]} == {None}
 
 
 @pytest.mark.parametrize(
@@ -440,7 +439,7 @@ def test_a_damaged_parquet_file(tmp_path, cut):
         ("a.parquet", b"", "Parquet"),
         ("a.csv", b"PK\x03\x04\x14\x00", "Excel workbook"),
         ("a.csv", b"\x1f\x8b\x08", "gzip"),
-        ("a.csv", "text\nhi\n".encode("utf-16-le"), "utf-16-le"),
+        ("a.csv", "\u0442\u0435\u043a\u0441\u0442\n\u0434\u0430\n".encode("utf-16-le"), "utf-16-le"),
         ("a.csv", b"caf\xe9\nhi\n", "line 1: not utf-8 text"),
         ("a.csv", b'"text\nhi\n', "line 1: a quotation mark is left open"),
         ("a.json", b"{", "line 1: not valid JSON"),
@@ -566,12 +565,12 @@ def test_labels_that_are_none(value, words):
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=5))
 def test_lists_written_as_text_come_back(labels):
-    labels = [
-        label.strip() for label in labels if label.strip() and not re.fullmatch(r"[-+]?\d+(\.\d*)?", label.strip())
-    ]
-    if labels:
-        for written in (repr(labels), json.dumps(labels), json.dumps(labels, ensure_ascii=False)):
-            assert read_labels(written) == labels
+    try:
+        expected = read_labels(labels)
+    except ValueError:  # numbers, or nothing that shows
+        return
+    for written in (repr(labels), json.dumps(labels), json.dumps(labels, ensure_ascii=False)):
+        assert read_labels(written) == expected
 
 
 def test_a_row_without_labels_is_named(tmp_path):

@@ -27,6 +27,14 @@ def score(checkpoint, capsys):
     return run
 
 
+def test_a_table_of_which_no_row_can_be_read_is_no_success(score, tmp_path):
+    path = tmp_path / "lists.json"
+    path.write_text('[["i am happy", "joy"], ["rage", "anger"]]')
+    status, said = score(path, "--labels", LABELS, "--output", tmp_path / "out.jsonl")
+    assert status == 1 and "none of the 2 rows could be scored" in said and "a JSON object is expected" in said
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 2
+
+
 @pytest.fixture
 def table(tmp_path):
     """A CSV file with whatever tables hold."""
