@@ -8,6 +8,7 @@ good: `--help` and a slip of the pen answer at once.
 
 import atexit
 import contextlib
+import errno
 import importlib
 import os
 import signal
@@ -101,18 +102,17 @@ class _Interrupts(contextlib.AbstractContextManager):
             self.before[1](unraisable)
 
 
-def _run(name, arguments, interrupts):
-    """Import a command's function and call it; a user's mistake is one sentence on standard error."""
-    module, function, _ = COMMANDS[name]
+def _run(argv, interrupts):
+    """Do what the arguments say; a user's mistake is one sentence on standard error."""
+    program = " ".join(["emodistill", *(argv[:1] if argv and argv[0] in COMMANDS else ())])
     try:
-        command = getattr(importlib.import_module(module, package=__package__), function)
-        if interrupts.noted:
-            raise KeyboardInterrupt
-        return command(arguments) or 0
+        status = _call(argv, interrupts)
+        sys.stdout.flush()  # at its own end the interpreter would tell of a full disk in a traceback
+        return status
     except KeyboardInterrupt:
         return _stopped()
     except BrokenPipeError:  # the reader, `head` for instance, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has nowhere to go
+        _close_output()
         return 141
     except Exception as error:
         if interrupts.noted:
@@ -120,12 +120,48 @@ def _run(name, arguments, interrupts):
         if isinstance(error, ModuleNotFoundError):
             extra = EXTRAS.get((error.name or "").partition(".")[0])
             hint = f"; it comes with: pip install 'emodistill[{extra}]'" if extra else ""
-            print(f"emodistill {name}: {error}{hint}", file=sys.stderr)
+            _say(f"{program}: {error}{hint}")
+            return 2
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+            _close_output()
+            _say(f"{program}: disk full: the output could not be written; free some space and run it again")
             return 2
         if isinstance(error, (ValueError, OSError, ImportError)):
-            print(f"emodistill {name}: {error}", file=sys.stderr)
+            _say(f"{program}: {error}")
             return 2
         raise
+
+
+def _call(argv, interrupts):
+    """Import a command's function and call it, or tell what there is."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if argv else 2
+    if argv[0] == "--version":
+        from .version import __version__
+
+        print(f"emodistill {__version__}")
+        return 0
+    if argv[0] not in COMMANDS:
+        _say(_unknown(argv[0]))
+        return 2
+    module, function, _ = COMMANDS[argv[0]]
+    command = getattr(importlib.import_module(module, package=__package__), function)
+    if interrupts.noted:
+        raise KeyboardInterrupt
+    return command(argv[1:]) or 0
+
+
+def _say(message):
+    """A line on standard error; where that cannot be written, the exit status has to do."""
+    with contextlib.suppress(OSError, ValueError):
+        print(message, file=sys.stderr)
+
+
+def _close_output():
+    """What is still buffered has nowhere to go."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _open_streams():
@@ -150,7 +186,7 @@ def _leave():
 
 
 def _stopped():
-    print("emodistill: stopped", file=sys.stderr)
+    _say("emodistill: stopped")
     return 130
 
 
@@ -175,19 +211,8 @@ def main(argv=None):
     own = argv is None
     _open_streams()
     argv = list(sys.argv[1:] if own else argv)
-    if not argv or argv[0] in ("-h", "--help"):
-        print(usage())
-        return 0 if argv else 2
-    if argv[0] == "--version":
-        from .version import __version__
-
-        print(f"emodistill {__version__}")
-        return 0
-    if argv[0] not in COMMANDS:
-        print(_unknown(argv[0]), file=sys.stderr)
-        return 2
     with _Interrupts(ends_here=own) as interrupts:
-        return _run(argv[0], argv[1:], interrupts)
+        return _run(argv, interrupts)
 
 
 if __name__ == "__main__":

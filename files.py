@@ -25,6 +25,7 @@ except ImportError:  # Windows: what a killed run left behind stays until someon
 
 __all__ = [
     "DiskFullError",
+    "check_output",
     "disk_full_named",
     "is_disk_full",
     "write_bytes",
@@ -306,6 +307,45 @@ def _exchange(first, second):
         return False
     here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
     return renameat2(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0
+
+
+# ---- before the work
+
+
+def check_output(path, argument, folder=False):
+    """
+    Tell at once of a place that could not be written once the work is done.
+
+    Args:
+        path (`str` or `Path`): The file or folder to be written.
+        argument (`str`): The argument that names it, for the sentence.
+        folder (`bool`, *optional*, defaults to `False`): Whether it is to be a folder.
+
+    Raises:
+        `ValueError`: for an empty name, `-`, and a home folder that the shell left as `~`.
+        `OSError`: where a file stands in place of a folder or the other way round, or nothing may be written.
+    """
+    what = "folder" if folder else "file"
+    path = os.fspath(path)
+    if not path.strip() or "\0" in path:
+        raise ValueError(f"{argument} is {path!r}, which names no {what}")
+    if path == "-":
+        raise ValueError(f"{argument} -: standard output is not written to; name a {what}")
+    if path.startswith("~") and not os.path.lexists(path.split("/")[0]):
+        raise ValueError(f"{argument} {path}: the shell did not put a folder in place of ~; write it out")
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        os.lstat(path)  # tells of a name that is too long
+    if not folder and os.path.isdir(path):
+        raise IsADirectoryError(f"{argument} {path} is a folder; name a file in it")
+    if folder and os.path.exists(path) and not os.path.isdir(path):
+        raise NotADirectoryError(f"{argument} {path} is a file; name a folder")
+    above = os.path.realpath(path)
+    while not os.path.lexists(above):
+        above = os.path.dirname(above)
+    if above != os.path.realpath(path) and not os.path.isdir(above):
+        raise NotADirectoryError(f"{argument} {path}: {above} is a file, no folder")
+    if not _may(above, os.W_OK):
+        raise PermissionError(f"{argument} {path} cannot be written: {above} takes no new files")
 
 
 # ---- full disks

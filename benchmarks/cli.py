@@ -5,6 +5,8 @@ import importlib.util
 import os
 import sys
 
+from ..files import check_output
+
 __all__ = [
     "add_common", "audit", "audit_parser", "cache_of", "default_checkpoint", "evaluate", "evaluate_parser",
     "load_systems", "positive", "quiet_libraries", "require_libraries",
@@ -114,6 +116,7 @@ def evaluate(argv):
         `int`: 0; 1 where a benchmark that the user named is absent.
     """
     args = evaluate_parser().parse_args(argv)
+    check_output(args.output, "--output", folder=True)
     require_libraries()
     from .readers import MissingBenchmark
     from .report import write_results
@@ -167,6 +170,7 @@ def audit(argv):
         `int`: 0, whatever was found: findings are told, not hidden in a status.
     """
     args = audit_parser().parse_args(argv)
+    check_output(args.output, "--output", folder=True)
     require_libraries()
     from . import systems
     from .audit.counterfactual import LABELS

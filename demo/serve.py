@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 
+from ..files import check_output
 from ..loading import checkpoint_path
 from . import proxies
 
@@ -127,6 +128,9 @@ def main(argv=None):
     """
     argv = list(sys.argv[2:] if argv is None else argv)
     args = _parser().parse_args(argv)
+    for name, folder in (("--space", args.space), ("--web", args.web)):
+        if folder is not None:
+            check_output(folder, name, folder=True)
     if args.space:
         from .space import write_space
 

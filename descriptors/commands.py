@@ -3,6 +3,7 @@
 import argparse
 import os
 
+from ..files import check_output
 from .inputs import DataInputs
 
 __all__ = ["build", "describe"]
@@ -62,6 +63,7 @@ def build(argv=None):
     """
     arguments = vars(_parser().parse_args(argv))
     output = arguments.pop("output")
+    check_output(output, "--output", folder=True)
     inputs = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
     from .build import build_data  # with pyarrow, which --help does not wait for
 

@@ -3,6 +3,8 @@
 import argparse
 import sys
 
+from ..files import check_output
+
 __all__ = ["main"]
 
 
@@ -27,6 +29,9 @@ def _arguments(argv):
     args = _parser().parse_args(argv)
     if (args.labels_column is None) == (args.dimensions is None):
         raise ValueError("give --labels-column or --dimensions, not both")
+    if args.batch_size < 1:
+        raise ValueError(f"--batch-size must be at least 1, not {args.batch_size}")
+    check_output(args.output, "--output")
     return args
 
 

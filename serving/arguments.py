@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from ..files import check_output
 from ..predict import read_max_windows
 from .columns import FORMATS
 from .rows import SHARD_ROWS
@@ -126,6 +127,9 @@ def parse_arguments(argv=None):
 
 
 def _check_places(args):
+    check_output(args.output, "--output", folder=not args.one_file)
+    if args.report not in (None, True):
+        check_output(args.report, "--report")
     output, source = Path(args.output).resolve(), Path(args.input).resolve()
     if args.input != "-" and source.is_dir() and (output == source or source in output.parents):
         raise ValueError(f"--output {args.output} lies within the input folder; name a place outside it")

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 
+from ..files import check_output
 from ..normalisation_emodistill import plain_texts
 from ..version import __version__
 from .export_check import LIMITS, TEXTS, compare, failures
@@ -265,6 +266,8 @@ def main(argv=None):
     from .. import DEFAULT_CHECKPOINT
 
     args = _parser().parse_args(argv)
+    if args.output is not None:
+        check_output(args.output, "--output", folder=True)
     checkpoint = args.checkpoint or DEFAULT_CHECKPOINT
     name = os.path.basename(os.path.normpath(checkpoint))
     folder = args.output or "-".join(filter(None, [name, "onnx", args.quantize]))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import get_type_hints
 
+from ..files import check_output
 from .encoders import require, require_data, start_path
 
 __all__ = [
@@ -541,10 +542,7 @@ def _check(model, data, run):
         raise ValueError("unread_config needs teachers: its texts have no descriptors")
     if run.embedding_weight and data.teachers is None:
         raise ValueError("embedding_weight needs teachers")
-    if not run.output_dir.strip():
-        raise ValueError("output_dir must name a folder")
-    if os.path.exists(run.output_dir) and not os.path.isdir(run.output_dir):
-        raise ValueError(f"output_dir {run.output_dir} is a file; name a folder")
+    check_output(run.output_dir, "output_dir", folder=True)
 
 
 def check_sources(groups):
