@@ -12,7 +12,12 @@ __all__ = ["Redactor", "redact_address"]
 
 BLANK = "[key]"
 _LONE = re.compile("[\ud800-\udfff]")  # half of a surrogate pair: no UTF-8 can carry it
-_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
+# A letter written in another way: in JSON's, Python's or HTML's escapes, in an address, behind a backslash.
+_ESCAPE = re.compile(
+    r"\\+u([0-9a-fA-F]{4})|\\+x([0-9a-fA-F]{2})|&#[xX]([0-9a-fA-F]{1,5});|%([0-9a-fA-F]{2})|&#(\d{1,6});|\\+([^\w\s])"
+)
+_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+_MARKS = re.compile("[\\\\%\u00ad\u200b-\u200f\u2060\ufeff]|&#")
 # What looks like a key of any service: a known prefix, then a long run with a digit or the stars of a masked one.
 _LOOKS = re.compile(
     r"\b(?:sk|pk|rk|key|gsk|hf|xai|nvapi|ghp|github_pat|AKIA|AIza)[-_]?(?=[A-Za-z0-9_*-]*[0-9*])[A-Za-z0-9_*-]{6,}"
@@ -39,6 +44,31 @@ def redact_address(address):
     return head + mark + re.sub(r"=[^&#]*", f"={BLANK}", query)
 
 
+def _plain(text):
+    """A text whose letters stand for themselves, as far as two rounds of escapes go."""
+    for _ in range(2):
+        text = _ESCAPE.sub(_letter, text)
+    return _UNSEEN.sub("", text)
+
+
+def _letter(match):
+    *hexadecimal, decimal, itself = match.groups()
+    if itself is not None:
+        return itself
+    number = int(decimal) if decimal else int(next(filter(None, hexadecimal)), 16)
+    return chr(number) if number <= 0x10FFFF else match[0]
+
+
+def _encoded(secret):
+    """A secret in hexadecimal and in base64, there as it reads at each place that it can have in a longer text."""
+    data = secret.encode("utf-8", "replace")
+    yield data.hex()
+    for before in range(3):
+        letters = base64.b64encode(bytes(before) + data).decode().rstrip("=")
+        own = letters[-(-before * 8 // 6) : (before + len(data)) * 8 // 6]
+        yield from {own, own.replace("+", "-").replace("/", "_")}
+
+
 class Redactor:
     """Takes the secrets of a run, and whatever looks like a key, out of anything that a server sends.
 
@@ -60,6 +90,8 @@ class Redactor:
             self._add(unquote(secret))
             self._add(quote(secret, safe=""))
             self._add(secret.replace("/", "\\/"))
+            if len(secret) >= 8:
+                self._long.update(_encoded(secret))
         words = [re.escape(secret) for secret in sorted(self._long, key=len, reverse=True)]
         words += [rf"(?<![\w-]){re.escape(secret)}(?![\w-])" for secret in sorted(self._short)]
         self._known = re.compile("|".join(words), re.IGNORECASE) if words else None
@@ -73,11 +105,13 @@ class Redactor:
 
     def text(self, text):
         """`str`: the text without keys and without lone surrogates."""
-        if "\\u" in text:
-            plain = _ESCAPE.sub(lambda match: chr(int(match.group(1), 16)), text)
-            if self._blank(plain) != plain:  # a key written in escapes: what parses the text later would restore it
-                text = plain
-        return _LONE.sub("\ufffd", self._blank(text))
+        text = self._blank(text)
+        if _MARKS.search(text):
+            plain = _plain(text)
+            blanked = self._blank(plain)
+            if blanked != plain:  # a key written in escapes: what parses the text later would restore it
+                text = blanked
+        return _LONE.sub("\ufffd", text)
 
     def _blank(self, text):
         if self._known is not None:

@@ -14,8 +14,9 @@ from ..benchmarks.readers import DIMENSIONS, load_benchmark
 from ..benchmarks.suite import measure_system, parse_selection, primary_value, wants_calibration
 from ..benchmarks.systems import load_checkpoint
 from ..files import write_json, write_text
+from ..training.arguments import read_yaml
 from . import descriptor_variants
-from .grid import read_yaml, safe_name
+from .grid import safe_name
 from .grid_report import write_grid
 
 __all__ = [

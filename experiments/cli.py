@@ -81,5 +81,8 @@ def parse_overrides(pairs):
         name, separator, value = pair.partition("=")
         if not separator or not name:
             raise ValueError(f"--set: {pair!r} is not NAME=VALUE.")
-        overrides[name.strip()] = yaml.safe_load(value)
+        try:
+            overrides[name.strip()] = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            raise ValueError(f"--set {name}: {value[:60]!r} is not a value of YAML.") from None
     return overrides

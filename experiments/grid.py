@@ -16,7 +16,9 @@ cells:
 import json
 from pathlib import Path
 
-__all__ = ["find_grid", "list_cells", "load_grid", "presets_dir", "read_yaml", "safe_name"]
+from ..training.arguments import read_yaml
+
+__all__ = ["find_grid", "list_cells", "load_grid", "presets_dir", "safe_name"]
 
 DEFAULT_BASE = "minilm-l6/1-first.yaml"
 DEFAULT_EVALUATION = ("goemotions:dev", "semeval2025-eng:train", "emobank:train")
@@ -39,19 +41,6 @@ def find_grid(name):
         return preset
     known = ", ".join(sorted(path.stem for path in presets_dir().glob("*.yaml")))
     raise ValueError(f"grid: no file {name}, and no preset of that name; presets: {known}.")
-
-
-def read_yaml(path):
-    """A YAML mapping; `ValueError` names the file otherwise."""
-    import yaml
-
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: a mapping of names to values is expected.")
-    return content
 
 
 def load_grid(name):

@@ -27,6 +27,7 @@ __all__ = [
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 LARGEST_FILE = 1_000_000  # bytes of a configuration
+LARGEST_NUMBER = 2**31 - 1  # of anything that is counted: what is larger is a slip of the pen
 
 
 def _option(default, help_text, **allowed):
@@ -347,6 +348,8 @@ def read_yaml(path):
             raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
         except RecursionError:
             raise ValueError(f"{path} is nested too deeply") from None
+        except (ValueError, LookupError, TypeError, AttributeError) as error:  # a tag or a date that does not fit
+            raise ValueError(f"{path} holds a value that cannot be read ({error})") from None
     if not isinstance(values, dict):
         raise ValueError(f"{path} must hold `name: value` lines")
     return values
@@ -359,6 +362,8 @@ def _check_types(values, path):
         name = str(given).replace("-", "_")
         if name not in known:
             raise ValueError(f"{path} names {given!r}, which is no argument of training (see emodistill train --help)")
+        if name in checked:
+            raise ValueError(f"{path} names {name} twice, as {name} and as {name.replace('_', '-')}")
         if name in LISTS and isinstance(value, list) and all(type(part) in (str, int) for part in value):
             value = ", ".join(map(str, value))
         checked[name] = _fit(name, value, known[name], path)
@@ -515,6 +520,8 @@ def _check_range(option, value):
     if value is None or isinstance(value, bool) or not isinstance(value, int | float):
         return
     least, most, above = (allowed.get(key) for key in ("least", "most", "above"))
+    if isinstance(value, int) and value > max(LARGEST_NUMBER, most or 0):
+        raise ValueError(f"{name} must be at most {most or LARGEST_NUMBER}, not {value}")
     fits = math.isfinite(value) and (least is None or value >= least) and (most is None or value <= most)
     if fits and (above is None or value > above):
         return

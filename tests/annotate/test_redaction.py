@@ -1,5 +1,6 @@
 """Keys and passwords reach neither disk nor screen, and words stay as they are."""
 
+import base64
 import json
 
 import pytest
@@ -115,6 +116,41 @@ def test_words_that_are_no_keys_stay(words):
 def test_what_looks_like_a_key_is_taken_out(secret):
     cleaned = Redactor("none").text(f"you sent {secret} to us")
     assert "[key]" in cleaned and secret not in cleaned
+
+
+def letters(form):
+    return "".join(form.format(ord(letter)) for letter in KEY)
+
+
+WRITTEN = {
+    "base64": base64.b64encode(KEY.encode()).decode(),
+    "base64 without its end": base64.b64encode(KEY.encode()).decode().rstrip("="),
+    "base64 of a header": base64.b64encode(f"Bearer {KEY}".encode()).decode(),
+    "base64 of a pair": base64.b64encode(f":{KEY}".encode()).decode(),
+    "base64 of JSON": base64.urlsafe_b64encode(json.dumps({"keys": [KEY]}).encode()).decode(),
+    "hexadecimal": KEY.encode().hex().upper(),
+    "an address": letters("%{:02x}"),
+    "an address twice": letters("%25{:02x}"),
+    "entities": letters("&#{};"),
+    "hexadecimal entities": letters("&#x{:x};"),
+    "escapes of escapes": letters("\\\\u{:04x}"),
+    "Python's escapes": letters("\\x{:02x}"),
+    "one escape": KEY[:5] + f"\\u{ord(KEY[5]):04x}" + KEY[6:],
+    "characters that nobody sees": "\u200b".join(KEY),
+    "a soft hyphen": KEY[:9] + "\u00ad" + KEY[9:],
+    "backslashes": KEY.replace("-", "\\-"),
+}
+
+
+@pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN)
+def test_a_key_is_found_however_it_is_written(written):
+    for before, after in (("you sent ", " to us"), ('{"echo": "', '"}')):
+        cleaned = Redactor(KEY).text(before + written + after)
+        assert "[key]" in cleaned and written not in cleaned and KEY not in cleaned
+
+
+def test_what_stands_beside_a_key_keeps_its_escapes():
+    assert Redactor(KEY).text('{"a": "caf\\u00e9 \\"' + KEY + '\\" 50%25"}') == '{"a": "caf\\u00e9 \\"[key]\\" 50%25"}'
 
 
 @given(st.text(max_size=60), st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=40))

@@ -12,7 +12,9 @@ import yaml
 from emodistill.cli import main
 from emodistill.descriptors.labels import GOEMOTIONS
 from emodistill.experiments import descriptor_variants, grid, grid_report
+from emodistill.experiments.cli import parse_overrides
 from emodistill.experiments.descriptor_variants import FAMILIES, LABEL_DROPS, descriptor_format, drop_words
+from emodistill.experiments.grid import load_grid
 from emodistill.training.data import load_rows
 from emodistill.training.targets import Lexicon
 
@@ -231,3 +233,18 @@ def test_a_killed_grid_goes_on_where_it_stopped(grid_file, descriptors, data_dir
     kept = first.read_text()
     assert main(command) == 0
     assert first.read_text() == kept and len(list((output / "cells").iterdir())) == 3
+
+
+def test_a_grid_that_is_a_bomb_or_names_a_value_twice_is_told_at_once(tmp_path):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [" + ", ".join([f"*a{n - 1}"] * 9) + "]" for n in range(1, 30)]
+    for content, message in (("\n".join(lines), "not allowed"), ("title: a\ntitle: b\n", "title stands there twice")):
+        (tmp_path / "grid.yaml").write_text(content)
+        with pytest.raises(ValueError, match=message):
+            load_grid(tmp_path / "grid.yaml")
+
+
+@pytest.mark.parametrize("value", ["[", "2026-99-99", "!!bool x", "[" * 5000])
+def test_a_value_on_the_command_line_that_is_none_is_told(value):
+    with pytest.raises(ValueError, match="--set epochs"):
+        parse_overrides([f"epochs={value}"])

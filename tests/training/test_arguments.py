@@ -62,6 +62,7 @@ def test_no_number_outside_its_range_is_accepted(option, value):
         ("--normalise-texts=emojis", "normalise_texts must be true, false or emoji, not 'emojis'"),
         ("--pooling=max", "pooling must be qformer, mean or both, not 'max'"),
         ("--mixed-precision=fp8", "mixed_precision must be auto, no, bf16 or fp16, not 'fp8'"),
+        ("--batch-size=99999999999999999999", "batch_size must be at most 2147483647"),
         ("--epochs=three", "argument --epochs: invalid int value"),
         ("--epoch=3", "unrecognized arguments|not used by the"),
         ("--unread-config=unread", "unread_config needs teachers"),
@@ -109,6 +110,14 @@ def test_a_file_gives_numbers_in_their_range_or_an_error(tmp_path_factory, value
         (b"text_encoder: \xff\n", "is not YAML"),
         (b"#" * 1_000_001, "is no configuration"),
         ("text_encoder: !!python/object/apply:os.getpid []\n", "is not YAML"),
+        ("text_encoder: x\nepochs: 2026-99-99\n", "run.yaml holds a value that cannot be read"),
+        ("text_encoder: x\nepochs: !!int x\n", "run.yaml holds a value that cannot be read"),
+        ("text_encoder: x\nepochs: !!bool x\n", "run.yaml holds a value that cannot be read"),
+        ("text_encoder: x\nepochs: " + "9" * 5000, "run.yaml holds a value that cannot be read"),
+        ("text_encoder: x\nepochs: " + "9" * 400, "epochs must be at most 2147483647"),
+        ("text_encoder: x\ntext-encoder: y\n", "names text_encoder twice"),
+        ("text_encoder: x\n\tepochs: 3\n", "is not YAML"),
+        ("text_encoder: x\n? [a]\n: 3\n", "is not YAML"),
     ],
 )
 def test_a_configuration_file_names_its_mistakes(tmp_path, content, message):
