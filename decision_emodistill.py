@@ -107,7 +107,7 @@ class EmbeddedLabels:
             `torch.Tensor` of shape `(labels, d)`: L2-normalised, fp32; see [`extend_labels`].
         """
         known_statistics, known_constants, labels = self._extended
-        if known_statistics is not statistics or known_constants != constants:
+        if known_statistics is not statistics or not _alike(known_constants, constants):
             extend, _ = RULES[constants.version]
             labels = extend(self.embeds, statistics.reference, statistics.background, constants)
             self._extended = (statistics, constants, labels)
@@ -117,7 +117,7 @@ class EmbeddedLabels:
         """[`SetThreshold`] of the set, see [`set_threshold`]."""
         labels = self.extended(statistics, constants)
         key, threshold = self._threshold
-        if key is None or key[0] is not labels or key[1] is not background or key[2] != constants:
+        if key is None or key[0] is not labels or key[1] is not background or not _alike(key[2], constants):
             threshold = set_threshold(self, labels, statistics, constants, background)
             self._threshold = ((labels, background, constants), threshold)
         return threshold
@@ -145,6 +145,14 @@ class EmbeddedLabels:
             moments = label_moments(labels, background, competition)
             self._moments = ((labels, background), competition, moments)
         return moments
+
+
+def _alike(known, constants):
+    """Whether a set's directions and threshold are the same by both: what scales margins has no part in them."""
+    if known == constants:
+        return True
+    scales = {name: getattr(known, name) for name in ("multi_label_slope", "single_label_temperature")}
+    return replace(constants, **scales) == known
 
 
 def score_labels(

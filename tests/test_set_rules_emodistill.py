@@ -113,3 +113,34 @@ def test_plain_words_of_texts_that_people_wrote():
     assert places == [0, 1] and sorted(words) == ["fear", "joy"]
     assert targets[:, words.index("joy")].tolist() == [True, False]
     assert all(len(set(columns)) == len(columns) == 2 for columns in label_sets(targets, 5))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.randoms(use_true_random=False))
+def test_a_set_that_was_scored_before_is_scored_as_if_anew(chooser):
+    """Whatever constants it was scored with: what it keeps is taken only where it holds."""
+    texts, embeds, statistics = draws(chooser.randrange(10**6), 5)
+    names = ["a", "b", "c", "d", "neutral"]
+    kept = EmbeddedLabels(names, embeds)
+    ranges = {
+        "multi_label_slope": (0.5, 4), "single_label_temperature": (0.1, 2), "expected_labels": (0.5, 3),
+        "label_centering": (0, 1), "multi_label_skewness": (-1, 1), "word_nearness": (0.1, 0.8),
+    }  # fmt: skip
+    constants = replace(CONSTANTS, prior_weight=0.2)
+    for _ in range(6):
+        name = chooser.choice(sorted(ranges))
+        constants = replace(constants, **{name: chooser.uniform(*ranges[name])})
+        several = chooser.random() < 0.5
+        found = score_labels(texts, kept, statistics, constants, multi_label=several)
+        anew = score_labels(texts, EmbeddedLabels(names, embeds), statistics, constants, multi_label=several)
+        assert torch.equal(found, anew)
+
+
+def test_what_scales_margins_leaves_a_sets_threshold():
+    _, embeds, statistics = draws(1, 4)
+    labels = EmbeddedLabels(list("abcd"), embeds)
+    first = labels.threshold(statistics, CONSTANTS, statistics.background)
+    for changes, same in (({"multi_label_slope": 9.0}, True), ({"single_label_temperature": 2.0}, True),
+                          ({"expected_labels": 3.0}, False)):  # fmt: skip
+        found = labels.threshold(statistics, replace(CONSTANTS, **changes), statistics.background)
+        assert (found is first) == same
