@@ -98,7 +98,7 @@ def choose_decision(model, validator, embeds, background_embeds, seed=0, sets=60
     constants = replace(
         constants, multi_label_skewness=_skewness(background_embeds.cpu(), cases, statistics, constants)
     )
-    centrings = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+    centrings = [round(0.1 * step, 1) for step in range(11)]
     weights = (0.0, 0.1, 0.2, 0.4) if statistics.reference_priors is not None else (0.0,)
     kinds = [
         replace(constants, label_centering=share, prior_weight=weight) for share in centrings for weight in weights
