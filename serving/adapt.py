@@ -168,9 +168,24 @@ class Adaptation:
             directions = content["directions"]
             directions = np.zeros(shape) if directions is None else directions
             arrays["directions"] = np.array(directions, dtype=np.float32).reshape(shape)
-            return cls(kind=content["kind"], names=tuple(content["names"]), report=content["report"], **arrays)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            adaptation = cls(kind=content["kind"], names=tuple(content["names"]), report=content["report"], **arrays)
+            adaptation._check_whole()
+            return adaptation
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise ValueError(f"{path} is no adaptation that emodistill adapt wrote: {error}") from None
+
+    def _check_whole(self):
+        """Raise `ValueError` for what a damaged file holds: it would give scores that are no numbers."""
+        if self.kind not in DIRECTION_RIDGES:
+            raise ValueError(f"its kind is {self.kind!r}")
+        if not self.names or not all(isinstance(name, str) for name in self.names):
+            raise ValueError("its names are no names")
+        if len(set(self.names)) < len(self.names):
+            raise ValueError("a name stands there twice")
+        if {self.slopes.shape, self.offsets.shape} != {(len(self.names),)} or self.centre.ndim != 1:
+            raise ValueError("it has not one slope and one offset for each name")
+        if not all(np.isfinite(array).all() for array in (self.slopes, self.offsets, self.directions, self.centre)):
+            raise ValueError("it holds values that are no numbers (NaN or inf)")
 
     def __repr__(self):
         return f"Adaptation({self.kind}, {', '.join(self.names)}: {self.report})"

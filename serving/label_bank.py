@@ -74,6 +74,10 @@ class LabelBank(Mapping):
         counts |= {len(self.statistics[name]) for name in ("mean", "deviation") if name in self.statistics}
         if len(counts) > 1 or len(set(self.names)) < len(self.names) or embeds.ndim != 2:
             raise ValueError("a label bank needs distinct names, and one wording and one embedding for each")
+        if not all(isinstance(name, str) for name in (*self.names, *(text for one in self.wordings for text in one))):
+            raise ValueError("a label bank's names and wordings must be strings")
+        if probe.ndim != 2 or probe.shape[1] != embeds.shape[1]:
+            raise ValueError("a label bank's probe must have as many dimensions as its embeddings")
         self._places = {name: place for place, name in enumerate(self.names)}
 
     @classmethod
@@ -196,12 +200,15 @@ class LabelBank(Mapping):
             raise ValueError(f"{path} is a safetensors file, but no label bank of this version")
         arrays = _mapped(path)
         statistics = {name: arrays[name] for name in ("mean", "deviation") if name in arrays}
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise ValueError(f"{path} is a damaged label bank: {name} holds NaN or inf, which are no numbers")
         if "background" in metadata:
             statistics["background"] = metadata["background"]
         try:
             labels = json.loads(metadata["names"]), json.loads(metadata["wordings"])
             return cls(*labels, arrays["embeds"], arrays["probe"], metadata["label_space"], statistics)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"{path} is a damaged label bank: {error}") from None
 
     # ---- other models
@@ -337,7 +344,7 @@ def _mapped(path):
         header = json.loads(file.read(size))
     arrays = {}
     for name, entry in header.items():
-        if name != "__metadata__" and entry["dtype"] == "F32":
+        if name != "__metadata__" and entry["dtype"] == "F32" and 0 not in entry["shape"]:
             start = 8 + size + entry["data_offsets"][0]
             arrays[name] = np.memmap(path, np.float32, "r", start, tuple(entry["shape"]))
     return arrays

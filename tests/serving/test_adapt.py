@@ -176,3 +176,29 @@ def test_the_command_writes_what_a_call_takes(checkpoint, classify, tmp_path, ca
     assert "--labels-column or --dimensions" in capsys.readouterr().err
     assert cli.main([*common, "--labels-column", "mood"]) == 2
     assert "mood" in capsys.readouterr().err
+
+
+DAMAGES = {
+    "slopes without numbers": {"slopes": [float("nan"), 1.0]},
+    "offsets beyond numbers": {"offsets": [float("inf"), 0.0]},
+    "a centre without numbers": {"centre": [float("nan")] * 4},
+    "fewer slopes": {"slopes": [1.0]},
+    "slopes in a table": {"slopes": [[1.0, 1.0]]},
+    "one name for two": {"names": ["joy", "joy"]},
+    "names that are numbers": {"names": [1, 2]},
+    "no names": {"names": []},
+    "another kind": {"kind": "both"},
+    "a centre of nothing": {"centre": 1.0},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_file_is_told_and_gives_no_numbers(tmp_path, damage):
+    made = Adaptation("multi_label", ("joy", "anger"), np.ones(2), np.zeros(2), np.zeros((2, 4)), np.zeros(4), {})
+    made.save(tmp_path / "mine.json")
+    assert Adaptation.load(tmp_path / "mine.json").names == ("joy", "anger")
+    content = json.loads((tmp_path / "mine.json").read_text())
+    for text in (json.dumps(content | damage), "[" * 100_000):
+        (tmp_path / "mine.json").write_text(text)
+        with pytest.raises(ValueError, match="is no adaptation that emodistill adapt wrote"):
+            Adaptation.load(tmp_path / "mine.json")

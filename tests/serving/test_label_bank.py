@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 from transformers import AutoTokenizer, pipeline
 
 import emodistill.serving.label_bank as label_bank
@@ -189,3 +190,28 @@ def test_a_bank_at_construction(file, shared_classify):
         labels=LabelBank.load(file),
     )  # fmt: skip
     assert set(found("i am so happy")["labels"]) == {"joy", "anger", "fear"}
+
+
+DAMAGED = {
+    "no numbers": ({"embeds": lambda array: np.full_like(array, np.nan)}, {}),
+    "a probe without numbers": ({"probe": lambda array: np.full_like(array, np.inf)}, {}),
+    "statistics without numbers": ({"mean": lambda array: np.full_like(array, np.nan)}, {}),
+    "whole numbers": ({"embeds": lambda array: array.astype(np.int32)}, {}),
+    "no rows": ({"embeds": lambda array: array[:0]}, {}),
+    "a narrow probe": ({"probe": lambda array: np.ascontiguousarray(array[:, :5])}, {}),
+    "names that are lists": ({}, {"names": '[["joy"], ["anger"], ["fear"]]'}),
+    "names without an end": ({}, {"names": "[" * 100_000}),
+    "wordings that are numbers": ({}, {"wordings": "[[1], [2], [3]]"}),
+}
+
+
+@pytest.mark.parametrize(("arrays", "names"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_bank_gives_no_numbers(file, arrays, names):
+    kept = load_file(file)
+    with safe_open(file, framework="numpy") as opened:
+        metadata = opened.metadata()
+    changed = {name: arrays.get(name, lambda array: array)(array) for name, array in kept.items()}
+    save_file(changed, file, metadata=metadata | names)
+    with pytest.raises(ValueError, match="damaged label bank") as caught:
+        LabelBank.load(file)
+    assert "\n" not in str(caught.value)
