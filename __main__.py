@@ -1,8 +1,14 @@
 """`python -m emodistill`: the command line."""
 
+import os
 import sys
 
-from .cli import main
+# Python puts the working folder first, and would take a `torch.py` or `json.py` of somebody's for the library.
+_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if __name__ == "__main__" and sys.path and sys.path[0] in ("", os.getcwd()) and os.getcwd() != _FOLDER:
+    del sys.path[0]
+
+from .cli import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

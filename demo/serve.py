@@ -147,7 +147,7 @@ def main(argv=None):
     environment = proxies.without_proxies(os.environ) if local else proxies.usable_proxies(os.environ)
     with tempfile.TemporaryDirectory(prefix="emodistill-demo-", ignore_cleanup_errors=True) as folder:
         environment["GRADIO_TEMP_DIR"] = folder  # uploads and results go with the server
-        command = [sys.executable, "-c", SERVER, json.dumps(sys.path), "demo", *argv]
+        command = [sys.executable, "-P", "-c", SERVER, json.dumps(sys.path), "demo", *argv]
         return _watch([*command, "--port", str(port), "--serve-from", folder], environment)
 
 

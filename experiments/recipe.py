@@ -207,7 +207,7 @@ def _train(command):
     ways = {signal.SIGTERM: hand_on, signal.SIGINT: lambda *_: None}
     handlers = {number: signal.signal(number, way) for number, way in ways.items()}
     try:
-        processes.append(subprocess.Popen([sys.executable, "-c", code, "train", *command], env=environment))
+        processes.append(subprocess.Popen([sys.executable, "-P", "-c", code, "train", *command], env=environment))
         for number in early:
             processes[0].send_signal(number)
         status = processes[0].wait()

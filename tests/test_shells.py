@@ -46,6 +46,15 @@ def test_output_that_is_flushed_at_the_end_only(checkpoint, tmp_path):
     assert process.wait(60) == 2 and "disk full: the output could not be written" in process.stderr
 
 
+def test_modules_of_the_working_folder_are_not_the_libraries(tmp_path):
+    for name in ("json", "argparse", "torch", "errno", "signal", "emo"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('taken for the library')")
+    environment = {**os.environ, "PYTHONPATH": ROOT}
+    options = {"capture_output": True, "text": True, "env": environment, "cwd": tmp_path, "timeout": 60}
+    done = subprocess.run([sys.executable, "-m", "emodistill", "--version"], **options)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("emodistill ")
+
+
 # ---- places
 
 
