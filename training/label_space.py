@@ -96,8 +96,8 @@ def join_label_space(init, label_space, attention_dropout=None, dropout=None):
     A trained model's text tower beside the label tower, dimensions and temperature of another checkpoint.
 
     As [`build_on_label_space`], with the Q-Former of the trained model as well. Where its towers shared their word
-    embeddings they go on doing so if the other label tower has the very same ones, and have one each otherwise. Its
-    background and reference vocabulary belong to the space that it leaves, and stay behind.
+    embeddings they go on doing so if the other label tower has the same ones, but for what eight bits round off, and
+    have one each otherwise. Its background and reference vocabulary belong to the space that it leaves: they stay.
 
     Args:
         init (`str`): The trained checkpoint, whose text tower goes on.
@@ -114,7 +114,7 @@ def join_label_space(init, label_space, attention_dropout=None, dropout=None):
     trained = load_trained(init, attention_dropout, dropout)
     tokenizer, source, theirs, label_side, rows = _label_side(init, label_space, attention_dropout)
     words = trained.text_encoder.get_input_embeddings().weight
-    shared = trained.config.tie_word_embeddings and torch.equal(
+    shared = trained.config.tie_word_embeddings and _same_words(
         words, source.label_encoder.get_input_embeddings().weight[rows]
     )
     stays = {"reference_words": [], "reference_priors": False, "tie_word_embeddings": shared}
@@ -123,7 +123,18 @@ def join_label_space(init, label_space, attention_dropout=None, dropout=None):
     if model.qformer is not None:
         model.qformer.load_state_dict(trained.qformer.state_dict())
     _copy_label_tower(model, source, rows)
+    if shared:  # the exact ones stay
+        with torch.no_grad():
+            model.text_encoder.get_input_embeddings().weight.copy_(words)
     return model, tokenizer, source, theirs
+
+
+def _same_words(words, others):
+    """Whether two matrices of word embeddings are one, though either may have been stored in eight bits."""
+    if words.shape != others.shape:
+        return False
+    step = torch.maximum(words.abs().amax(dim=1), others.abs().amax(dim=1)) / 127
+    return bool(((words - others).abs().amax(dim=1) <= 0.6 * step).all())  # half a step, and half precision's own
 
 
 def load_trained(init, attention_dropout=None, dropout=None):

@@ -96,17 +96,27 @@ def test_a_trained_model_joins_a_space_of_another_shape(pooling, space, tiny_mod
     assert torch.equal(embeds(again), embeds(space)) and not torch.equal(embeds(again), embeds(init))
 
 
-def test_word_embeddings_stay_shared_where_the_other_space_has_the_same(tiny_model, tokenizer, tmp_path):
+@pytest.mark.parametrize("stored", ["whole", "in eight bits"])
+def test_word_embeddings_stay_shared_where_the_other_space_has_the_same(stored, tiny_model, tokenizer, tmp_path):
     """As a small model joins the space of a large one that was itself trained to the small one's label tower."""
     own = tiny_model(seed=1, tie_word_embeddings=True)
     init = save(own, tokenizer, tmp_path / "init")
     other = tiny_model(seed=2)
     other.label_encoder.load_state_dict(own.label_encoder.state_dict())
+    if stored == "in eight bits":
+        words = other.label_encoder.get_input_embeddings().weight
+        scale = words.detach().abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 127
+        words.data = (words.data / scale).round() * scale
+        assert not torch.equal(words, own.label_encoder.get_input_embeddings().weight)
     space = save(other, tokenizer, tmp_path / "space")
     model, tokens, *_ = join_label_space(init, space)
     assert model.config.tie_word_embeddings
-    assert model.text_encoder.get_input_embeddings().weight is model.label_encoder.get_input_embeddings().weight
-    assert torch.equal(encode_labels(model.eval(), tokens, LABELS), embeds(space))
+    shared = model.text_encoder.get_input_embeddings().weight
+    assert shared is model.label_encoder.get_input_embeddings().weight
+    assert torch.equal(shared, own.text_encoder.get_input_embeddings().weight), "the exact ones stay"
+    torch.testing.assert_close(encode_labels(model.eval(), tokens, LABELS), embeds(space), atol=0.02, rtol=0)
+    other.label_encoder.get_input_embeddings().weight.data[7] *= 1.1  # one word that was trained
+    assert not join_label_space(init, save(other, tokenizer, tmp_path / "moved"))[0].config.tie_word_embeddings
 
 
 def test_dropout_of_a_trained_model_can_be_replaced(checkpoint, encoder_folder, space):
