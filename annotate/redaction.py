@@ -5,6 +5,7 @@ through one `Redactor` as soon as it is read, before it is parsed further, cut, 
 """
 
 import base64
+import functools
 import re
 from urllib.parse import quote, unquote, urlsplit
 
@@ -80,6 +81,7 @@ class Redactor:
 
     def __init__(self, key, address=""):
         self._long, self._short = set(), set()
+        self._field = functools.lru_cache(4096)(self.text)  # names of fields are the same in every answer
         parts = urlsplit(address)
         secrets = [key, *re.findall(r"=([^&#]+)", parts.query)]
         if parts.password:
@@ -129,5 +131,5 @@ class Redactor:
         if isinstance(value, list):
             return [self.value(one) for one in value]
         if isinstance(value, dict):
-            return {self.text(name): self.value(one) for name, one in value.items()}
+            return {self._field(name): self.value(one) for name, one in value.items()}
         return value

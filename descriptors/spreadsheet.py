@@ -9,7 +9,8 @@ from ..files import writing
 __all__ = ["CsvWriter", "neutralise", "writing_csv"]
 
 # What a spreadsheet may take for the beginning of a formula (OWASP, "CSV injection"), in wide letters too.
-_FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+# What nobody sees before the sign hides it from a reader, and not from every spreadsheet.
+_FORMULA = re.compile(r"[\s\x00\u200b-\u200f\u202a-\u202e\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66]|[\t\r\n]")
 _NUMBER = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?%?")
 
 
