@@ -118,6 +118,7 @@ def test_an_encoding_that_is_none_of_text(tmp_path, encoding):
         (b"\x28\xb5\x2f\xfd\x04\x00\x99\x88", "Zstandard"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n", "git lfs pull"),
     ],
+    ids=["gzip", "bzip2", "xz", "zstandard", "lfs"],  # bytes hold the time: processes must call the tests alike
 )
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
 def test_another_format_under_a_wrong_name_is_named(tmp_path, name, content, words):
