@@ -172,7 +172,10 @@ def test_the_list_says_how_far_a_recipe_is(folder, capsys):
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_a_signal_is_handed_on_to_the_stage(tmp_path, monkeypatch):
     program = tmp_path / "python"
-    program.write_text('#!/bin/sh\ntrap "exit 143" TERM\necho started > "$5"\nwhile true; do sleep 0.05; done\n')
+    last = "for last; do :; done"  # whatever stands before it
+    program.write_text(
+        f'#!/bin/sh\ntrap "exit 143" TERM\n{last}\necho started > "$last"\nwhile :; do sleep 0.05; done\n'
+    )
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
     started = tmp_path / "started"
@@ -182,7 +185,7 @@ def test_a_signal_is_handed_on_to_the_stage(tmp_path, monkeypatch):
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    thread = threading.Thread(target=stop)
+    thread = threading.Thread(target=stop, daemon=True)
     thread.start()
     assert recipe._train(["config", str(started)]) == 143
     thread.join()
