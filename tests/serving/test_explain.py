@@ -73,8 +73,10 @@ def test_a_part_left_out_leaves_one_space():
     ],
 )
 def test_known_telling_words_come_first(trained, text, label, word, multi_label):
+    """Of what tells for a label; whose feeling it is may tell as much against it: "She" is not the writer."""
     why = trained.explain(text, label, multi_label=multi_label)
-    assert why.telling()[0].text == word and why.telling()[0].contribution > 1.0
+    strongest = max(why.telling(), key=lambda part: part.contribution)
+    assert strongest.text == word and strongest.contribution > 1.0
     assert f"*{word}*" in str(why)
 
 
