@@ -545,8 +545,10 @@ def _check(model, data, run):
     qformer_shape(model.qformer)
     if background_plan(data.background_texts)[2] and (model.init is None or model.label_space is not None):
         raise ValueError("background_texts kept needs init, without label_space: in a new space nothing is to be kept")
-    if data.unread_config and unread_plan(data.unread_config) and data.teachers is None:
-        raise ValueError("unread_config needs teachers: its texts have no descriptors")
+    if data.unread_config:
+        unread_plan(data.unread_config)
+        if data.teachers is None:
+            raise ValueError("unread_config needs teachers: its texts have no descriptors")
     if run.embedding_weight and data.teachers is None:
         raise ValueError("embedding_weight needs teachers")
     check_output(run.output_dir, "output_dir", folder=True)

@@ -256,9 +256,7 @@ def load_data(args, seed):
             f"data {args.data} gives {len(train)} training and {len(validation)} validation texts; both are needed"
         )
     if args.sources:
-        train = _of_sources(train, args.sources)
-        if not train:
-            raise ValueError(f"no training text has a source among {args.sources}")
+        train = _of_sources(train, args.sources, "training")
     train = _with_views(args, train, validation)
     if args.max_texts and args.max_texts < len(train):
         train = _drawn(train, args.max_texts, seed)
@@ -267,9 +265,12 @@ def load_data(args, seed):
     return train, validation, lexicon
 
 
-def _of_sources(rows, sources):
+def _of_sources(rows, sources, kind):
     names = {name.strip() for name in sources.split(",")}
-    return [row for row in rows if {row.get("source"), f"{row.get('source')}/{row.get('selection')}"} & names]
+    rows = [row for row in rows if {row.get("source"), f"{row.get('source')}/{row.get('selection')}"} & names]
+    if not rows:
+        raise ValueError(f"no {kind} text has a source among {sources}")
+    return rows
 
 
 def _unread(args, seed):
@@ -277,9 +278,7 @@ def _unread(args, seed):
     number, name = unread_plan(args.unread_config)
     rows = load_rows(args.data, "train", name, unread=True)
     if args.sources:
-        rows = _of_sources(rows, args.sources)
-        if not rows:
-            raise ValueError(f"no unread text has a source among {args.sources}")
+        rows = _of_sources(rows, args.sources, "unread")
     return rows if number is None or number >= len(rows) else _drawn(rows, number, seed)
 
 

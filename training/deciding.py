@@ -153,26 +153,23 @@ def _sources(sources):
 
 def _quality(texts, cases, groups, statistics, constants):
     """Macro-F1 of several labels and of one, added up: `(sources,)`, or `(sets,)` where sources are not told apart."""
-    values = []
+    values, least = [], MIN_TRUE if groups else 0
     for label_set, targets in cases:
         decided = score_labels(texts, label_set, statistics, constants, multi_label=True) >= 0.5
         best = score_labels(texts, label_set, statistics, constants).argmax(dim=1)
         best = torch.nn.functional.one_hot(best, len(label_set)).bool()
         single = targets.sum(dim=1) == 1
-        values.append([_f1_of(decided, best, targets, single, places) for places in groups or [slice(None)]])
+        values.append([_f1_of(decided, best, targets, single, places, least) for places in groups or [slice(None)]])
     values = torch.tensor(values)  # not a number where a source has too few of a set's words
     return values.nanmean(dim=0)[~values.isnan().all(dim=0)] if groups else values[:, 0]
 
 
-def _f1_of(decided, best, targets, single, places):
-    """Macro-F1 of several labels and of the best, on texts of one source and the labels that occur there."""
+def _f1_of(decided, best, targets, single, places, least):
+    """Macro-F1 of several labels and of the best, on some texts and the labels that are true of so many of them."""
     decided, best, targets, single = (values[places] for values in (decided, best, targets, single))
-    if isinstance(places, slice):
-        present = torch.ones(targets.shape[1], dtype=torch.bool)
-    else:
-        present = targets.sum(dim=0) >= MIN_TRUE
-        if present.sum() < 2:
-            return float("nan")
+    present = targets.sum(dim=0) >= least
+    if present.sum() < 2:
+        return float("nan")
     value = macro_f1(decided[:, present], targets[:, present])
     if single.any():
         value += macro_f1(best[single][:, present], targets[single][:, present])
