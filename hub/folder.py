@@ -12,7 +12,7 @@ from . import reference
 from .leaks import as_json
 
 __all__ = [
-    "REFERENCE", "TOKENIZER", "build_folder", "code_files", "foreign_links", "is_packed", "is_published",
+    "REFERENCE", "TOKENIZER", "build_folder", "code_files", "foreign_links", "is_published",
     "own_outputs", "read_config", "read_text", "safetensors_header", "sha256", "tree", "weight_files",
 ]  # fmt: skip
 
@@ -197,7 +197,7 @@ def build_folder(checkpoint, folder, card):
     read_config(checkpoint)
     links = set(foreign_links(checkpoint))
     folder.mkdir(parents=True, exist_ok=True)
-    packed = is_packed(checkpoint)
+    packed = is_eight_bit(checkpoint)
     weights = sorted(path.name for path in checkpoint.glob("*.eight-bit.*")) if packed else weight_files(checkpoint)
     present = [name for name in TOKENIZER if (checkpoint / name).is_file()]
     if "tokenizer_config.json" not in present:
@@ -221,15 +221,6 @@ def build_folder(checkpoint, folder, card):
     files.write_text(folder / "README.md", card)
     _write_reference(folder)
     return folder
-
-
-def is_packed(checkpoint):
-    """Whether a checkpoint's weights are stored in eight bits a value, which only this package reads.
-
-    Args:
-        checkpoint (`str` or `Path`): Its folder.
-    """
-    return is_eight_bit(checkpoint)
 
 
 def _unpack(checkpoint, folder):

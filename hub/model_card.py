@@ -9,9 +9,9 @@ import tomllib
 from pathlib import Path
 
 from .. import files
-from ..eight_bit_emodistill import eight_bit_shapes
+from ..eight_bit_emodistill import eight_bit_shapes, is_eight_bit
 from .errors import quiet_client
-from .folder import is_packed, read_config, safetensors_header, weight_files
+from .folder import read_config, safetensors_header, weight_files
 from .origin import facts_of_training
 
 __all__ = ["MARK", "add_arguments", "card_for", "initial_card", "main", "model_card", "tensor_sizes"]
@@ -58,7 +58,7 @@ def tensor_sizes(folder):
         `ValueError`: where a weight file is missing or damaged.
     """
     folder = Path(folder)
-    if is_packed(folder):
+    if is_eight_bit(folder):
         shapes = eight_bit_shapes(folder)
         numbers = {name: math.prod(shape) for name, shape in shapes.items()}
         whole = sum(numbers.values())

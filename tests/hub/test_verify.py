@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from emodistill import cli, eight_bit_emodistill
 from emodistill.hub import check, sandbox, verify
-from emodistill.hub.folder import REFERENCE, build_folder, code_files, is_packed, own_outputs, sha256
+from emodistill.hub.folder import REFERENCE, build_folder, code_files, own_outputs, sha256
 from emodistill.hub.model_card import tensor_sizes
 
 
@@ -116,7 +116,7 @@ def test_what_is_stored_in_eight_bits_is_published_in_half_precision(checkpoint,
     (packed / "model.safetensors").unlink()
     monkeypatch.setattr(eight_bit_emodistill, "SMALLEST", 1)
     eight_bit_emodistill.write_eight_bit(weights, str(packed))
-    assert is_packed(packed) and not is_packed(checkpoint)
+    assert eight_bit_emodistill.is_eight_bit(packed) and not eight_bit_emodistill.is_eight_bit(checkpoint)
     folder = build_folder(packed, tmp_path / "folder", "# a card\n")
     published = load_file(folder / "model.safetensors")
     assert set(published) == set(weights)
