@@ -78,7 +78,7 @@ def load_systems(args):
         loaded.append(other)
     if args.raw_encoder:
         loaded.append(systems.load_raw_encoder(args.raw_encoder, **options))
-    if not args.no_untrained:
+    if not args.no_untrained and loaded[0].model is not None:  # an export has no shape to start anew
         loaded.append(systems.untrained_like(loaded[0]))
     if args.nli:
         loaded.append(systems.load_nli(args.nli))

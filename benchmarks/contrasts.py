@@ -101,9 +101,8 @@ def measure_contrasts(system, rows):
     rated = [place for place, row in enumerate(rows) if row["valence"] is not None]
     valence_r = None
     if system.has_dimensions and len(rated) > 2:
-        with torch.no_grad():
-            head = system.model.get_dimensions(embeds[rated].to(system.model.device)).cpu().numpy()
-        column = list(system.model.config.dimension_names).index("valence")
+        head = system.read_dimensions(embeds[rated])
+        column = system.dimension_names.index("valence")
         valence_r = float(np.corrcoef(head[:, column], [rows[place]["valence"] for place in rated])[0, 1])
     return {
         "both_right": float(np.mean(right)),

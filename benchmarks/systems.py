@@ -97,19 +97,20 @@ class EmbeddingSystem:
         from ..decision_emodistill import DecisionConstants
         from ..fingerprint import embedding_fingerprint
 
-        self.name, self.model, self.tokenizer = name, model.eval(), tokenizer
-        self.cache = cache or EmbeddingCache(None)
-        self.batch_size, self.quiet, self.autocast = batch_size, quiet, autocast
-        self.known = {}  # text to its embedding: sets share texts, and a text is encoded once a run
-        self.statistics = model.statistics
-        self.background = model.background
+        self.model, self.tokenizer, self.autocast = model.eval(), tokenizer, autocast
+        self._know(name, model.config, model.statistics, cache, batch_size, quiet)
         self.has_dimensions = trained_dimensions and model.dimension_head is not None
         self.constants = DecisionConstants.from_config(model.config)
         self.fingerprint = embedding_fingerprint(model, tokenizer, "bf16" if autocast else "fp32")
 
+    def _know(self, name, config, statistics, cache, batch_size, quiet):
+        self.name, self.statistics, self.background = name, statistics, statistics.background
+        self.dimension_names = list(config.dimension_names)
+        self.cache, self.batch_size, self.quiet = cache or EmbeddingCache(None), batch_size, quiet
+        self.known = {}  # text to its embedding: sets share texts, and a text is encoded once a run
+
     def encode_texts(self, texts):
         """`(texts, d)` float32, from memory or the cache where they have them."""
-        from ..encoding_emodistill import encode_texts
 
         def progress(batches):
             from tqdm import tqdm
@@ -117,14 +118,26 @@ class EmbeddingSystem:
             return tqdm(batches, desc=f"{self.name}: {len(texts)} texts", file=sys.stderr, leave=False)
 
         def compute(texts):
-            wrap = None if self.quiet else progress
-            found = encode_texts(self.model, self.tokenizer, texts, self.batch_size, self.autocast, wrap)
-            return found.cpu().numpy()
+            return self._embed(texts, None if self.quiet else progress)
 
         missing = [text for text in dict.fromkeys(texts) if text not in self.known]
         if missing:
             self.known.update(zip(missing, self.cache.get(self.fingerprint, missing, compute), strict=True))
         return np.stack([self.known[text] for text in texts])
+
+    def _embed(self, texts, progress):
+        from ..encoding_emodistill import encode_texts
+
+        return encode_texts(
+            self.model, self.tokenizer, texts, self.batch_size, self.autocast, progress
+        ).cpu().numpy()
+
+    def read_dimensions(self, embeds):
+        """`(texts, dimensions)` float32 of embeddings, from 1 to 9: what the dimension head says."""
+        import torch
+
+        with torch.no_grad():
+            return self.model.get_dimensions(torch.as_tensor(embeds).to(self.model.device)).cpu().numpy()
 
     def encode_labels(self, labels):
         """`(labels, d)` float32."""
@@ -208,13 +221,51 @@ class EmbeddingSystem:
             readouts["pair"].append(dimension_scores(text_embeds, high[:1], low[:1]).numpy())
             readouts["poles"].append(dimension_scores(text_embeds, high, low).numpy())
         result = {name: np.stack(columns, axis=1) for name, columns in readouts.items()}
-        names = list(self.model.config.dimension_names)
+        names = self.dimension_names
         if self.has_dimensions and all(dimension in names for dimension in dimensions):
-            with torch.no_grad():
-                head = self.model.get_dimensions(text_embeds.to(self.model.device)).cpu().numpy()
-            head = head[:, [names.index(dimension) for dimension in dimensions]]
+            head = self.read_dimensions(text_embeds)[:, [names.index(dimension) for dimension in dimensions]]
             result = {"head": scale[0] + (head - 1) / 8 * (scale[1] - scale[0]), **result}
         return result
+
+
+class ExportSystem(EmbeddingSystem):
+    """An exported model with the decision rules of its checkpoint: what a precision costs, set by set.
+
+    Args:
+        name (`str`): Its name in the tables.
+        classify ([`OnnxEmotionClassifier`]): The export.
+        cache, batch_size, quiet: As for [`EmbeddingSystem`].
+    """
+
+    model = None
+
+    def __init__(self, name, classify, cache=None, batch_size=32, quiet=True):
+        self.classify = classify
+        self._know(name, classify.config, _as_tensors(classify.statistics), cache, batch_size, quiet)
+        self.has_dimensions, self.constants = bool(self.dimension_names), classify.constants
+        self.fingerprint = classify.digest()
+
+    def _embed(self, texts, progress):
+        classify = self.classify
+        return classify.embed_tokenized(classify.tokenize_texts(texts), self.batch_size, progress)
+
+    def read_dimensions(self, embeds):
+        return np.asarray(self.classify._head(np.asarray(embeds)), dtype=np.float32)
+
+    def encode_labels(self, labels):
+        return np.asarray(self.classify.encode_labels(list(labels)))
+
+
+def _as_tensors(statistics):
+    """[`LabelStatistics`] of an export, whose arrays are numpy's."""
+    import torch
+
+    def tensors(value):
+        if isinstance(value, tuple):
+            return tuple(map(tensors, value))
+        return torch.tensor(value) if isinstance(value, np.ndarray) else value
+
+    return type(statistics)(**{name: tensors(value) for name, value in vars(statistics).items()})
 
 
 class PairSystem:
@@ -257,11 +308,15 @@ def load_checkpoint(path, name=None, **options):
     import torch
 
     from .. import loading
+    from ..serving.load import load_export
 
+    name = name or str(path).rstrip("/").rsplit("/", 1)[-1]
+    if (exported := load_export(path)) is not None:
+        return ExportSystem(name, exported, **options)
     model, tokenizer = loading.load_checkpoint(path)
     if torch.accelerator.is_available():
         model.to(torch.accelerator.current_accelerator())
-    return EmbeddingSystem(name or str(path).rstrip("/").rsplit("/", 1)[-1], model, tokenizer, **options)
+    return EmbeddingSystem(name, model, tokenizer, **options)
 
 
 def load_raw_encoder(path, name="raw encoder", **options):

@@ -191,7 +191,7 @@ class OnnxEmotionClassifier(EmotionCalls):
             )
         self.constants = DecisionConstants.from_config(self.config.decision)
         self.dimension_names = self.config.dimension_names
-        self._statistics, self._dimension_head = self._read_statistics()
+        self.statistics, self._dimension_head = self._read_statistics()
         self._bank = self._read_labels()
         self._threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0) or _processors()
         self._providers = providers or _providers(device)
@@ -371,7 +371,7 @@ class OnnxEmotionClassifier(EmotionCalls):
     @property
     def background(self):
         """`tuple(numpy.ndarray, numpy.ndarray)` or `None`: mean `(d,)` and covariance `(d, d)`."""
-        return self._statistics.background
+        return self.statistics.background
 
     def _embedded(self, label_set):
         with self._lock:
@@ -380,7 +380,7 @@ class OnnxEmotionClassifier(EmotionCalls):
                 self._label_cache[label_set] = EmbeddedLabels(label_set.names, embeds)
                 if len(self._label_cache) > CACHED_LABEL_SETS:
                     self._label_cache.popitem(last=False)
-            return self._label_cache[label_set], self._statistics
+            return self._label_cache[label_set], self.statistics
 
     def _head(self, embeds):
         weight, bias = self._dimension_head

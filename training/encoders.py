@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from ..loading import CHECKPOINTS, checkpoint_path
+from ..loading import CHECKPOINTS, checkpoint_path, model_path
 
 __all__ = ["encoder_path", "lexicon_path", "located", "require", "require_data", "start_path"]
 
@@ -114,6 +114,8 @@ def require(argument, name):
     if os.path.isdir(name):
         if not os.path.isfile(os.path.join(name, "config.json")):
             raise ValueError(f"{argument}: the folder {name} holds no model (it has no config.json)")
+        if argument != "text_encoder":  # any encoder, where all others must be one of our models
+            model_path(name)
         return
     if _mistyped(name) or os.path.exists(name):
         raise ValueError(f"{argument}: {name} is neither a folder here nor a Hub id")

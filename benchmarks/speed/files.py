@@ -75,21 +75,24 @@ def score_arms(classify, source, folder, batch_size=32):
     return {"tower": tower_of(classify, texts, batch_size), "score": score}
 
 
+ROWS = 16  # of the file, for each text of the other parts: a file's start and end must not decide
+
+
 def against_the_tower(bench, _, settings):
     """Texts a second of `score`, of the text tower alone, and the ratio; a row for each backend."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "texts.csv")
-        write_texts(source, settings.texts * 4)
+        write_texts(source, settings.texts * ROWS)
         for backend in settings.backends:
             seconds = in_turn(
                 score_arms(bench[backend], source, folder, settings.batch_size), settings.repeats, settings.clock
             )
-            rates = {name: settings.texts * 4 / statistics.median(values) for name, values in seconds.items()}
+            rates = {name: settings.texts * ROWS / statistics.median(values) for name, values in seconds.items()}
             rows.append(
                 {
                     "system": f"emodistill score, {backend}",
-                    "rows": settings.texts * 4,
+                    "rows": settings.texts * ROWS,
                     "threads": bench.threads,
                     "texts_per_second": rates["score"],
                     "tower_texts_per_second": rates["tower"],

@@ -19,7 +19,9 @@ from transformers import AutoTokenizer, MPNetConfig, pipeline
 
 import emodistill
 from emodistill import EmoDistillModel, cli
+from emodistill.benchmarks.readers import MULTI_LABEL, SINGLE_LABEL
 from emodistill.benchmarks.speed.systems import tower_of
+from emodistill.benchmarks.systems import load_checkpoint as load_system
 from emodistill.decision_emodistill import score_labels
 from emodistill.demo import static_page
 from emodistill.labels_emodistill import LabelSet
@@ -268,10 +270,25 @@ def test_it_runs_where_torch_is_absent(exports, tmp_path, checkpoints):
 
 
 def test_what_needs_the_checkpoint_says_so(exports, capsys, tmp_path):
-    for command in (["evaluate", "--data-dir", tmp_path], ["audit"], ["export", "--output", tmp_path / "again"]):
-        assert cli.main([str(part) for part in [command[0], exports / "bert", *command[1:]]]) == 2
+    commands = (["export", "--output", tmp_path / "again"], ["train", "--output-dir", tmp_path / "run", "--init"])
+    for command, *given in commands:
+        assert cli.main([str(part) for part in (command, *given, exports / "bert")]) == 2
         *before, told = capsys.readouterr().err.splitlines()
-        assert "is an export, which predict, score, adapt and demo run" in told and len(before) <= 1
+        assert "is an export, which predict, score, adapt, evaluate, audit and demo run" in told and len(before) <= 1
+
+
+def test_an_export_is_measured_as_its_checkpoint_is(exports, checkpoints):
+    texts, labels = ["my dog is lost", "the sun is out", "we won the day " * 40], ("joy", "anger", "neutral")
+    theirs, ours = (load_system(folder) for folder in (checkpoints["bert"], exports / "bert"))
+    for task in (MULTI_LABEL, SINGLE_LABEL):
+        scores = [system.label_scores(task, texts, labels, texts[:2]) for system in (theirs, ours)]
+        for one, other in zip(*(vars(each).values() for each in scores), strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-3)
+    found = [system.dimension_scores(texts, ("valence", "arousal"), (1, 5)) for system in (theirs, ours)]
+    assert list(found[0]) == list(found[1]) == ["head", "pair", "poles"]
+    for readout, values in found[0].items():
+        np.testing.assert_allclose(values, found[1][readout], atol=1e-3)
+    assert theirs.fingerprint != ours.fingerprint
 
 
 def test_devices_are_those_of_onnxruntime(exports, capsys):
