@@ -104,8 +104,8 @@ def model_path(name=None):
     kind = values.get("model_type")
     if kind == f"{EmoDistillConfig.model_type}-onnx":
         raise ValueError(
-            f"{path} is an export, which predict, score, adapt, evaluate, audit and demo run; this needs the checkpoint "
-            "it was made of"
+            f"{path} is an export, which predict, score, adapt, evaluate, audit and demo run; this needs the "
+            "checkpoint it was made of"
         )
     if kind != EmoDistillConfig.model_type:
         raise ValueError(f"{path} holds no emodistill model: model_type in its config.json is {kind!r}")

@@ -128,9 +128,7 @@ class EmbeddingSystem:
     def _embed(self, texts, progress):
         from ..encoding_emodistill import encode_texts
 
-        return encode_texts(
-            self.model, self.tokenizer, texts, self.batch_size, self.autocast, progress
-        ).cpu().numpy()
+        return encode_texts(self.model, self.tokenizer, texts, self.batch_size, self.autocast, progress).cpu().numpy()
 
     def read_dimensions(self, embeds):
         """`(texts, dimensions)` float32 of embeddings, from 1 to 9: what the dimension head says."""

@@ -271,8 +271,8 @@ def test_it_runs_where_torch_is_absent(exports, tmp_path, checkpoints):
 
 def test_what_needs_the_checkpoint_says_so(exports, capsys, tmp_path):
     commands = (["export", "--output", tmp_path / "again"], ["train", "--output-dir", tmp_path / "run", "--init"])
-    for command, *given in commands:
-        assert cli.main([str(part) for part in (command, *given, exports / "bert")]) == 2
+    for command in commands:
+        assert cli.main([str(part) for part in (*command, exports / "bert")]) == 2
         *before, told = capsys.readouterr().err.splitlines()
         assert "is an export, which predict, score, adapt, evaluate, audit and demo run" in told and len(before) <= 1
 
