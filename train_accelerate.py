@@ -59,7 +59,7 @@ class Trainer:
         from transformers import get_scheduler
 
         accelerator, args = self.accelerator, self.args
-        data = load_data(self.groups[1], args.seed)
+        data = load_data(self.groups[1], args.seed, self._say)
         self.record = Record(self.groups, *data)
         claim_inputs(args.output_dir, self.record.inputs)
         self.located = located(self.groups[0]), self.groups[1], args

@@ -448,7 +448,7 @@ def annotate_batch(source, output, settings, options=None, *, store=None, every=
     ```
     """
     task = prepare(settings)
-    rows = text_rows(source, **reading)
+    rows = text_rows(source, settings.quiet, **reading)
     path = store_path(output, store)
     check_output(output, path)
     settings.read_key()

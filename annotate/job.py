@@ -70,6 +70,8 @@ class Job:
 
     def found(self, row):
         """`RowRecord`, *optional*: what is stored for a `TextRow`."""
+        if row.error:
+            return replace(EMPTY, reason=f"{row.place}: {row.error}; so it was not asked")
         return EMPTY if is_blank(row.text) else self.rows.get(self.key(row.text))
 
     def is_pending(self, key):

@@ -6,10 +6,11 @@ any moment no more than `concurrency` requests can be lost.
 
 import asyncio
 import signal
+import sys
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..descriptors.tables import TextRow, read_texts
 from .annotation_tasks import TEXT_TASKS, task_for
@@ -346,7 +347,7 @@ def annotate(source, output, settings, *, store=None, every=False, merge_variant
     ```
     """
     task = prepare(settings)
-    rows = text_rows(source, **reading)
+    rows = text_rows(source, settings.quiet, **reading)
     path = store_path(output, store)
     check_output(output, path)
     if settings.limit != 0:  # with 0, the output is written anew and nothing is asked
@@ -362,8 +363,17 @@ def annotate(source, output, settings, *, store=None, every=False, merge_variant
     return report
 
 
-def text_rows(source, **reading):
-    """`list[TextRow]`: from anything that `read_texts` takes, or as they are."""
+def text_rows(source, quiet=False, **reading):
+    """`list[TextRow]`: from anything that `read_texts` takes, or as they are.
+
+    Those that cannot be used are told unless `quiet`; they keep their `error` and have no text that could be asked.
+    """
     if isinstance(source, list) and source and all(isinstance(row, TextRow) for row in source):
-        return source
-    return read_texts(source, **reading)
+        rows = source
+    else:
+        rows = read_texts(source, say=(lambda line: None) if quiet else _say, **reading)
+    return [replace(row, text="") if row.error else row for row in rows]
+
+
+def _say(line):
+    print(line, file=sys.stderr, flush=True)

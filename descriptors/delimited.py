@@ -13,8 +13,12 @@ DELIMITERS = ",;\t|"
 # What the standard library says, in words that tell what to do.
 SAID = {
     "unexpected end": "a quotation mark is left open",
+    "expected after": "a quotation mark is left open, or stands within a quoted field and is not doubled",
     "new-line character": "a carriage return stands within a field that has no quotation marks",
 }
+# Not every command that reads a table has the option; the name of a file is always there to be changed.
+IF_BARE = "if its fields are not quoted, save it as TSV, or say so to a command that asks (--no-quotes)"
+IF_QUOTED = "if its fields are quoted, save it as CSV, or say so to a command that asks (--quotes)"
 LONGEST_ROW = 2**22  # characters; more is a quotation mark left open
 SAMPLE_LINES = 20
 
@@ -30,8 +34,8 @@ def delimited_rows(text, header, quotes, delimiter):
     if len(delimiter) != 1 or delimiter in '\r\n"':
         raise ValueError(f"delimiter: {delimiter!r} is not one character that may separate fields")
     records = (_quoted if quotes else _bare)(ahead, lines, delimiter)
-    names, hint = None, "" if quotes else "; if its fields are quoted, say so (--quotes)"
-    for number, fields, problem in records:
+    names, hint = None, "" if quotes else f"; {IF_QUOTED}"
+    for number, fields, problem, lines in records:
         if problem is None and not any(field.strip() for field in fields):
             continue
         if names is None:
@@ -48,7 +52,8 @@ def delimited_rows(text, header, quotes, delimiter):
                 values[name or f"column {at + 1}"] = field
         if len(fields) < least or any(field.strip() for field in fields[len(names) :]):
             problem = problem or f"{len(fields)} fields where {least} are expected{hint}"
-        yield text.row(number, values, problem or wrong)
+        # A damaged record of several lines: a quotation mark was left open, and swallowed what may be other rows.
+        yield text.row(number, values, problem or wrong, of_table=bool(problem) and lines > 1)
 
 
 def _first(iterator, count):
@@ -94,7 +99,7 @@ def _bare(ahead, lines, delimiter):
     for number, line in _chain(ahead, lines):
         line = line.rstrip("\r\n")
         if line:
-            yield number, line.split(delimiter), None
+            yield number, line.split(delimiter), None, 1
 
 
 def _chain(ahead, lines):
@@ -104,7 +109,7 @@ def _chain(ahead, lines):
 
 
 def _quoted(ahead, lines, delimiter):
-    """(line, fields, problem) of each record; after a damaged one it goes on with the line after its first."""
+    """(line, fields, problem, number of lines) of each; after a damaged one, on with the line after its first."""
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_ROW))
     used = []
 
@@ -130,14 +135,15 @@ def _quoted(ahead, lines, delimiter):
             return
         except csv.Error as error:
             (number, line), *rest = used
+            span = len(used)
             used.clear()
             ahead.extendleft(reversed(rest))
             reader = csv.reader(feed(), delimiter=delimiter, strict=True)
             fields = line.rstrip("\r\n").split(delimiter)
             said = next((said for words, said in SAID.items() if words in str(error)), str(error))
-            yield number, fields, f"{said}; if its fields are not quoted, say so (--no-quotes)"
+            yield number, fields, f"{said}; {IF_BARE}", span
             continue
-        number = used[0][0] if used else 0
+        number, span = used[0][0] if used else 0, len(used)
         used.clear()
         if fields:
-            yield number, fields, None
+            yield number, fields, None, span

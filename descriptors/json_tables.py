@@ -8,6 +8,7 @@ from .text_files import ESCAPED
 
 __all__ = ["json_line_rows", "json_rows"]
 
+_MORE = "the list ends before it, and there is more; is it JSON lines (.jsonl)?"
 _SPACE = re.compile(r"\s*")
 
 
@@ -51,7 +52,7 @@ def json_rows(text):
         return
     for number, (element, error) in enumerate(_elements(text), 1):
         values, problem = _record(element)
-        yield text.row(number, values, error or problem, unit="row")
+        yield text.row(number, values, error or problem, unit="row", of_table=error == _MORE)
 
 
 def _json_objects(text):
@@ -158,7 +159,7 @@ def _elements(text):
             raise wrong("a comma or the end of the list is expected")
     skip()
     if at < len(buffer):
-        yield None, "the list ends before it, and there is more; is it JSON lines (.jsonl)?"
+        yield None, _MORE
 
 
 def _unescaped(value):

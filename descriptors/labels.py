@@ -6,7 +6,7 @@ import math
 import re
 import unicodedata
 
-__all__ = ["GOEMOTIONS", "UNSEEN", "clean_labels", "is_missing", "read_labels", "readable"]
+__all__ = ["GOEMOTIONS", "UNSEEN", "UnreadableList", "clean_labels", "is_missing", "read_labels", "readable"]
 
 # fmt: off
 GOEMOTIONS = (
@@ -35,6 +35,10 @@ _LONE = re.compile("[\ud800-\udfff]")  # half of a surrogate pair, as cut-off em
 # How programs write that there is no value. `none` is not among them: label sets name `neutral` so.
 _NO_VALUE = {"nan", "null", "<na>", "n/a", "#n/a", "nat"}
 _WITH_NUMBER = re.compile(r"(.*\w)\s*[:=]\s*[-+]?[\d.]+%?")
+
+
+class UnreadableList(ValueError):
+    """Labels in a notation that cannot be read: hardly the slip of one row, and a guess would teach wrong names."""
 
 
 def is_missing(value):
@@ -146,13 +150,13 @@ def _is_number(name):
 def _listed(text):
     end = _BRACKETS.get(text[:1])
     if text.startswith(("array(", "set(", "frozenset(")):
-        raise ValueError(f"the labels {_short(text)} are Python's notation; write a JSON list or commas")
+        raise UnreadableList(f"the labels {_short(text)} are Python's notation; write a JSON list or commas")
     if end is None:
         if any(mark in text for mark in "[]{}"):
-            raise ValueError(f"the labels {_short(text)} hold a bracket; is a list cut off?")
+            raise UnreadableList(f"the labels {_short(text)} hold a bracket; is a list cut off?")
         return [_unquoted(part) for part in _BETWEEN.split(text)]
     if not text.endswith(end):
-        raise ValueError(f"the labels {_short(text)} begin like a list that does not end; is it cut off?")
+        raise UnreadableList(f"the labels {_short(text)} begin like a list that does not end; is it cut off?")
     try:
         return json.loads(text) if end == "]" else _python(text)
     except (ValueError, RecursionError):
@@ -183,7 +187,9 @@ def _python(text):
     words = [word.strip() for word in inner.split(",")]
     if not any(mark in inner for mark in "\"'[](){}:") and not {"None", "nan", "null"} & set(words):
         return words
-    raise ValueError(f"the labels {_short(text)} look like a list that cannot be read; write a JSON list or commas")
+    raise UnreadableList(
+        f"the labels {_short(text)} look like a list that cannot be read; write a JSON list or commas"
+    )
 
 
 def _short(text):

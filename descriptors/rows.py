@@ -3,7 +3,8 @@
 import hashlib
 from typing import Required, TypedDict
 
-from .labels import clean_labels, is_missing, read_labels, readable
+from .labels import UnreadableList, clean_labels, is_missing, read_labels, readable
+from .left_out import LeftOut
 from .sources import NoSuchSplit, iter_rows
 from .tables import is_blank
 
@@ -45,7 +46,7 @@ class DescriptorRow(TypedDict, total=False):
     status: str
 
 
-def load_rows(source, split, config=None, *, labels=True):
+def load_rows(source, split, config=None, *, labels=True, say=None):
     """
     The rows of a descriptor data set, as they are trained on.
 
@@ -55,6 +56,8 @@ def load_rows(source, split, config=None, *, labels=True):
         config (`str`, *optional*): Configuration of the data set.
         labels (`bool`, *optional*, defaults to `True`): Whether each row must have labels; otherwise a list that is
             empty or missing is an empty one.
+        say (`Callable[[str], None]`, *optional*): Told of rows without text or labels, which are left out while they
+            are few, see [`LeftOut`]; by default the first is refused.
 
     Returns:
         `list[DescriptorRow]` or `None`: the rows with all their columns, labels in normal form, those whose `status`
@@ -71,18 +74,26 @@ def load_rows(source, split, config=None, *, labels=True):
 
     ```
     """
-    rows = []
+    rows, bad = [], LeftOut(say)
     try:
         for row in iter_rows(source, split=split, config=config):
             values = row.values
             if row.error is None and values.get("status") not in (None, "ok"):
                 continue
-            problem = row.error or _text_problem(values)
+            problem, of_table = row.error or _text_problem(values), row.of_table
+            if row.error is None and not rows:  # a column that the first row lacks, all lack
+                of_table = "text" not in values or (labels and "labels" not in values)
+            try:
+                found = _labels(values, labels) if problem is None else []
+            except ValueError as error:
+                problem, of_table = str(error), of_table or isinstance(error, UnreadableList)
             if problem:
-                raise ValueError(f"{row.place}: {problem}")
-            rows.append(values | {"text": readable(values["text"]), "labels": _labels(row, labels)})
+                bad.add(row.place, problem, of_table)
+            else:
+                rows.append(values | {"text": readable(values["text"]), "labels": found})
     except NoSuchSplit:
         return None
+    bad.settle(len(rows) + bad.count)
     return rows
 
 
@@ -94,16 +105,13 @@ def _text_problem(values):
     return None
 
 
-def _labels(row, needed):
-    value = row.values.get("labels")
+def _labels(values, needed):
+    value = values.get("labels")
     if not needed and (is_missing(value) or (hasattr(value, "__len__") and len(value) == 0)):
         return []
-    if needed and "labels" not in row.values:
-        raise ValueError(f"{row.place}: a row needs `text` and `labels`; it has {', '.join(map(str, row.values))}")
-    try:
-        return clean_labels(read_labels(value))
-    except ValueError as error:
-        raise ValueError(f"{row.place}: {error}") from None
+    if needed and "labels" not in values:
+        raise ValueError(f"a row needs `text` and `labels`; it has {', '.join(map(str, values))}")
+    return clean_labels(read_labels(value))
 
 
 def check_row(row):
@@ -144,7 +152,11 @@ def check_row(row):
     checked = {"id": digest[:12]} | _WORDS | {"group": None, "theme": None}
     given = {name: values[name] for name in checked if not is_missing(values.get(name)) and values[name] != ""}
     checked |= {name: readable(str(value)) for name, value in given.items()}
-    return checked | {"text": text, "labels": _labels(row, True)} | _ratings(row)
+    try:
+        labels = _labels(values, True)
+    except ValueError as error:
+        raise ValueError(f"{row.place}: {error}") from None
+    return checked | {"text": text, "labels": labels} | _ratings(row)
 
 
 def _ratings(row):

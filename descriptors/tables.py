@@ -10,7 +10,8 @@ import unicodedata
 from dataclasses import dataclass, field
 
 from .formats import FileRow
-from .labels import is_missing, read_labels, readable
+from .labels import UnreadableList, is_missing, read_labels, readable
+from .left_out import LeftOut
 from .sources import NoSuchSplit, iter_rows, name_of
 
 __all__ = ["FileRow", "NoSuchSplit", "TextRow", "is_blank", "iter_rows", "iter_texts", "read_texts"]
@@ -29,6 +30,7 @@ class TextRow:
         labels (`list[str]`, *optional*): From the column of labels, where one was asked for.
         place (`str`): File and line.
         error (`str`, *optional*): Why it cannot be used.
+        of_table (`bool`): Whether that may reach beyond the row, see [`FileRow`].
     """
 
     id: str
@@ -38,6 +40,7 @@ class TextRow:
     labels: list | None = field(default=None, hash=False)
     place: str = field(default="", compare=False)
     error: str | None = field(default=None, compare=False)
+    of_table: bool = field(default=False, compare=False)
 
 
 def iter_texts(
@@ -93,13 +96,15 @@ def iter_texts(
         yield _text_row(row, number, columns or _Columns(None, *names), source_name, name, blank)
 
 
-def read_texts(source, *, blank="keep", **options):
+def read_texts(source, *, blank="keep", say=None, **options):
     """
     The texts of anything that holds a table, as a list, or one sentence about the first row that is none.
 
     Args:
         source: See [`iter_texts`].
         blank (`str`, *optional*, defaults to `"keep"`): Whether a missing or blank text is refused (`"error"`).
+        say (`Callable[[str], None]`, *optional*): Told of rows that are none, which then stay, with their `error`,
+            while they are few, see [`LeftOut`].
         **options: Further arguments of [`iter_texts`].
 
     Returns:
@@ -117,11 +122,11 @@ def read_texts(source, *, blank="keep", **options):
 
     ```
     """
-    rows, seen = [], {}
+    rows, seen, bad = [], {}, LeftOut(say)
     for row in iter_texts(source, blank=blank, **options):
         if row.error:
-            raise ValueError(f"{row.place}: {row.error}")
-        if row.id in seen:
+            bad.add(row.place, row.error, row.of_table)
+        elif row.id in seen:
             raise ValueError(
                 f"{row.place}: the id {row.id!r} stands in {seen[row.id]} too; ids must be unique: choose another "
                 "id column, or leave it out of the input to number the rows"
@@ -130,6 +135,7 @@ def read_texts(source, *, blank="keep", **options):
         rows.append(row)
     if not rows:
         raise ValueError("the input has no rows")
+    bad.settle(len(rows))
     return rows
 
 
@@ -185,7 +191,7 @@ class _Columns:
 
 
 def _text_row(row, number, columns, source_name, fallback, blank):
-    values, error = row.values, row.error
+    values, error, of_table = row.values, row.error, row.of_table
     text, problem = _text(values, columns.text, blank)
     error = error or problem
     source = source_name or _word(values.get("source")) or fallback
@@ -195,8 +201,10 @@ def _text_row(row, number, columns, source_name, fallback, blank):
         try:
             labels = read_labels(values.get(columns.labels))
         except ValueError as fault:
+            of_table = of_table or (error is None and isinstance(fault, UnreadableList))
             error = error or f"column {columns.labels!r}: {fault}"
-    return TextRow(identity or f"{source}-{number}", source, text, columns.kept(values), labels, row.place, error)
+    identity = identity or f"{source}-{number}"
+    return TextRow(identity, source, text, columns.kept(values), labels, row.place, error, of_table)
 
 
 def _text(values, column, blank):

@@ -50,6 +50,7 @@ class FileRow(NamedTuple):
         number (`int`): Which one, from 1; the line on which the row starts.
         values (`dict`): Its values by column; as far as they could be read where there is an `error`.
         error (`str`, *optional*): Why it is no row like the others.
+        of_table (`bool`): Whether the fault may reach beyond the row, so that others may be read wrongly too.
     """
 
     file: str
@@ -57,6 +58,7 @@ class FileRow(NamedTuple):
     number: int
     values: dict
     error: str | None = None
+    of_table: bool = False
 
     @property
     def place(self):
@@ -166,18 +168,19 @@ class TextFile:
             with contextlib.suppress(ValueError):  # closed meanwhile by whoever opened it
                 self.file.detach()  # standard input stays open
 
-    def row(self, number, values, error=None, unit="line"):
+    def row(self, number, values, error=None, unit="line", of_table=False):
         """A [`FileRow`] of this file."""
-        return FileRow(self.name, unit, number, values, error)
+        return FileRow(self.name, unit, number, values, error, of_table)
 
     def decoded(self, text):
         """The text with marks in place of bytes that the encoding does not have, and what to say about them."""
         if not ESCAPED.search(text):
             return text, None
-        other = "its encoding, cp1252 for instance" if self.encoding.startswith("utf-8") else "another"
-        return ESCAPED.sub(
-            "\ufffd", text
-        ), f"not {self.encoding.removesuffix('-sig')} text; convert it or name {other}"
+        if self.encoding.startswith("utf-8"):
+            hint = "save it as UTF-8, or name its encoding to a command that takes one (--encoding cp1252)"
+        else:
+            hint = "name another encoding"
+        return ESCAPED.sub("\ufffd", text), f"not {self.encoding.removesuffix('-sig')} text; {hint}"
 
 
 def standard_bytes():

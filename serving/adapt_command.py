@@ -1,11 +1,14 @@
 """`emodistill adapt`: a table of labelled texts to an adaptation."""
 
 import argparse
+import math
 import sys
 
 from ..files import check_output
 
 __all__ = ["main"]
+
+READING = ("encoding", "delimiter", "quotes")  # options of the reader, as `emodistill score` has them
 
 
 def _parser():
@@ -21,6 +24,10 @@ def _parser():
     parser.add_argument("--multi-label", action="store_true", help="any number of labels may hold")
     parser.add_argument("--model", help="small, base, a folder, an export or a Hub id; the default one by default")
     parser.add_argument("--output", default="adaptation.json", help="the file to write (default: adaptation.json)")
+    parser.add_argument("--encoding", help="of text files; UTF-8 by default")
+    parser.add_argument("--delimiter", help="between the fields of a CSV file; found out by default")
+    about = "whether fields may be quoted; yes in CSV, no in TSV"
+    parser.add_argument("--quotes", action=argparse.BooleanOptionalAction, help=about)
     parser.add_argument("--batch-size", type=int, default=32, help="texts in a batch")
     return parser
 
@@ -35,11 +42,14 @@ def _arguments(argv):
     return args
 
 
-def _number(value, column, number):
+def _number(value, column):
     try:
-        return float(value)
+        number = float(value)
+        if math.isfinite(number):
+            return number
     except (TypeError, ValueError):
-        raise ValueError(f"{number} needs a number in column {column!r}, not {value!r}") from None
+        pass
+    raise ValueError(f"a number is needed in column {column!r}, not {value!r}")
 
 
 def main(argv=None):
@@ -80,19 +90,29 @@ def main(argv=None):
 
 def _read(args):
     """Texts, and for each its labels or positions; rows that are no use are told and left out."""
+    from ..descriptors.left_out import LeftOut
     from ..descriptors.tables import iter_texts
 
     columns = args.dimensions.split(",") if args.dimensions else []
-    rows = iter_texts(args.table, text_column=args.text_column, labels_column=args.labels_column, keep=columns)
-    texts, cells, bad = [], [], []
+    rows = iter_texts(
+        args.table,
+        text_column=args.text_column,
+        labels_column=args.labels_column,
+        keep=columns,
+        **{name: getattr(args, name) for name in READING},
+    )
+    texts, cells, bad = [], [], LeftOut(lambda line: print(f"emodistill adapt: {line}", file=sys.stderr), True)
     for row in rows:
-        if row.error:
-            bad.append(f"{row.place}: {row.error}")
-            continue
-        texts.append(row.text)
-        cells.append({name: _number(row.extra[name], name, row.place) for name in columns} if columns else row.labels)
-    for line in bad[:5]:
-        print(f"emodistill adapt: left out {line}", file=sys.stderr)
-    if len(bad) > 5:
-        print(f"emodistill adapt: left out {len(bad) - 5} more rows", file=sys.stderr)
+        error = row.error
+        if error is None:
+            try:
+                cell = {name: _number(row.extra[name], name) for name in columns} if columns else row.labels
+            except ValueError as fault:
+                error = str(fault)
+        if error:
+            bad.add(row.place, error, row.of_table)
+        else:
+            texts.append(row.text)
+            cells.append(cell)
+    bad.settle(len(texts) + bad.count)
     return texts, cells

@@ -238,10 +238,13 @@ def build_model(args, rated=True):
     return model, tokenizer, aligned
 
 
-def load_data(args, seed):
-    """Training rows, validation rows and lexicon; rows carry `closed` labels where asked for."""
-    train = load_rows(args.data, "train", args.data_config)
-    validation = load_rows(args.data, "validation", args.data_config)
+def load_data(args, seed, say=None):
+    """Training rows, validation rows and lexicon; rows carry `closed` labels where asked for.
+
+    `say` is told of rows that are left out; without it, none may be.
+    """
+    train = load_rows(args.data, "train", args.data_config, say=say)
+    validation = load_rows(args.data, "validation", args.data_config, say=say)
     lexicon = Lexicon.load(lexicon_path(args.lexicon))
     lexicon.ratings = {word: felt_rating(known) for word, known in lexicon.ratings.items()}
     if validation is None:  # hold out by the text itself, so that the split does not move when rows are added
@@ -261,7 +264,7 @@ def load_data(args, seed):
     if args.max_texts and args.max_texts < len(train):
         train = _drawn(train, args.max_texts, seed)
     if args.unread_config:
-        train += _unread(args, seed)
+        train += _unread(args, seed, say)
     return train, validation, lexicon
 
 
@@ -273,10 +276,10 @@ def _of_sources(rows, sources, kind):
     return rows
 
 
-def _unread(args, seed):
+def _unread(args, seed, say):
     """Texts that nobody has read, as many as asked for."""
     number, name = unread_plan(args.unread_config)
-    rows = load_rows(args.data, "train", name, unread=True)
+    rows = load_rows(args.data, "train", name, unread=True, say=say)
     if args.sources:
         rows = _of_sources(rows, args.sources, "unread")
     return rows if number is None or number >= len(rows) else _drawn(rows, number, seed)

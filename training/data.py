@@ -30,7 +30,7 @@ MIN_WORDS, MOST_WORDS = 20, 150  # size of a reference vocabulary
 MIN_SHARE = 5  # texts from each of several sources
 
 
-def load_rows(path, split, name=None, unread=False):
+def load_rows(path, split, name=None, unread=False, say=None):
     """
     Rows of a descriptor data set.
 
@@ -39,14 +39,16 @@ def load_rows(path, split, name=None, unread=False):
         split (`str`): `train` or `validation`.
         name (`str`, *optional*): Configuration of the data set.
         unread (`bool`, *optional*, defaults to `False`): Whether texts have no `labels`: they get an empty list.
+        say (`Callable[[str], None]`, *optional*): Told of rows that are left out.
 
     Returns:
         `list[dict]` or `None`: the rows; `None` if the data set has no such split.
 
     Raises:
-        `ValueError`, `OSError`: if the path does not exist, or a row lacks `text` or `labels`, naming its place.
+        `ValueError`, `OSError`: if the path does not exist, or more than a few rows lack `text` or `labels`, naming
+            the first one's place.
     """
-    return descriptors.load_rows(path, split, name, labels=not unread)
+    return descriptors.load_rows(path, split, name, labels=not unread, say=say)
 
 
 def read_view(path, argument, name, rows):

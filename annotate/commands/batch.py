@@ -30,7 +30,7 @@ def main(argv):
     settings = settings_from(args)
     options = BatchOptions(**{field.name: getattr(args, field.name) for field in dataclasses.fields(BatchOptions)})
     if args.dry_run:
-        rows = text_rows(args.input, **reading(args), local_only=True)
+        rows = text_rows(args.input, settings.quiet, **reading(args), local_only=True)
         path = store_path(args.output, args.store)
         with Store(path if path.exists() else ":memory:") as store:
             job = Job(prepare(settings), [(row.id, row.text) for row in rows], settings, store)

@@ -27,7 +27,8 @@ def main(argv):
     if args.sample < 1:
         raise ValueError("--sample: must be 1 or more")
     settings = settings_from(args)
-    rows = [row for row in {row.text: row for row in text_rows(args.input, **reading(args))}.values() if row.text]
+    rows = text_rows(args.input, settings.quiet, **reading(args))
+    rows = [row for row in {row.text: row for row in rows}.values() if row.text]
     sample = random.Random(args.sample_seed).sample(rows, min(args.sample, len(rows)))
     result = compare(sample, args.prompts, settings, args.output, store=args.store)
     print("\n".join(lines(result)))

@@ -66,7 +66,7 @@ def read(args):
 def _dry_run(args, settings):
     """Print the estimate; an existing store is looked into, none is made."""
     task = prepare(settings)
-    rows = text_rows(args.input, **reading(args), local_only=True)
+    rows = text_rows(args.input, settings.quiet, **reading(args), local_only=True)
     path = store_path(args.output, args.store)
     with Store(path if path.exists() else ":memory:") as store:
         job = Job(task, [(row.id, row.text) for row in rows], settings, store)

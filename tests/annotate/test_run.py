@@ -307,6 +307,19 @@ def test_bad_input_costs_nothing(tmp_path):
         assert server.log == []
 
 
+def test_a_row_that_is_no_text_is_told_and_never_asked(tmp_path, capsys):
+    lines = [b'{"text": "one"}', b'{"text": 7}', b'{"text": "caf\xe9"}', *[b'{"text": "two"}'] * 18]
+    (tmp_path / "t.jsonl").write_bytes(b"\n".join(lines))
+    with FakeOpenAI() as server:
+        report, rows = run(tmp_path, server, tmp_path / "t.jsonl", quiet=False)
+        assert sorted(server.asked) == ["one", "two"] and report.statuses == {"ok": 19, "invalid": 2}
+        assert "line 3: not utf-8 text" in rows[""]["reason"] and rows[""]["status"] == "invalid"
+        assert "line 2: 'text' is int, not text; the row is left out\n" in capsys.readouterr().err
+        (tmp_path / "t.jsonl").write_bytes(b"\n".join(lines[:3]))
+        with pytest.raises(ValueError, match="line 2: 'text' is int, not text; 2 of 3 rows cannot be used"):
+            run(tmp_path, server, tmp_path / "t.jsonl")
+
+
 def test_texts_of_any_shape_arrive_as_they_are(tmp_path):
     texts = ['{"labels": ["joy"]}', 'quote " and \\ back', "ünï © 😀 \u2028 end", "line\nline", "Text: Text:"]
     with FakeOpenAI() as server:

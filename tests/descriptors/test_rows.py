@@ -63,6 +63,52 @@ def test_what_is_wrong_is_named(tmp_path, name, content, said):
     assert said in str(error.value) and str(path) in str(error.value) and "\n" not in str(error.value)
 
 
+BAD = {
+    '{"text": null, "labels": ["joy"]}': "`text` must be",
+    '{"text": 3, "labels": ["joy"]}': "`text` must be",
+    '{"text": "b", "labels": []}': "an empty list",
+    '{"text": "b"}': "it has text",
+    '{"labels": ["joy"]}': "this one has labels",
+    '{"text": "b': "not valid JSON",
+    '{"text": "b", "labels": [2]}': "is a number",
+    '{"text": "b", "labels": ["joy", null]}': "one of the labels is null",
+    '{"text": "caf\udce9", "labels": ["joy"]}': "not utf-8 text",
+}
+
+
+@pytest.mark.parametrize(("line", "said"), BAD.items())
+def test_one_bad_row_does_not_cost_the_others(tmp_path, line, said):
+    told, path, good = [], tmp_path / "a.jsonl", '{"text": "a", "labels": ["joy"]}\n'
+    path.write_bytes((good + line + "\n" + good).encode("utf-8", "surrogateescape"))
+    assert [row["text"] for row in load_rows(path, "train", say=told.append)] == ["a", "a"]
+    assert f"{path}, line 2: " in told[0] and said in told[0] and told[1:] == ["1 of 3 rows is left out"]
+    with pytest.raises(ValueError, match=r"line 2: "):
+        load_rows(path, "train")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("a,joy\n" * 15 + "b,\n" * 2, "line 17: there are no labels (an empty list); write neutral where nothing is "
+         "expressed; 2 of 17 rows cannot be used: mend them, or take them out"),
+        ("a,\n" * 3, "3 of 3 rows cannot be used"),
+        ('"a,joy\nb,joy\nc,joy\n', "line 2: a quotation mark is left open"),  # it swallows the others
+        ('"a,joy\nb,joy"\nc,joy\n', "line 2: 1 fields where 2 are expected"),
+        ("a,joy\n" * 20 + "b,\"['joy'\"\n", "line 22: the labels \"['joy'\" begin like a list"),
+    ],
+)  # fmt: skip
+def test_many_bad_rows_and_faults_of_the_table_are_refused(tmp_path, rows, said):
+    with pytest.raises(ValueError) as error:
+        load_rows(write(tmp_path / "a.csv", "text,labels\n" + rows), "train", say=print)
+    assert said in str(error.value)
+
+
+def test_a_column_that_the_first_row_lacks_is_told_at_once(tmp_path):
+    lines = '{"text": "a", "label": "joy"}\n' * 3
+    with pytest.raises(ValueError, match=r"line 1: a row needs `text` and `labels`; it has text, label$"):
+        load_rows(write(tmp_path / "a.jsonl", lines), "train", say=print)
+
+
 def test_an_encoding_that_is_not_utf_8(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes("text,labels\nfine,joy\ncafé,joy\n".encode("cp1252"))

@@ -330,12 +330,12 @@ def test_damaged_rows_are_handed_on_with_the_reason(tmp_path):
     rows = list(iter_texts(path))
     assert [(int(row.place.split()[-1]), row.text, (row.error or "")[:24]) for row in rows] == [
         (2, "fine", ""),
-        (3, "caf\ufffd", "not utf-8 text; convert "),
-        (4, '"left open', "',' expected after '\"'; "),
+        (3, "caf\ufffd", "not utf-8 text; save it "),
+        (4, '"left open', "a quotation mark is left"),
         (5, "next", ""),
         (6, "too", "3 fields where 2 are exp"),
         (7, "few", "1 fields where 2 are exp"),
-        (8, '"a "b" c"', "',' expected after '\"'; "),
+        (8, '"a "b" c"', "a quotation mark is left"),
         (9, "", "the text is blank"),
         (10, "", "the text is blank"),
         (11, "last", ""),

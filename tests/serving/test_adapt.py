@@ -166,12 +166,15 @@ def test_the_command_writes_what_a_call_takes(checkpoint, classify, tmp_path, ca
     table = tmp_path / "own.csv"
     rows = [*zip(TEXTS, ["joy", "anger", '"joy, anger"', "joy", "anger", "joy", "anger", "joy"], strict=True)]
     lines = [f"{text},{label},{len(text)}" for text, label in rows]
-    table.write_text("\n".join(["text,feeling,level", *lines, ",joy,3", ""]))
+    table.write_text("\n".join(["text,feeling,valence", *lines, ",joy,3", "ow,joy,low", ""]))
     common = ["adapt", str(table), "--model", str(checkpoint), "--output", str(tmp_path / "own.json")]
     assert cli.main([*common, "--labels-column", "feeling"]) == 0
     told = capsys.readouterr()
-    assert "multi_label for anger, joy, from 8 texts" in told.out and "left out" in told.err
+    assert "multi_label for anger, joy, from 9 texts" in told.out and "left out" in told.err
     assert classify("my dog", adaptation=tmp_path / "own.json")["predicted"]
+    assert cli.main([*common, "--dimensions", "valence", "--quotes", "--encoding", "cp1252"]) == 0
+    told = capsys.readouterr()
+    assert "line 11: a number is needed in column 'valence', not 'low'; the row is left out" in told.err
     assert cli.main(common) == 2
     assert "--labels-column or --dimensions" in capsys.readouterr().err
     assert cli.main([*common, "--labels-column", "mood"]) == 2
