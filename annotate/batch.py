@@ -20,14 +20,16 @@ import time
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from .batch_options import BatchOptions
 from .batch_service import ENDPOINT, BatchService, ResultsGone
 from .completions import read_body, read_completion
 from .faults import (
     FatalError,
     FormatUnsupported,
     LimitNameUnsupported,
+    NotThere,
     RequestFailed,
     RequestRefused,
     Retriable,
@@ -39,40 +41,13 @@ from .output import check_output, store_path, write_rows
 from .prices import batch_discount
 from .replies import Outcome
 from .runner import Report, prepare, text_rows
-from .settings import check_numbers, option
 from .store import OPEN_STATES, Store, UnstorableError
 
 __all__ = ["BatchOptions", "BatchRun", "annotate_batch", "batch_estimate"]
 
 
-@dataclass(frozen=True)
-class BatchOptions:
-    """The choices of batch mode.
-
-    Args:
-        max_requests (`int`): Requests of one shard; the service takes 50,000.
-        max_bytes (`int`): Bytes of one shard's file; the service takes 200 MB.
-        max_enqueued_tokens (`int`, *optional*): Prompt tokens that the account may have enqueued at a time.
-        poll (`float`): Seconds between looks at the batches.
-        wait (`bool`): Whether to stay until all is collected; otherwise submit, collect what is ready, and return.
-        rounds (`int`): How often a request that failed inside a batch is put into a further one, in one run.
-    """
-
-    max_requests: int = option("requests of one batch", "batch", default=50_000)
-    max_bytes: int = option("bytes of one batch's file", "batch", default=190_000_000)
-    max_enqueued_tokens: int | None = option(
-        "prompt tokens that the account may have in the queue (see its limits page)", "batch", default=None
-    )
-    poll: float = option("between looks at the batches", "batch", default=60.0, metavar="SECONDS")
-    wait: bool = option(
-        "submit, collect what is ready, and return; run the same command again later",
-        "batch", flag="--no-wait", default=True,
-    )  # fmt: skip
-    rounds: int = option("batches to put a failing request into, in one run", "batch", default=3)
-
-    def __post_init__(self):
-        least = dict.fromkeys(("max_requests", "max_bytes", "max_enqueued_tokens", "rounds"), 1)
-        check_numbers(self, least={**least, "poll": 0})
+class Unanswered(FatalError):
+    """A call got no answer, however often it was repeated."""
 
 
 class BatchRun:
@@ -92,6 +67,7 @@ class BatchRun:
         self.tries = Counter()  # of each key, in this run
         self.moves = 0  # changes of any shard's state
         self.full = 0  # refusals for want of room in the queue, one after the other
+        self.aside = {}  # why batches of these names are not looked at any more in this run
         self.service = BatchService(self.settings)
 
     def go(self):
@@ -101,7 +77,7 @@ class BatchRun:
             self.recover()
             self.build()
             self.submit()
-            open_shards = self.store.shards(("submitted",), self.run)
+            open_shards = [one for one in self.store.shards(("submitted",), self.run) if one["name"] not in self.aside]
             for shard in open_shards:
                 self.look(shard)
             if not open_shards:
@@ -110,6 +86,9 @@ class BatchRun:
                 if not self.options.wait:
                     break
                 time.sleep(self.options.poll)
+        if self.aside:
+            more = f" (and {len(self.aside) - 1:,} more batches)" if len(self.aside) > 1 else ""
+            raise FatalError(next(iter(self.aside.values())) + more)
 
     def _buildable(self):
         return [key for key in self.job.pending() if self.tries[key] < self.options.rounds]
@@ -248,7 +227,9 @@ class BatchRun:
 
     def look(self, shard):
         """See how far a batch is; collect it when it has ended."""
-        batch = self._call(lambda: self.service.retrieve(shard["batch_id"]))
+        batch = self._retrieved(shard)
+        if batch is None:
+            return
         partly = batch["status"] == "failed" and batch["output_file_id"]
         if batch["status"] in ("completed", "expired", "cancelled") or partly:
             self.full = 0
@@ -257,6 +238,23 @@ class BatchRun:
             self._failed(shard, batch)
         else:
             self.say(f"batch {shard['batch_id']}: {batch['status']}, {batch['counts']} requests done")
+
+    def _retrieved(self, shard):
+        """What the server says of a batch; `None` where it says nothing of use, which stops no other batch."""
+        try:
+            return self._call(lambda: self.service.retrieve(shard["batch_id"]), (NotThere, RequestFailed))
+        except (NotThere, RequestFailed, Unanswered) as error:
+            if self.options.forget_lost and isinstance(error, NotThere):
+                self._move(shard, "failed", note=str(error))
+                self._release(shard)
+                self.say(f"batch {shard['batch_id']} is lost, and its texts are asked anew")
+                return None
+            self.aside[shard["name"]] = why = (
+                f"batch {shard['batch_id']} cannot be looked at ({error}); nothing is lost: run again, with the key "
+                "that made it; if it is gone for good, --forget-lost asks for its texts anew"
+            )
+            self.say(why)
+        return None
 
     def _failed(self, shard, batch):
         words = "; ".join(message for _, message in batch["faults"])[:300] or "no reason given"
@@ -294,23 +292,26 @@ class BatchRun:
                 self.report.asked += 1
                 self.report.book(request)
             self.job.rows.update({row.key: row for row in rows})
-        self._release(shard)
         missing = len(groups) - len(found)
         more = f", {missing:,} missing" if missing else ""
         self.say(f"collected batch {shard['batch_id']}: {len(found):,} answers{more}")
         if gone or (groups and not found and batch["status"] == "completed"):
             why = gone or "its results name none of the requests"
-            raise FatalError(  # they may have been paid for: nobody but the user asks again
+            self.aside[shard["name"]] = (
                 f"batch {shard['batch_id']} has ended, and {missing:,} of its answers cannot be had ({why}); the next "
                 "run asks for them anew"
             )
+            # They may have been paid for, so nobody but the user asks again: in this run they count as on their way.
+            self._release(shard, found)
+        else:
+            self._release(shard)
 
     def _answers(self, shard, batch):
         """The lines of a batch by the numbers of their requests, an answer before an error, and why some are gone."""
         groups, found, gone = shard["items"]["groups"], {}, None
         for file_id in filter(None, (batch["output_file_id"], batch["error_file_id"])):
             try:
-                lines = self._call(lambda: self.service.lines(file_id, len(groups)))  # noqa: B023
+                lines = self._call(lambda: self.service.lines(file_id, len(groups)), ResultsGone)  # noqa: B023
             except ResultsGone as error:
                 gone = str(error)
                 continue
@@ -381,9 +382,11 @@ class BatchRun:
 
     # Bookkeeping
 
-    def _release(self, shard):
-        for keys in shard["items"]["groups"]:
-            self.job.in_batches.difference_update(keys)
+    def _release(self, shard, numbers=None):
+        """Its texts, or those of some of its requests, are no longer on their way."""
+        groups = shard["items"]["groups"]
+        for number in range(len(groups)) if numbers is None else numbers:
+            self.job.in_batches.difference_update(groups[number])
 
     def _move(self, shard, state, **columns):
         self.moves += 1
@@ -392,24 +395,28 @@ class BatchRun:
         self.store.execute(f"UPDATE shards SET {names} WHERE name = ?", (*columns.values(), shard["name"]))
         shard.update(columns)
 
-    def _call(self, function):
-        """A call that may be repeated, until it succeeds."""
+    def _call(self, function, patient=()):
+        """A call that may be repeated, until it succeeds; faults of the class `patient` may pass as well."""
         for attempt in range(self.settings.max_retries + 1):
             try:
                 return function()
+            except patient as fault:
+                if attempt == self.settings.max_retries:
+                    raise
+                self._rest(fault, attempt)
             except Retriable as fault:
                 if attempt == self.settings.max_retries:
-                    raise FatalError(f"{fault}; nothing is lost, run again to go on") from None
+                    raise Unanswered(f"{fault}; nothing is lost, run again to go on") from None
                 self._rest(fault, attempt)
             except (RequestFailed, RequestRefused, FormatUnsupported, LimitNameUnsupported) as error:
                 raise FatalError(str(error)) from None
         raise AssertionError("unreachable")
 
     def _rest(self, fault, attempt):
-        seconds = backoff(attempt, self.settings.backoff)
-        if fault.after is not None and fault.after > self.settings.max_wait:
-            raise FatalError(f"the server asks to wait {fault.after:.0f} seconds; run again after that")
-        time.sleep(max(seconds, fault.after or 0.0))
+        seconds, after = backoff(attempt, self.settings.backoff), getattr(fault, "after", None) or 0.0
+        if after > self.settings.max_wait:
+            raise FatalError(f"the server asks to wait {after:.0f} seconds; run again after that")
+        time.sleep(max(seconds, after))
 
 
 def _line(custom_id, body):

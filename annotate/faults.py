@@ -11,8 +11,8 @@ from .limits import retry_after
 from .redaction import redact_address
 
 __all__ = [
-    "FatalError", "FormatUnsupported", "LimitNameUnsupported", "RequestFailed", "RequestRefused", "Retriable",
-    "asked_wait", "judge", "judge_connection",
+    "FatalError", "FormatUnsupported", "LimitNameUnsupported", "NotThere", "RequestFailed", "RequestRefused",
+    "Retriable", "asked_wait", "judge", "judge_connection",
 ]  # fmt: skip
 
 _FILTERED = (
@@ -59,6 +59,10 @@ _UNITS |= {"min": 60, "minute": 60, "minutes": 60, "mins": 60, "h": 3600, "hour"
 
 class FatalError(ValueError):
     """No request of this run can succeed; the sentence says what to change."""
+
+
+class NotThere(FatalError):
+    """What the request is about is not at this address, or not for this key."""
 
 
 class FormatUnsupported(Exception):
@@ -139,11 +143,13 @@ def judge(body, status, headers, settings, structured, fresh=False):
         return FatalError(f"the account has no money left: {said}")
     if code == 401 or (code == 400 and _NO_KEY.search(low)):
         return FatalError(f"the server does not accept the key in {settings.key_variable}: {said}")
-    if code in (403, 407):
-        return FatalError(f"the {'proxy' if code == 407 else 'server'} denies access: {said}")
+    if code == 407:
+        return FatalError(f"the proxy denies access: {said}")
+    if code == 403:
+        return NotThere(f"the server denies access: {said}")
     if code in (404, 405, 410) or (fresh and _is_no_api(error, low, settings)):
         hint = "" if re.search(r"/v\d", settings.server) else " (does the address end in /v1?)"
-        return FatalError(f"no such model or address at {settings.server}{hint}: {said}")
+        return NotThere(f"no such model or address at {settings.server}{hint}: {said}")
     if code == 429 and _DAILY.search(low):
         return FatalError(f"the account's limit for the day is reached: {said}")
     shown = f"status {code}: {said}" if status >= 300 or error.status else said

@@ -427,6 +427,46 @@ def test_what_was_paid_and_is_gone_is_told_and_not_asked_again_unsaid(tmp_path, 
         assert report.statuses == {"ok": 4} and len(server.log) == 8
 
 
+def faulty_poll(faults):
+    """A script of the batch endpoints: looks at the batch `batch_1` get these faults, one after the other."""
+    faults = iter(faults)
+
+    def script(event, details):
+        return next(faults, None) if event == "GET batches/id" and "batch_1" in details["path"] else None
+
+    return script
+
+
+@pytest.mark.parametrize("fault", ["!404 gone", "!403 no", "!418 teapot", "!400 bad", "!410 gone", "!503 busy"])
+def test_one_strange_look_at_a_batch_is_repeated(tmp_path, fault):
+    with FakeOpenAI() as server:
+        server.batch_script = faulty_poll([fault, fault])
+        report, _ = run(tmp_path, server, texts(3))
+        assert report.stopped is None and report.statuses == {"ok": 3} and len(server.log) == 3
+
+
+@pytest.mark.parametrize("fault", ["!404 gone", "!418 teapot", "!500 oh"])
+def test_a_batch_that_cannot_be_looked_at_stops_no_other_and_is_not_lost(tmp_path, fault):
+    with FakeOpenAI() as server:
+        server.batch_script = faulty_poll([fault] * 99)
+        report, _ = run(tmp_path, server, texts(6), options={"max_requests": 3})
+        assert "batch batch_1 cannot be looked at" in report.stopped and "nothing is lost" in report.stopped
+        assert report.statuses == {"ok": 3, "pending": 3}
+        assert sorted(states(tmp_path)) == ["collected", "submitted"]
+        options = {"forget_lost": True} if "404" in fault else {}
+        server.batch_script = faulty_poll([fault] * 5) if options else None
+        report, _ = run(tmp_path, server, texts(6), options=options)
+        assert report.statuses == {"ok": 6} and len(server.batches) == (3 if options else 2)
+
+
+def test_results_that_are_late_are_waited_for(tmp_path):
+    faults = iter(["!404 No such File"] * 2)
+    with FakeOpenAI() as server:
+        server.batch_script = lambda event, _: next(faults, None) if event == "GET files/content" else None
+        report, _ = run(tmp_path, server, texts(3))
+        assert report.statuses == {"ok": 3} and len(server.log) == 3
+
+
 @pytest.mark.parametrize(
     "answer",
     [{"status": 5}, {"error": {"message": "overloaded"}}, [], {"id": "b", "object": "batch", "status": None}],
