@@ -218,24 +218,6 @@ def test_an_absent_model_is_a_mistake_too(predict, tmp_path):
     assert len(error.splitlines()) == 1
 
 
-def run(*arguments, text=None, **options):
-    root = os.path.dirname(os.path.dirname(os.path.abspath(emodistill.__file__)))
-    return subprocess.run(
-        [sys.executable, "-m", "emodistill.cli", "predict", *arguments],
-        input=text, capture_output=True, text=True, timeout=300, env=os.environ | {"PYTHONPATH": root}, **options,
-    )  # fmt: skip
-
-
-@pytest.mark.slow
-def test_a_real_process(checkpoint, tmp_path):
-    done = run(
-        "-", "--labels", "joy,fear", "--json", "--model", str(checkpoint), text="my dog\nça va ?\n", cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
-    assert [row["sequence"] for row in rows(done.stdout)] == ["my dog", "ça va ?"]
-    assert not done.stderr
-
-
 def label_endless_lines(checkpoint):
     """`yes joy | emodistill predict - ... | head -n 2`, with this process in the middle."""
     reader = subprocess.Popen(["head", "-n", "2"], stdin=subprocess.PIPE)
@@ -259,7 +241,12 @@ def test_a_reader_that_leaves_is_no_error(checkpoint, tmp_path):
 
 
 def test_a_real_process_that_fails(checkpoint, tmp_path):
-    done = run("my dog", "--labels", "joy,joy", "--model", str(checkpoint), cwd=tmp_path)
+    root = os.path.dirname(os.path.dirname(os.path.abspath(emodistill.__file__)))
+    command = [sys.executable, "-m", "emodistill.cli", "predict", "my dog", "--labels", "joy,joy"]
+    done = subprocess.run(
+        [*command, "--model", str(checkpoint)], cwd=tmp_path, capture_output=True, text=True, timeout=300,
+        env=os.environ | {"PYTHONPATH": root},
+    )  # fmt: skip
     assert done.returncode == 2 and not done.stdout and "Traceback" not in done.stderr
     assert done.stderr == "emodistill predict: labels holds 'joy' more than once\n"
 
