@@ -11,11 +11,13 @@ from dataclasses import replace
 
 from .completions import read_body, read_completion
 from .connection import Redirected, async_client
-from .faults import FatalError, RequestFailed, Retriable, judge, judge_connection
+from .faults import FatalError, Foreign, RequestFailed, Retriable, judge, judge_connection
 from .limits import Gate, Rate, Stopped, backoff
 from .redaction import Redactor
 
 __all__ = ["ChatClient", "arguments", "fetch", "read_response"]
+
+FOREIGN = 10  # answers of another form, and none of the right one, after which an address is another service's
 
 
 class ChatClient:
@@ -36,6 +38,7 @@ class ChatClient:
         self._requests = Rate(settings.requests_per_minute)
         self._tokens = Rate(settings.tokens_per_minute)
         self._answered = False
+        self._foreign = 0  # answers of another form, before the first right one
 
     async def close(self):
         await self._client.close()
@@ -71,6 +74,7 @@ class ChatClient:
                 reply = await self._send(body)
             except Retriable as fault:
                 await (attempt.lost(str(fault)) if fault.lost else attempt.unbilled())
+                self._count_foreign(fault)
                 if number == self._settings.max_retries:
                     raise RequestFailed(str(fault)) from None
                 await self._wait(fault, number)
@@ -83,6 +87,16 @@ class ChatClient:
                 self._tokens.correct(reply.prompt_tokens + reply.completion_tokens - tokens)
             return reply, attempt
         raise AssertionError("unreachable")
+
+    def _count_foreign(self, fault):
+        """End the run where the address is another service's, before every text has been sent to it in vain."""
+        if isinstance(fault, Foreign) and not self._answered:
+            self._foreign += 1
+            if self._foreign >= FOREIGN:
+                raise FatalError(
+                    f"{self._settings.server} does not answer as an OpenAI-compatible API: {fault}; check the address "
+                    "(--base-url)"
+                )
 
     async def _wait(self, fault, number):
         seconds = backoff(number, self._settings.backoff)
@@ -107,7 +121,8 @@ class ChatClient:
         try:
             return replace(read_completion(answer), seconds=seconds)
         except ValueError as error:  # a proxy's words, or a body that ends too early: not the model's fault
-            raise Retriable(str(error), lost=True) from None
+            fault = Foreign if isinstance(answer, dict | list) else Retriable
+            raise fault(str(error), lost=True) from None
         except Exception as error:  # nobody foresaw it: this request's fault, and never the run's
             raise Retriable(f"the server's reply cannot be read ({type(error).__name__})", lost=True) from None
 

@@ -7,7 +7,8 @@ import re
 import zlib
 from dataclasses import dataclass
 
-from .event_stream import read_events
+from .event_stream import read_events, read_lines
+from .native_bodies import as_completion
 
 __all__ = ["Reply", "ServerError", "plain_text", "read_body", "read_completion", "read_error"]
 
@@ -74,7 +75,7 @@ def read_body(data, redactor):
         redactor (`Redactor`)
     """
     text = plain_text(data)
-    for read in (_loads, read_events, _completion_in):
+    for read in (_loads, read_events, _completion_in, read_lines):
         try:
             value = read(text)
             if value is not None:
@@ -165,7 +166,9 @@ def read_completion(data, seconds=0.0):
 
 
 def _unwrapped(data):
-    """What a gateway has put a completion into, taken off."""
+    """What a gateway has put a completion into, taken off; an answer of another form as a completion."""
+    if (found := as_completion(data)) is not None:
+        return found
     if isinstance(data, list) and len(data) == 1:
         data = data[0]
     if not isinstance(data, dict) or "choices" in data:

@@ -3,7 +3,9 @@
 import json
 import re
 
-__all__ = ["read_events"]
+from .native_bodies import join_pieces
+
+__all__ = ["read_events", "read_lines"]
 
 _BEGINS = re.compile(r"\s*(?:data|event|id|retry)?:")
 
@@ -42,12 +44,18 @@ def read_events(text):
             elif line.strip() and not (mark and name.strip() in ("", "id", "retry")):
                 rest.append(line)
         whole = _loads("\n".join(data))  # one event may have several lines, and some servers leave the blank ones out
-        if kind == "error":
+        if kind == "error" and not (isinstance(whole, dict) and "error" in whole):
             whole = {"error": whole if whole is not None else "\n".join(data)}
         events += [whole] if isinstance(whole, dict) else [_loads(one) or one for one in data]
     done = "[DONE]" in events
     chunks = [chunk for chunk in events or [_loads("\n".join(rest))] if isinstance(chunk, dict)]
     return next((chunk for chunk in chunks if chunk.get("error")), None) or _joined(chunks, done)
+
+
+def read_lines(text):
+    """The completion in a body of JSON lines, as servers that stream without events send it, or `None`."""
+    chunks = [_loads(line) for line in text.splitlines() if line.strip()]
+    return _joined(chunks, False) if chunks and all(isinstance(chunk, dict) for chunk in chunks) else None
 
 
 def _loads(text):
@@ -65,6 +73,8 @@ def _choice(chunk):
 
 def _joined(chunks, done):
     """One completion from its pieces; a chunk that is a completion already is taken as it is."""
+    if chunks and (found := join_pieces(chunks)) is not None:
+        return found
     deltas, finish, usage = [], None, None
     for chunk in chunks:
         choice = _choice(chunk)

@@ -11,8 +11,8 @@ from .limits import retry_after
 from .redaction import redact_address
 
 __all__ = [
-    "FatalError", "FormatUnsupported", "LimitNameUnsupported", "NotThere", "RequestFailed", "RequestRefused",
-    "Retriable", "asked_wait", "judge", "judge_connection",
+    "FatalError", "Foreign", "FormatUnsupported", "LimitNameUnsupported", "NotThere", "RequestFailed",
+    "RequestRefused", "Retriable", "asked_wait", "judge", "judge_connection",
 ]  # fmt: skip
 
 _FILTERED = (
@@ -95,6 +95,10 @@ class Retriable(Exception):
         self.after, self.lost = after, lost
 
 
+class Foreign(Retriable):
+    """An answer, with success, as no OpenAI-compatible server gives it."""
+
+
 def asked_wait(words):
     """The seconds that a server's words ask to wait, or `None`.
 
@@ -155,6 +159,8 @@ def judge(body, status, headers, settings, structured, fresh=False):
     shown = f"status {code}: {said}" if status >= 300 or error.status else said
     if code in _TRANSIENT or code >= 500 or (code >= 400 and _BUSY.search(low)):
         after = retry_after(headers)
+        if error.code == "page" and status < 300:
+            return Foreign(shown[:300], after=after)
         return Retriable(shown[:300], after=asked_wait(error.words) if after is None else after)
     return RequestFailed(shown[:300])
 

@@ -295,7 +295,7 @@ def test_odd_fields_are_stored_as_text(tmp_path):
         ([{"error": {"message": "slow", "details": [{"retryDelay": "0.2s"}]}}], 429, "Retriable", 0.2),
         ([{"error": {"code": 400, "message": "API key not valid. Please pass a valid API key."}}],
          400, "FatalError", "OPENAI_API_KEY"),
-        ({"error": {"message": "the model was retired"}}, 410, "FatalError", "retired"),
+        ({"error": {"message": "the model was retired"}}, 410, "NotThere", "retired"),
         ("Proxy Authentication Required", 407, "FatalError", "proxy"),
         ({"error": "Model too busy, unable to get response"}, 424, "Retriable", None),
         ({"error": {"message": "Request too large"}}, 413, "RequestFailed", "413"),

@@ -77,6 +77,97 @@ PLACES = {
 }
 
 
+def lines(*pieces, before="", end="\n"):
+    return "".join(before + json.dumps(piece) + end for piece in pieces)
+
+
+def delta(kind, text):
+    return {"type": "content_block_delta", "index": 0, "delta": {"type": f"{kind}_delta", kind: text}}
+
+
+def candidate(*texts, **more):
+    return {"candidates": [{"content": {"parts": [{"text": text} for text in texts]}, **more}]}
+
+
+MESSAGE = {"id": "msg_1", "type": "message", "content": [], "usage": {"input_tokens": 7, "output_tokens": 1}}
+PIECES = ('{"labels": ', '["joy"]}')
+NATIVE = {
+    "Anthropic": MESSAGE
+    | {"content": [{"type": "thinking", "thinking": "fear"}, {"type": "text", "text": JOY}], "stop_reason": "end_turn"}
+    | {"usage": {"input_tokens": 4, "cache_read_input_tokens": 3, "output_tokens": 5}},
+    "Anthropic's tool": MESSAGE | {"content": [{"type": "tool_use", "input": {"labels": ["joy"]}}]},
+    "Anthropic's stream": lines(
+        {"type": "message_start", "message": MESSAGE}, {"type": "ping"}, delta("thinking", "fear"),
+        *(delta("text", piece) for piece in PIECES),
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}},
+        before="data: ", end="\n\n",
+    ),
+    "Gemini": {"candidates": [{"content": {"parts": [{"text": "fear", "thought": True}, {"text": JOY}]}}]}
+    | {"usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 3, "thoughtsTokenCount": 2}},
+    "Gemini's stream": lines(
+        candidate(PIECES[0]), candidate(PIECES[1], finishReason="STOP"), before="data: ", end="\r\n\r\n"
+    ),
+    "Gemini's list": [candidate(PIECES[0]), candidate(PIECES[1], finishReason="STOP")],
+    "Ollama": {"message": {"content": JOY}, "done": True, "prompt_eval_count": 7, "eval_count": 5},
+    "Ollama, generated": {"response": JOY, "done": True},
+    "Ollama's stream": lines(*({"message": {"content": piece}, "done": False} for piece in PIECES), {"done": True}),
+    "OpenAI's responses": {"object": "response", "output": [{"type": "reasoning", "summary": ["fear"]}, {
+        "type": "message", "content": [{"type": "output_text", "text": JOY}]}]},
+    "Bedrock": {"output": {"message": {"content": [{"text": JOY}]}}, "stopReason": "end_turn"}
+    | {"usage": {"inputTokens": 7, "outputTokens": 5}},
+    "Cohere": {"message": {"content": [{"type": "text", "text": JOY}]}, "finish_reason": "COMPLETE"},
+    "Hugging Face": [{"generated_text": JOY}],
+    "lines of a stream": lines(
+        {"choices": [{"delta": {"content": JOY}}]}, {"choices": [{"delta": {}, "finish_reason": "stop"}]}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("body", NATIVE.values(), ids=NATIVE)
+def test_answers_in_other_services_forms_are_read(body):
+    reply = read(body)
+    assert reply.content == JOY and not reply.refused and reply.finish_reason != "length"
+    assert (reply.prompt_tokens, reply.completion_tokens) in ((7, 5), (7, 1), (None, None))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        MESSAGE | {"stop_reason": "refusal"},
+        {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 7}},
+        {"candidates": [{"finishReason": "SAFETY", "index": 0}]},
+    ],
+)
+def test_refusals_of_other_services_are_refusals(body):
+    assert read(body).refused
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        lines(*({"message": {"content": piece}, "done": False} for piece in PIECES)),
+        {"message": {"content": "jo"}, "done": False},
+        lines({"type": "message_start", "message": MESSAGE}, delta("text", "jo"), before="data: ", end="\n\n"),
+        lines(candidate("jo"), candidate("y"), before="data: ", end="\n\n"),
+        {"candidates": []},
+        {"type": "message", "content": None},
+        {"output": {"message": {"content": 5}}},
+    ],
+)
+def test_half_an_answer_of_another_service_is_none(body):
+    with pytest.raises(ValueError, match=r"not a chat completion|broken off"):
+        read(body)
+
+
+@pytest.mark.parametrize("answer", [(200, {"status": "ok"}), (200, "<html>Welcome</html>")])
+def test_another_service_is_not_asked_for_every_text(tmp_path, answer):
+    with FakeOpenAI(lambda call, seen: answer) as server:
+        settings = Settings(model="gpt-4o", base_url=server.url, backoff=0, concurrency=4, quiet=True)
+        report = annotate([f"text {n}" for n in range(50)], tmp_path / "o.jsonl", settings)
+        assert "does not answer as an OpenAI-compatible API" in report.stopped and "--base-url" in report.stopped
+        assert len(server.log) < 20 and report.statuses.get("ok") is None
+
+
 @pytest.mark.parametrize("body", PLACES.values(), ids=PLACES)
 def test_an_answer_is_found_wherever_it_stands(body):
     reply = read(body)
