@@ -19,8 +19,9 @@ from .folder import (
 )
 from .pickles import is_pickle
 
-__all__ = ["check_content", "check_files", "named_code", "stored_outputs"]
+__all__ = ["are_numbers", "check_content", "check_files", "named_code", "stored_outputs"]
 
+LARGEST = 1e300  # of a number among outputs
 TEXT_BYTES = 20_000_000  # of a file that is searched
 VOCABULARY = ("tokenizer.json", "vocab.json", "vocab.txt", "merges.txt")  # any string may be a word
 COMPILED = (".so", ".pyd", ".dll", ".dylib", ".exe", ".pyc", ".pyo", ".jar", ".class")
@@ -250,12 +251,14 @@ def stored_outputs(folder):
         stored = leaks.as_json(read_text(path))
         outputs, digests = stored["outputs"], stored["sha256"]
         rows = [row for table in outputs.values() for row in table]
-        whole = (
-            rows and isinstance(digests, dict) and all(isinstance(value, int | float) for row in rows for value in row)
-        )
-        return stored if whole else {}
+        return stored if rows and isinstance(digests, dict) and are_numbers(rows) else {}
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}
+
+
+def are_numbers(rows):
+    """Whether rows hold numbers alone, none of which is too large to reckon with."""
+    return all(isinstance(value, int | float) and not abs(value) > LARGEST for row in rows for value in row)
 
 
 def _digests(folder):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,7 @@ SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store", "/e
 SCRATCH_BYTES = 256_000_000  # what the program may write in all
 RESULT_BYTES = 64_000_000  # ... and into one file
 PROCESSES = 128  # and threads, beside those that the user has
+LOOK_EVERY = 0.5  # seconds
 THREADS = "4"  # of torch, so that these suffice on a machine of many cores
 
 
@@ -48,7 +50,7 @@ class Finished:
 
     Args:
         status (`int`): Its exit status; negative for the signal that ended it.
-        said (`str`): The end of its standard error.
+        said (`str`): The end of its standard error, or what it outgrew.
         timed_out (`bool`): Whether it was ended because its time was over.
     """
 
@@ -81,8 +83,8 @@ def without_walls():
     """What to say where there are none: one sentence."""
     return (
         "this machine builds no walls around a program (neither bubblewrap nor user namespaces work here), so code "
-        "that is run can read your files, use the network and act as you; only its environment, home folder, time "
-        "and memory are its own"
+        "that is run can read your files, use the network, act as you and leave programs running; only its "
+        "environment, home folder and memory are its own"
     )
 
 
@@ -153,6 +155,9 @@ def _bubblewrap(folder, writable, command):
     parts += [part for name in _scratch(scratch) for part in ("--dir", name)]
     for path in writable:
         parts += ["--bind", path, path]
+    # What is left are memory file systems without a bound, and /proc/sys, by which root sets up the machine.
+    parts += ["--size", str(SCRATCH_BYTES), "--tmpfs", "/dev/shm"]
+    parts += [part for place in ("/dev", "/proc", "/") for part in ("--remount-ro", place)]
     return [*parts, "--chdir", f"{scratch}/empty", "--", *command]
 
 
@@ -174,6 +179,8 @@ def _scratch(scratch):
 
 def _limits(seconds, memory, processes):
     """Called in the new process: bounds on processor time, memory, files, processes; no core dumps."""
+    with contextlib.suppress(OSError):  # where memory runs out for all, this is what the system ends
+        Path("/proc/self/oom_score_adj").write_text("1000")
     wanted = {"CORE": 0, "CPU": max(1, round(seconds)) * 4, "FSIZE": RESULT_BYTES, "NOFILE": 1024, "DATA": memory}
     wanted["NPROC"] = processes
     for name, value in wanted.items():
@@ -219,22 +226,58 @@ def run_apart(arguments, folder, *, walls_of=None, writable=(), stdin="", second
         for name in _scratch(f"{folder}/scratch"):
             Path(name).mkdir(parents=True, exist_ok=True)
     limits = functools.partial(_limits, seconds, memory, PROCESSES + _threads_here()) if resource else None
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as calls:
+        if walls_of == BUBBLEWRAP and calls.write(walls.system_calls(os.uname().machine)):
+            calls.seek(0)
+            command[1:1] = ["--seccomp", str(calls.fileno())]
         process = subprocess.Popen(
             command, cwd=folder if build else f"{folder}/scratch/empty", env=environment(folder), preexec_fn=limits,
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True,
+            pass_fds=[calls.fileno()] if walls_of == BUBBLEWRAP else [],
         )  # fmt: skip
-        timed_out = False
         try:
-            process.communicate(stdin.encode(), timeout=seconds)
-        except subprocess.TimeoutExpired:
-            timed_out = True
+            timed_out, grown = _wait(process, stdin.encode(), seconds, memory)
         finally:
             with contextlib.suppress(ProcessLookupError):  # also what it left behind
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         said.seek(max(0, said.seek(0, os.SEEK_END) - 4096))
-        return Finished(process.returncode, said.read().decode("utf-8", "replace"), timed_out)
+        return Finished(process.returncode, grown or said.read().decode("utf-8", "replace"), timed_out)
+
+
+def _wait(process, stdin, seconds, memory):
+    """`(timed_out, grown)`: whether its time is over, and what it outgrew, if anything."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            process.communicate(stdin, timeout=max(0.0, min(LOOK_EVERY, end - time.monotonic())))
+            return False, None
+        except subprocess.TimeoutExpired:
+            stdin = None  # it is on its way
+        if time.monotonic() >= end:
+            return True, None
+        if grown := _outgrown(process.pid, memory):
+            return False, grown
+
+
+def _outgrown(process, memory):
+    """What a process and all that it started outgrow together: the kernel bounds each alone, root hardly at all."""
+    children, sizes = {}, {}
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            fields = (place / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+            children.setdefault(int(fields[1]), []).append(int(place.name))
+            sizes[int(place.name)] = int(fields[17]), int(fields[21])  # threads, pages
+    waiting, threads, pages = [process], 0, 0
+    while waiting:
+        one = waiting.pop()
+        waiting += children.get(one, [])
+        threads, pages = (total + more for total, more in zip((threads, pages), sizes.get(one, (0, 0)), strict=True))
+    if threads > 2 * PROCESSES:
+        return f"it had {threads} processes and threads at once"
+    if pages and pages * resource.getpagesize() > memory:
+        return f"it took more than {memory / 1e9:.1f} GB of memory"
+    return None
 
 
 def import_path():

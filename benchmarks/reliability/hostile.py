@@ -158,6 +158,10 @@ REPOSITORIES = {
     "reads its parent's environment": (
         in_code("import os\n" + READ.format('open(f"/proc/{os.getppid()}/environ").read().index("MARK=")')),
         "it reads"),
+    "sets up the machine": (
+        in_code("import os\n" + READ.format('os.open("/proc/sys/kernel/core_pattern", os.O_WRONLY)')), "it reads"),
+    "asks the machine's host": (
+        in_code("import socket\n" + READ.format("socket.socket(socket.AF_VSOCK).fileno()")), "it reads"),
     "writes into HOME": (
         in_code('import os\nopen("@HOME@/.bashrc", "a").write("x")'), "a sign"),
     "leaves a process behind": (
@@ -172,6 +176,8 @@ REPOSITORIES = {
     "fills the disk": (
         in_code('import os\nfor n in range(40): open(os.path.expanduser(f"~/{n}"), "wb").write(bytes(60_000_000))'),
         "it passes"),
+    "fills shared memory": (
+        in_code('for n in range(40): open(f"/dev/shm/{n}", "wb").write(bytes(60_000_000))'), "it passes"),
     "starts processes without end": (
         in_code("import os\nwhile True:\n    try: os.fork()\n    except OSError: raise SystemExit(9)"), "it passes"),
     "plays with the terminal": (in_code('raise RuntimeError("\\x1b]0;all is well\\x07\\x1b[2J")'), "it passes"),

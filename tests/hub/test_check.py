@@ -471,6 +471,7 @@ def test_garbage_weights_are_a_sentence(tmp_path_factory, content):
     [
         "[]", "3", '{"outputs": []}', '{"outputs": {"a": 3}, "sha256": {}}', "[" * 100_000,
         '{"outputs": {"a": [["x"]]}, "sha256": {}}', '{"outputs": {"a": [[1]]}, "sha256": []}',
+        '{"outputs": {"a": [[1' + "0" * 400 + ']]}, "sha256": {}}',
     ],
 )  # fmt: skip
 def test_a_damaged_reference_is_told(content, folder):

@@ -1,6 +1,7 @@
 """Walls and limits around a program, whichever way this machine builds them."""
 
 import os
+import re
 import socket
 import time
 
@@ -68,12 +69,14 @@ def test_the_environment_is_an_allow_list(apart, monkeypatch):
     assert "scratch/home" in answer
 
 
-def test_home_is_its_own(apart, tmp_path):
+def test_home_is_its_own_and_it_goes_first_where_memory_runs_out(apart, tmp_path):
     done, answer = apart(
         "import os, pathlib\nhome = pathlib.Path.home()\n(home / '.bashrc').write_text('x')\n"
-        "open(result, 'w').write(str(home) + ' ' + os.getcwd())"
+        "first = pathlib.Path('/proc/self/oom_score_adj')\nfirst = first.read_text() if first.exists() else '1000'\n"
+        "open(result, 'w').write(str(home) + ' ' + os.getcwd() + ' ' + first)"
     )
-    home, here = answer.split()
+    home, here, first = answer.split()
+    assert first == "1000"
     assert done.status == 0 and home.startswith(str(tmp_path)) and here.startswith(str(tmp_path))
 
 
@@ -101,6 +104,12 @@ attempt("socket", lambda: socket.create_connection(("127.0.0.1", {server.getsock
 attempt("signal", lambda: os.kill({os.getpid()}, 0))
 attempt("root", lambda: os.setuid(0))
 attempt("outside", lambda: open("/.outside"))
+attempt("settings of the machine", lambda: os.open("/proc/sys/kernel/core_pattern", os.O_WRONLY))
+attempt("a socket to the machine's host", lambda: socket.socket(socket.AF_VSOCK))
+attempt("a socket to the kernel", lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW))
+socket.socketpair()  # a program's own are no matter
+if os.uname().machine == "x86_64" and ctypes.CDLL(None).syscall(250, 0, -3, 0) != -1:
+    found.append("keyring")
 if ctypes.CDLL(None).unshare(0x10000000) == 0:
     found.append("namespaces")
 try:  # into memory of its own, where the folder stood
@@ -147,14 +156,49 @@ def test_memory_and_files_are_bounded(apart):
     assert done.status == 1 and "File too large" in done.said and len(answer) <= sandbox.RESULT_BYTES
 
 
-def test_the_scratch_folder_is_bounded(apart, way):
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import os, time\nfor _ in range(30):\n    if os.fork() == 0: break\ntime.sleep(9)", r"it had \d+ processes"),
+        ("import mmap, time\nmap = mmap.mmap(-1, 300_000_000)\nmap.write(bytes(300_000_000))\ntime.sleep(20)",
+         r"it took more than 0\.2 GB"),
+    ],
+    ids=["processes", "shared memory"],
+)  # fmt: skip
+def test_what_outgrows_its_bounds_with_others_is_ended(code, message, apart, way, monkeypatch):
+    """Shared memory counts for nobody, and root may start as many processes as it likes."""
+    if way != sandbox.BUBBLEWRAP:
+        pytest.skip("as with bubblewrap")
+    monkeypatch.setattr(sandbox, "PROCESSES", 10)
+    monkeypatch.setattr(sandbox, "_limits", lambda *_: None)
+    monkeypatch.setattr(sandbox, "LOOK_EVERY", 0.05)
+    done, _ = apart(code, memory=200_000_000)
+    assert done.status and re.match(message, done.said) and not done.timed_out
+
+
+def test_every_folder_it_may_write_is_bounded(apart, way, monkeypatch):
     if not way:
-        pytest.skip("it is on the disk without walls")
-    done, _ = apart(
-        "import os\nfor name in range(20):\n  with open(os.environ['HOME'] + f'/{name}', 'wb') as file:\n"
-        "    for _ in range(30): file.write(bytes(1_000_000))"
+        pytest.skip("they are on the disk without walls")
+    monkeypatch.setattr(sandbox, "SCRATCH_BYTES", 5_000_000)
+    done, answer = apart(
+        """
+import os
+filled = []
+for place in (os.environ["HOME"], "/tmp", "/dev/shm", "/dev", "/"):
+    names = [f"{place}/{number}" for number in range(3)]
+    try:
+        for name in names:
+            with open(name, "wb", buffering=0) as file:
+                assert file.write(bytes(4_000_000)) == 4_000_000
+        filled.append(place)
+    except (OSError, AssertionError):
+        pass
+    for name in filter(os.path.exists, names):
+        os.unlink(name)
+open(result, "w").write(repr(filled))
+"""
     )
-    assert done.status == 1 and "No space left on device" in done.said
+    assert done.status == 0 and answer == "[]", (answer, done.said)
 
 
 def test_no_way_that_fails_is_called_one(monkeypatch):

@@ -211,7 +211,10 @@ def test_texts_are_drawn_anew():
 
 
 @pytest.mark.parametrize(
-    "answer", ["", "null", "[[]]", "[{}, {}, {}]", '[{"a": [["x"]]}, {}]', "[" * 5000, '[{"a": 1}, {}]']
+    "answer",
+    ["", "null", "[[]]", "[{}, {}, {}]", '[{"a": [["x"]]}, {}]', "[" * 5000, '[{"a": 1}, {}]',
+     '[{"a": [[1' + "0" * 400 + "]]}, {}]", '[{"a": [[' + "1, " * 4_000_000 + "1]]}, {}]"],
+    ids=range(9),
 )
 def test_an_answer_of_another_form_is_not_believed(answer, folder, monkeypatch):
     def run_apart(program, apart, *, writable, **_):
