@@ -57,7 +57,7 @@ class ServerError:
     Args:
         status (`int`): Of HTTP, or the code in the body where HTTP said 200; 0 where neither gives one.
         words (`str`): Code, message and what else names the fault, for people.
-        code (`str`): machine-readable names of the fault, in lower case.
+        code (`str`): Machine-readable names of the fault, in lower case.
         wait (`float`, *optional*): The seconds that the body asks to wait.
     """
 

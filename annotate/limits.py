@@ -96,7 +96,7 @@ def retry_after(headers, now=None):
     Reads `retry-after-ms`, and `Retry-After` as seconds (`1s`, too) or as an HTTP date (RFC 9110, section 10.2.3).
 
     Args:
-        headers (`Mapping[str, str]`): case-insensitive, or in lower case.
+        headers (`Mapping[str, str]`): Case-insensitive, or in lower case.
         now (`float`, *optional*): Seconds since the epoch.
 
     Example:

@@ -100,7 +100,7 @@ class ZeroShotEmotionEvaluator(Evaluator):
         """Measure a pipeline.
 
         Args:
-            model_or_pipeline (*optional*): path, model, or pipeline; the default checkpoint if absent.
+            model_or_pipeline (*optional*): Path, model, or pipeline; the default checkpoint if absent.
             data (`datasets.Dataset` or `str`): Texts and references.
             labels (`list[str]`): The label set, in the order of the references' indices.
             multi_label (`bool`): Whether a text may have several labels.

@@ -130,7 +130,7 @@ def absolute_path(text, content=None):
 
     Args:
         text (`str`): What the file holds.
-        content (*optional*): its JSON value.
+        content (*optional*): Its JSON value.
 
     Returns:
         `str` or `None`: the path.

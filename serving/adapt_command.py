@@ -34,7 +34,9 @@ def _parser():
 
 def _arguments(argv):
     args = _parser().parse_args(argv)
-    if (args.labels_column is None) == (args.dimensions is None):
+    if args.labels_column is None and args.dimensions is None:
+        raise ValueError("give --labels-column COLUMN, or --dimensions valence,arousal for columns of positions")
+    if args.labels_column is not None and args.dimensions is not None:
         raise ValueError("give --labels-column or --dimensions, not both")
     if args.batch_size < 1:
         raise ValueError(f"--batch-size must be at least 1, not {args.batch_size}")

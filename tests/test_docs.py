@@ -1,8 +1,11 @@
 """What stands in the pages runs: blocks of Python from top to bottom, and commands as far as their arguments go."""
 
+import argparse
 import importlib
 import re
+import runpy
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,19 +61,42 @@ def test_python_of_a_page_runs(page, tmp_path, monkeypatch):
         assert str(names["why"]).splitlines()[0] == shown.splitlines()[0]
 
 
+PROGRAM = re.compile(r"(?:\$\(BIN\)/)?(?:emodistill (?!COMMAND)|python -m emodistill\.)(.+)")
+
+
 def commands():
-    """Each command `emodistill ...` of a page, lines that go on joined."""
-    for page in PAGES:
-        for start, text in blocks(page, ("bash", "shell", "console")):
-            for line in text.replace("\\\n", " ").splitlines():
-                line = line.removeprefix("$ ").partition(" #")[0].strip()
-                if line.startswith("emodistill ") and line.split()[1] in PARSERS:
-                    yield pytest.param(line, id=f"{page.name}:{start}:{line.split()[1]}")
+    """Each command of the package in a page or the Makefile: `score ...`, or `benchmarks.speed ...` of `python -m`."""
+    sources = [(page, *block) for page in PAGES for block in blocks(page, ("bash", "shell", "console"))]
+    if (ROOT / "Makefile").is_file():
+        sources.append((ROOT / "Makefile", 0, (ROOT / "Makefile").read_text(encoding="utf-8")))
+    for page, start, text in sources:
+        for line in text.replace("\\\n", " ").splitlines():
+            line = re.sub(r"\s+#.*", "", line).strip().removeprefix("$ ").removeprefix("@")
+            if found := PROGRAM.fullmatch(line):
+                yield pytest.param(found[1], id=f"{page.name}:{start}:{' '.join(found[1].split()[:2])}")
+
+
+class Taken(BaseException):
+    """The arguments were read; what would be done with them is not this test's."""
 
 
 @pytest.mark.parametrize("line", list(dict.fromkeys(commands())))
-def test_commands_of_the_pages_are_taken(line):
-    _, name, *arguments = shlex.split(line)
-    module, _, _ = cli.COMMANDS[name]
-    reader = getattr(importlib.import_module(module, "emodistill"), PARSERS[name])
-    reader(arguments) if name != "export" else reader().parse_args(arguments)
+def test_commands_of_the_pages_are_taken(line, monkeypatch):
+    name, *arguments = shlex.split(line)
+    if name in PARSERS:
+        module, _, _ = cli.COMMANDS[name]
+        reader = getattr(importlib.import_module(module, "emodistill"), PARSERS[name])
+        reader(arguments) if name != "export" else reader().parse_args(arguments)
+        return
+
+    def taken(parser, *given, read=argparse.ArgumentParser.parse_args):
+        read(parser, *given)
+        raise Taken
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", taken)
+    with pytest.raises(Taken):
+        if name in cli.COMMANDS:
+            cli.main([name, *arguments])
+        else:
+            monkeypatch.setattr(sys, "argv", [name, *arguments])
+            runpy.run_module(f"emodistill.{name}", run_name="__main__")

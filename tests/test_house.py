@@ -27,7 +27,6 @@ MAY_IMPORT = {
     "serving": {"model", "loading", "fingerprint", "predict", "descriptors", "files", "version", "durations"},
     "hub": {"model", "loading", "benchmarks", "annotate", "descriptors", "files", "version"},
     "demo": {"model", "loading", "predict", "serving", "descriptors", "files", "version"},
-    "onnx": {"model", "loading", "serving", "files"},
     "cli": {"version", "files"},
     # speed and reliability of any room, measured from above
     "measurements": {"model", "loading", "annotate", "training", "benchmarks", "serving", "hub", "files", "cli"},

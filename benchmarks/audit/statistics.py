@@ -155,7 +155,7 @@ def judge(rows, level=FAMILY_LEVEL, smallest=SMALLEST_GAP):
 
     Args:
         rows (`list[dict]`): Of `compare_attribute` and `compare_unmatched`, of one whole audit.
-        level (`float`): family-wise error.
+        level (`float`): Family-wise error.
         smallest (`float`): The smallest gap worth a flag.
 
     Returns:

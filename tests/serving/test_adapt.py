@@ -176,7 +176,9 @@ def test_the_command_writes_what_a_call_takes(checkpoint, classify, tmp_path, ca
     told = capsys.readouterr()
     assert "line 11: a number is needed in column 'valence', not 'low'; the row is left out" in told.err
     assert cli.main(common) == 2
-    assert "--labels-column or --dimensions" in capsys.readouterr().err
+    assert "give --labels-column COLUMN, or --dimensions" in capsys.readouterr().err
+    assert cli.main([*common, "--labels-column", "feeling", "--dimensions", "valence"]) == 2
+    assert "not both" in capsys.readouterr().err
     assert cli.main([*common, "--labels-column", "mood"]) == 2
     assert "mood" in capsys.readouterr().err
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import types
 
 import numpy as np
 import pyarrow.parquet
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emodistill.serving import run
 from emodistill.serving.columns import Layout
 from emodistill.serving.engine import TextScorer
 from emodistill.serving.rows import Row, Shard, cut_shards
@@ -126,3 +128,20 @@ def test_shards_are_cut_by_the_rows_alone(texts, most_rows, most_bytes):
     for shard in shards:
         assert 1 <= len(shard.rows) <= most_rows
         assert sum(len(row.text) for row in shard.rows[:-1]) < most_bytes
+
+
+def test_rows_rate_and_remaining_time_are_told(monkeypatch):
+    """Ten rows a second: of a hundred, twenty are there from an earlier run, and four batches of five are scored."""
+    clock = iter([0.0, *(time for second in (0.5, 1.0, 1.5, 2.0) for time in (second, second))])
+    monkeypatch.setattr(run, "time", types.SimpleNamespace(monotonic=lambda: next(clock, 2.0)))
+    monkeypatch.setattr(run, "LOG_SECONDS", 0)
+    shown = io.StringIO()
+    progress = run.ScoringProgress(100, quiet=False, share=run.Share(), stream=shown)
+    progress.skip(20)
+    shard = Shard(1, [Row(number, "a") for number in range(20, 40)])
+    for batch in progress.of_shard(shard)([[0], [1], [2], [3]]):
+        assert len(batch) == 1
+    assert shown.getvalue().splitlines()[-1] == "40 rows, 10 a second, about 6 s left"
+    silent = io.StringIO()
+    run.ScoringProgress(100, quiet=True, share=run.Share(), stream=silent)._add(5)
+    assert not silent.getvalue()
