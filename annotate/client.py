@@ -145,7 +145,7 @@ async def read_response(send, settings, redactor, structured=False, fresh=False,
         What `judge` and `judge_connection` find in a fault.
     """
     content, status, headers = await fetch(send, settings, redactor, deadline)
-    body = read_body(content, redactor)
+    body = read_body(content, redactor, headers.get("content-type", ""))
     fault = judge(body, status, headers, settings, structured, fresh)
     if fault is not None:
         raise fault

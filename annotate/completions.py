@@ -67,14 +67,15 @@ class ServerError:
     wait: float | None = None
 
 
-def read_body(data, redactor):
+def read_body(data, redactor, content_type=""):
     """The JSON value of a body, redacted; its text, redacted, where it is not JSON. Events are put together.
 
     Args:
         data (`bytes`)
         redactor (`Redactor`)
+        content_type (`str`): The header, which may name an encoding.
     """
-    text = plain_text(data)
+    text = plain_text(data, content_type)
     for read in (_loads, read_events, _completion_in, read_lines):
         try:
             value = read(text)
@@ -90,9 +91,9 @@ def _loads(text):
     return "null" if value is None else value
 
 
-def plain_text(data):
+def plain_text(data, content_type=""):
     """A body as text, unpacked where it came packed without saying so: in the encoding that JSON has, or, where it has
-    another, in that of Western Europe (`cp1252`).
+    another, in the one that its header names, or in that of Western Europe (`cp1252`).
     """
     if data[:2] == b"\x1f\x8b":
         with contextlib.suppress(zlib.error):  # shown as it is
@@ -103,6 +104,9 @@ def plain_text(data):
     except UnicodeDecodeError:
         if b"\x00" in data or encoding not in ("utf-8", "utf-8-sig"):
             return data.decode(encoding, "replace")
+    if named := re.search(r"charset=\W?([\w.-]+)", content_type):
+        with contextlib.suppress(LookupError, UnicodeError):
+            return data.decode(named[1])
     # What is UTF-8 but for a bad byte or two stays so; what was never meant as UTF-8 loses each of its letters.
     text = data.decode(encoding, "replace")
     high = sum(byte > 127 for byte in data)

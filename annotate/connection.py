@@ -8,7 +8,9 @@ from urllib.request import getproxies, proxy_bypass
 
 from .redaction import redact_address
 
-__all__ = ["Redirected", "TooLarge", "async_client", "check_address", "check_header", "is_loopback"]
+__all__ = [
+    "Redirected", "TooLarge", "async_client", "check_address", "check_header", "is_loopback", "proxy_host",
+]  # fmt: skip
 
 
 _LARGEST = {"POST": 2**24}  # bytes of an answer as it is unpacked; what is asked for (results of batches) may be more
@@ -180,6 +182,12 @@ def _certificates():
         return ssl.create_default_context(cafile=file, capath=folder)
     except OSError as error:
         raise ValueError(f"SSL_CERT_FILE, SSL_CERT_DIR: no certificates can be read there ({error})") from None
+
+
+def proxy_host(address):
+    """`str` or `None`: the proxy before a server, as the variable that names it and its host."""
+    proxy, variable = _proxy(urlsplit(address))
+    return proxy and f"{urlsplit(proxy).hostname} ({variable})"
 
 
 def _proxy(parts):

@@ -6,7 +6,7 @@ import socket
 import ssl
 
 from .completions import read_error
-from .connection import Redirected, TooLarge
+from .connection import Redirected, TooLarge, proxy_host
 from .limits import retry_after
 from .redaction import redact_address
 
@@ -49,6 +49,8 @@ _NO_KEY = re.compile(
     r"(invalid|incorrect|missing|no) (api[ _-]?key|authentication|credentials)|unauthorized|"
     r"api[ _-]?key (is )?(not valid|invalid|expired|missing|required)"
 )
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")  # what a plain server's answer is taken for
+_BAD_HTTP = re.compile(r"without sending a response|illegal status line")
 _TRANSIENT = (408, 409, 425, 429)
 _BUSY = re.compile(r"too busy|overloaded|temporarily|at capacity|currently loading|is loading")
 _WAIT = re.compile(r"(?:retry|try again|wait)\D{0,20}?((?:\d+(?:\.\d+)?\s*(?:ms|h|m|s|[a-z]*)\s*)+)", re.IGNORECASE)
@@ -215,14 +217,21 @@ def judge_connection(error, settings):
             return Retriable(f"{where} sends {one}", lost=True)
         if isinstance(one, ssl.SSLCertVerificationError):
             return FatalError(f"the connection failed: the certificate of {where} is not accepted ({_reason(one)})")
+        if isinstance(one, socket.gaierror | ConnectionRefusedError) and (proxy := proxy_host(settings.address)):
+            what = "refused it" if isinstance(one, ConnectionRefusedError) else "is unknown"
+            return Retriable(f"the connection failed: the proxy {proxy} before {where} {what}")
         if isinstance(one, socket.gaierror):
             host = re.sub(r"^[a-z]+://(\[[^\]]*\]|[^/:]*).*", r"\1", where)
             return Retriable(f"the connection failed: the host {host} of {where} is unknown")
         if isinstance(one, ConnectionRefusedError):
             return Retriable(f"the connection failed: {where} refused it; is a server running there?")
+        if isinstance(one, ssl.SSLError) and one.reason in _NO_TLS:
+            return FatalError(f"the connection failed: {where} speaks no TLS; if it is plain HTTP, write http://")
     if names & {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"}:
         return FatalError(f"the request to {where} could not be sent ({_reason(last)})")
     if "ProxyError" in names:
+        if str(last).startswith("407"):
+            return FatalError(f"the proxy denies access: {_reason(last)}")
         return Retriable(f"the connection failed: the proxy before {where} refused it ({_reason(last)})")
     if any(isinstance(one, ssl.SSLError) for one in chain):
         return Retriable(f"the connection failed: no TLS with {where} ({_reason(last)})")
@@ -232,7 +241,8 @@ def judge_connection(error, settings):
         return Retriable(f"no answer from {where} within {settings.timeout:g} seconds", lost=True)
     numbers = {one.errno for one in chain if isinstance(one, OSError) and one.errno}
     sent = "ConnectError" not in names and not numbers & {errno.EHOSTUNREACH, errno.ENETUNREACH}
-    return Retriable(f"the connection to {where} failed ({_reason(last)})", lost=sent)
+    hint = "; if it speaks TLS, write https://" if _BAD_HTTP.search(str(last)) and where.startswith("http:") else ""
+    return Retriable(f"the connection to {where} failed ({_reason(last)}){hint}", lost=sent)
 
 
 def _chain(error):

@@ -201,7 +201,10 @@ class Settings:
         if not address:  # an empty variable is one that is not set
             return OPENAI
         check_address(address, name)
-        return address
+        # What is added to an address may stand there already.
+        return re.sub(
+            r"(/v\d\w*|/openai)/chat/completions/*(?=[?#]|$)", r"\1", address
+        )
 
     @property
     def server(self):

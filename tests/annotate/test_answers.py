@@ -380,7 +380,8 @@ JSON = st.recursive(
     | st.dictionaries(
         st.sampled_from(
             ["choices", "message", "content", "error", "code", "usage", "type", "text", "refusal", "finish_reason",
-             "prompt_tokens", "completion_tokens", "detail", "status", "labels", "answers", "groups", "texts"]
+             "prompt_tokens", "completion_tokens", "detail", "status", "labels", "answers", "groups", "texts",
+             "candidates", "parts", "promptFeedback", "done", "response", "output", "object", "finishReason"]
         ) | st.text(max_size=5), inner, max_size=5,
     ), max_leaves=25,
 )  # fmt: skip
@@ -440,6 +441,23 @@ def test_a_failed_connection_says_why_and_where():
     assert "refused" in str(judge_connection(raised(OSError("x"), grouped), settings))
     late = judge_connection(TimeoutError(), settings)
     assert isinstance(late, Retriable) and late.lost
+
+
+def test_a_failed_connection_names_the_proxy_and_the_wrong_scheme(monkeypatch):
+    plain = ssl.SSLError(1, "[SSL: RECORD_LAYER_FAILURE] record layer failure")
+    plain.reason = "RECORD_LAYER_FAILURE"
+    fault = judge_connection(raised(OSError("x"), plain), Settings(model="m", base_url="https://h.invalid/v1"))
+    assert isinstance(fault, FatalError) and "write http://" in str(fault)
+    settings = Settings(model="m", base_url="http://h.invalid/v1/chat/completions/")
+    assert settings.server == "http://h.invalid/v1"
+    ended = OSError("Server disconnected without sending a response.")
+    assert "if it speaks TLS, write https://" in str(judge_connection(ended, settings))
+    monkeypatch.setenv("http_proxy", "http://me:secret@proxy.invalid:3128")
+    for cause in (ConnectionRefusedError(111, "no"), socket.gaierror(-2, "no")):
+        fault = judge_connection(raised(OSError("x"), cause), settings)
+        assert "the proxy proxy.invalid (http_proxy) before http://h.invalid/v1 " in str(fault)
+    denied = type("ProxyError", (OSError,), {})("407 Proxy Authentication Required")
+    assert isinstance(judge_connection(denied, settings), FatalError)
 
 
 def test_nobody_and_no_such_host(tmp_path):

@@ -177,6 +177,11 @@ def test_an_answer_is_found_wherever_it_stands(body):
 
 def test_letters_of_an_old_encoding_survive():
     assert read(FIERTE.encode("cp1252")).content == read(FIERTE).content == "fierté, crève-cœur"
+    sent = FIERTE.replace("fierté", "喜び").encode("shift_jis", "ignore")
+    said = "application/json; charset=Shift_JIS"
+    assert "喜び" in read_completion(read_body(sent, Redactor(KEY), said)).content
+    wrong = read_body(FIERTE.encode("cp1252", "ignore"), Redactor(KEY), "text/plain; charset=klingon")
+    assert read_completion(wrong).content == read(FIERTE).content
     bad = FIERTE.encode() + b"\xff"  # one bad byte makes no other encoding of the rest
     assert read(bad).content == "fierté, crève-cœur"
     line_separator = 'data: {"choices": [{"message": {"content": "jo\u2028y"}}]}\n\n'
