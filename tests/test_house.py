@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "descriptors": {"files"},
     "annotate": {"descriptors", "files", "version", "durations"},
     "training": {"model", "loading", "fingerprint", "descriptors", "files", "version"},
-    "benchmarks": {"model", "loading", "fingerprint", "descriptors", "files", "version"},
+    "benchmarks": {"model", "loading", "fingerprint", "serving", "descriptors", "files", "version"},
     "experiments": {"model", "loading", "benchmarks", "training", "serving", "descriptors", "files"},
     "predict": {"loading", "registration", "model", "descriptors"},
     "serving": {"model", "loading", "fingerprint", "predict", "descriptors", "files", "version", "durations"},
