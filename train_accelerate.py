@@ -19,9 +19,9 @@ import torch
 
 if __package__:
     from .files import write_json
-    from .training.arguments import check_sources, parse_arguments
+    from .training.arguments import parse_arguments
     from .training.building import build, load_data
-    from .training.encoders import located
+    from .training.encoders import check_sources, located
     from .training.finishing import export, finish
     from .training.folder import claim_arguments, claim_inputs, locked
     from .training.record import Record

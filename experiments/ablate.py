@@ -14,7 +14,7 @@ from ..benchmarks.readers import DIMENSIONS, load_benchmark
 from ..benchmarks.suite import measure_system, parse_selection, primary_value, wants_calibration
 from ..benchmarks.systems import load_checkpoint
 from ..files import write_json, write_text
-from ..training.arguments import read_yaml
+from ..training.config_files import read_yaml
 from . import descriptor_variants
 from .grid import safe_name
 from .grid_report import write_grid

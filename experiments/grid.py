@@ -16,7 +16,7 @@ cells:
 import json
 from pathlib import Path
 
-from ..training.arguments import read_yaml
+from ..training.config_files import read_yaml
 
 __all__ = ["find_grid", "list_cells", "load_grid", "presets_dir", "safe_name"]
 

@@ -20,14 +20,14 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..training.arguments import parse_arguments, read_yaml
+from ..training.arguments import parse_arguments
+from ..training.config_files import CONFIGS, read_yaml
 from ..training.encoders import lexicon_path
 from ..training.folder import begin_again, changed_settings
 from ..training.record import files_digest, start_digests
 
 __all__ = ["Stage", "load_recipe", "main", "run_recipe", "stage_state"]
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 KEYS = {"title", "output_dir", "stages"}
 STAGE_KEYS = {"name", "config", "set"}
 

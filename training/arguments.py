@@ -4,11 +4,10 @@ import argparse
 import math
 import os
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import get_type_hints
 
 from ..files import check_output
-from .encoders import require, require_data, start_path
+from .config_files import find_config, read_yaml
 
 __all__ = [
     "GROUPS",
@@ -16,17 +15,11 @@ __all__ = [
     "ModelArguments",
     "RunArguments",
     "background_plan",
-    "check_sources",
-    "find_config",
     "parse_arguments",
     "qformer_shape",
-    "read_yaml",
-    "teacher_names",
     "unread_plan",
 ]
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
-LARGEST_FILE = 1_000_000  # bytes of a configuration
 LARGEST_NUMBER = 2**31 - 1  # of anything that is counted: what is larger is a slip of the pen
 
 
@@ -289,72 +282,6 @@ def _number_or_words(words):
     return int(words) if words.strip().isdecimal() else words
 
 
-def find_config(name):
-    """`Path`: a configuration: a file here, or one of the package by name, with or without `configs/` and `.yaml`."""
-    given = Path(name)
-    if given.is_file():
-        return given
-    inside = Path(*given.parts[1:]) if given.parts[:1] == ("configs",) else given
-    for path in (CONFIGS / inside, CONFIGS / f"{inside}.yaml"):
-        if path.is_file() and path.suffix in (".yaml", ".yml"):
-            return path
-    known = sorted(
-        path.relative_to(CONFIGS).with_suffix("").as_posix()
-        for path in CONFIGS.rglob("*.yaml")
-        if path.parent == CONFIGS or path.name[0].isdigit()
-    )
-    raise ValueError(f"no configuration file {name}; those of the package are {', '.join(known)}")
-
-
-def read_yaml(path):
-    """
-    The mapping that a YAML file holds.
-
-    Args:
-        path (`str` or `Path`): The file.
-
-    Returns:
-        `dict`
-
-    Raises:
-        `ValueError`: if it is no file, too large, no YAML, no mapping, uses an alias (a few lines of which can stand
-            for more than a machine holds), or has a name twice.
-    """
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        def compose_node(self, parent, index):
-            if self.check_event(yaml.events.AliasEvent):
-                event = self.peek_event()
-                raise yaml.composer.ComposerError(
-                    None, None, f"alias *{event.anchor} is not allowed", event.start_mark
-                )
-            return super().compose_node(parent, index)
-
-        def construct_mapping(self, node, deep=False):
-            names = [key.value for key, _ in node.value if isinstance(key.value, str)]
-            if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise yaml.constructor.ConstructorError(None, None, f"{twice[0]} stands there twice", node.start_mark)
-            return super().construct_mapping(node, deep)
-
-    if not os.path.isfile(path):
-        raise ValueError(f"no configuration file {path}")
-    if os.path.getsize(path) > LARGEST_FILE:
-        raise ValueError(f"{path} is no configuration: it has more than {LARGEST_FILE:,} bytes")
-    with open(path, "rb") as file:
-        try:
-            values = yaml.load(file, Loader) or {}
-        except yaml.YAMLError as error:
-            raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-        except RecursionError:
-            raise ValueError(f"{path} is nested too deeply") from None
-        except (ValueError, LookupError, TypeError, AttributeError) as error:  # a tag or a date that does not fit
-            raise ValueError(f"{path} holds a value that cannot be read ({error})") from None
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} must hold `name: value` lines")
-    return values
-
-
 def _check_types(values, path):
     known = {name: kind for group in GROUPS for name, kind in get_type_hints(group).items()}
     checked = {}
@@ -387,25 +314,6 @@ def _fit(name, value, kind, path):
             return value
     names = " or ".join(candidate.__name__ for candidate in kinds if candidate is not type(None))
     raise ValueError(f"{path}: {name} must be {names}, not {value!r}")
-
-
-def teacher_names(teachers):
-    """
-    The checkpoints that the argument `teachers` names.
-
-    Args:
-        teachers (`str`): Folders or Hub ids, separated by commas.
-
-    Returns:
-        `list[str]`
-
-    Raises:
-        `ValueError`: if there is none.
-    """
-    names = [name.strip() for name in teachers.split(",") if name.strip()]
-    if not names:
-        raise ValueError("teachers must name at least one checkpoint")
-    return [start_path(name) for name in names]
 
 
 def qformer_shape(words):
@@ -552,24 +460,3 @@ def _check(model, data, run):
     if run.embedding_weight and data.teachers is None:
         raise ValueError("embedding_weight needs teachers")
     check_output(run.output_dir, "output_dir", folder=True)
-
-
-def check_sources(groups):
-    """
-    Notice at once where a checkpoint or an encoder that the arguments name is not there.
-
-    Args:
-        groups (`tuple`): Model, data and run arguments.
-
-    Raises:
-        `ValueError`: naming the argument.
-    """
-    model, data, _ = groups
-    for argument in ("text_encoder", "init", "label_space"):
-        if name := getattr(model, argument):
-            require(argument, name)
-    for name in teacher_names(data.teachers) if data.teachers is not None else ():
-        require("teachers", name)
-    require_data("data", data.data)
-    if data.lexicon is not None and data.lexicon != "default":
-        require_data("lexicon", data.lexicon)

