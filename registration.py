@@ -7,7 +7,6 @@ registration waits until the module that it enters something into has been loade
 
 import functools
 import importlib
-import importlib.abc
 import sys
 
 __all__ = ["TASK", "register_everything", "register_when_loaded"]
@@ -86,7 +85,7 @@ REGISTRATIONS = {
 _WATCHED = {*REGISTRATIONS, *(ours for ours, _ in REGISTRATIONS.values())}
 
 
-class _AfterLoading(importlib.abc.MetaPathFinder):
+class _AfterLoading:
     """Finds the modules of `REGISTRATIONS` as everybody does, and tells when one has been loaded."""
 
     def find_spec(self, name, path=None, target=None):
