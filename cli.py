@@ -145,6 +145,8 @@ def _call(argv, interrupts):
     if argv[0] not in COMMANDS:
         _say(_unknown(argv[0]))
         return 2
+    if empty := next((arg for arg in argv if arg.startswith("--") and arg.partition("=")[2] == "--"), None):
+        raise ValueError(f"{empty[:-3]} needs a value, and -- is none")  # argparse would make an empty list of it
     module, function, _ = COMMANDS[argv[0]]
     command = getattr(importlib.import_module(module, package=__package__), function)
     if interrupts.noted:

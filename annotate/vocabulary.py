@@ -1,10 +1,11 @@
 """The descriptors of a data set: reading them, counting them, and how far they reach."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..descriptors.formats import format_of
+from ..descriptors.tables import iter_rows
 from .normalise import NEUTRAL, VariantMap, normalise_labels
 from .prompts import load_prompt
 
@@ -15,8 +16,8 @@ def read_data_set(path):
     """The rows of a descriptor data set.
 
     Args:
-        path (`str` or `Path`): JSON lines with `labels` and, where there are such fields, `status`, `source`,
-            `text`.
+        path (`str` or `Path`): JSON lines, or another table, with `labels` and, where there are such fields,
+            `status`, `source`, `text`.
 
     Returns:
         `list[dict]`
@@ -25,22 +26,14 @@ def read_data_set(path):
         `ValueError`: for a line that is none; the sentence names it.
     """
     rows = []
-    with open(path, encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}, line {number}: not valid JSON ({error.msg})") from None
-            except UnicodeDecodeError:
-                raise ValueError(f"{path}, line {number}: not UTF-8") from None
-            labels = row.get("labels") if isinstance(row, dict) else None
-            if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-                raise ValueError(
-                    f"{path}, line {number}: no 'labels', a list of strings; is it a descriptor data set?"
-                )
-            rows.append(row)
+    unnamed = Path(path).is_file() and format_of(path) is None
+    for row in iter_rows(path, split="all", kind="jsonl" if unnamed else None):
+        labels = row.values.get("labels")
+        if row.error:
+            raise ValueError(f"{row.place}: {row.error}")
+        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+            raise ValueError(f"{row.place}: no 'labels', a list of strings; is it a descriptor data set?")
+        rows.append(row.values)
     if not rows:
         raise ValueError(f"{path}: there are no rows")
     return rows

@@ -15,6 +15,7 @@ from .store import Store
 __all__ = ["WRITING_TASKS", "blocks", "contrast_rows", "specifications", "write_texts"]
 
 WRITING_TASKS = ("written", "specification", "contrasts")
+MOST = 1_000_000
 _NEUTRAL_SHARE, _CONSTRAINED_SHARE = 1 / 8, 1 / 2
 
 
@@ -98,6 +99,8 @@ def write_texts(count, output, settings, *, genres=(), themes=(), size=None, see
     size = task.size if size is None else size
     if count < 1 or size < 1:
         raise ValueError("count, size: must be 1 or more")
+    if count > MOST:
+        raise ValueError(f"count: must be at most {MOST:,}, for all are planned before the first is asked for")
     items, rows = _items(task.prompt, list(genres), list(themes), count, size, seed), _ROWS[task.prompt.task]
     path = store_path(output, store)
     check_output(output, path)

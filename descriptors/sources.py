@@ -83,6 +83,8 @@ def iter_rows(source, *, split=None, config=None, local_only=False, kind=None, *
             raise NoSuchSplit(f"the object has no split {split!r}")
         yield from _objects(source)
         return
+    if str(source) == "":  # as an empty variable of a shell leaves it: to Path it is the folder that we are in
+        raise ValueError("the name of the input is empty")
     path = Path(source)
     if str(source) == "-":
         yield from read_file("-", kind, **reading)
@@ -90,7 +92,7 @@ def iter_rows(source, *, split=None, config=None, local_only=False, kind=None, *
         for file in _folder(path, split, config):
             yield from read_file(file, kind, **reading)
     elif path.exists():
-        if kind is None and format_of(path) is None:
+        if kind is None and format_of(path) is None and path.is_file():  # a pipe is read as standard input is
             raise ValueError(f"{path}: unknown kind of file; use {', '.join(sorted(FORMATS))}")
         if split not in (None, "train", "all"):
             raise NoSuchSplit(f"{path} is one file, so it has no split {split!r}")

@@ -11,6 +11,7 @@ from .rows import SHARD_ROWS
 
 __all__ = ["lasting", "parse_arguments", "read_labels_argument"]
 
+LARGEST = 2**31 - 1  # of anything that is counted
 # What does not change the rows that are written, and so may differ when a run goes on.
 IDLE = {
     "input",
@@ -106,8 +107,9 @@ def parse_arguments(argv=None):
         raise ValueError("give --labels or --labels-column, not both")
     for name in ("limit", "batch_size", "shard_rows", "threads"):
         value = getattr(args, name)
-        if value is not None and value < 1:
-            raise ValueError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
+        if value is not None and not 1 <= value <= LARGEST:
+            bound = "at least 1" if value < 1 else f"at most {LARGEST:,}"
+            raise ValueError(f"--{name.replace('_', '-')} must be {bound}, not {value}")
     if (args.group_by or args.time_column or args.labelled or args.error_rates) and args.report is None:
         raise ValueError("--group-by, --time-column, --labelled and --error-rates are for the page: add --report")
     if args.labelled and args.error_rates:
@@ -131,7 +133,7 @@ def _check_places(args):
     if args.report not in (None, True):
         check_output(args.report, "--report")
     output, source = Path(args.output).resolve(), Path(args.input).resolve()
-    if args.input != "-" and source.is_dir() and (output == source or source in output.parents):
+    if args.input not in ("-", "") and source.is_dir() and (output == source or source in output.parents):
         raise ValueError(f"--output {args.output} lies within the input folder; name a place outside it")
 
 

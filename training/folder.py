@@ -24,6 +24,8 @@ INPUTS = {
     "teachers": "the teachers",
 }
 
+RESULTS = ("states", "best", "final")
+
 
 @contextlib.contextmanager
 def locked(output_dir):
@@ -72,7 +74,7 @@ def claim_arguments(groups):
     args = groups[2]
     now = settings(groups)
     before = _read(args.output_dir)
-    if before and (changed := changed_settings(before, groups)):
+    if before and _begun(args.output_dir, before) and (changed := changed_settings(before, groups)):
         raise ValueError(
             f"output_dir {args.output_dir} holds a run with other settings ({', '.join(changed)}); "
             "choose another output_dir, or remove it to begin again"
@@ -83,6 +85,11 @@ def claim_arguments(groups):
         write_json(_path(args.output_dir), now | inputs, sort_keys=True)
 
 
+def _begun(output_dir, before):
+    """Whether a run has come as far as its data; one that was refused before has left nothing to go on from."""
+    return "inputs" in before or any(os.path.exists(os.path.join(output_dir, name)) for name in RESULTS)
+
+
 def begin_again(output_dir):
     """
     Remove what a run left in its folder, except what teachers said, which holds whatever the run.
@@ -90,7 +97,7 @@ def begin_again(output_dir):
     Args:
         output_dir (`str`): The run's folder.
     """
-    for name in ("states", "best", "final"):
+    for name in RESULTS:
         shutil.rmtree(os.path.join(output_dir, name), ignore_errors=True)
     with contextlib.suppress(FileNotFoundError):
         os.remove(_path(output_dir))

@@ -81,8 +81,10 @@ def settings_from(args):
     chosen = {name: value for name, value in vars(args).items() if name in names}
     chosen["extra"] = dict(map(_param, chosen.get("extra") or ()))
     chosen["retry"] = tuple(chosen.get("retry") or ())
-    if chosen.get("labels"):
+    if chosen.get("labels") is not None:
         chosen["labels"] = chosen["labels"].split(",")
+    if chosen.get("base_url") == "":  # an empty variable must not send to OpenAI what was meant for another server
+        raise ValueError("--base-url is empty: give the server's address, or leave the option out")
     return Settings(**chosen)
 
 

@@ -95,7 +95,7 @@ def test_a_card_tells_where_the_rows_come_from(tmp_path):
     [
         ("{}\n", ["line 1", "labels"]),
         ('{"labels": ["joy"]}\n{', ["line 2"]),
-        ("", ["no rows"]),
+        ("", ["it is empty"]),
         ("[1]\n", ["line 1"]),
     ],
 )

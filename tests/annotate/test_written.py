@@ -6,8 +6,8 @@ import pytest
 from fake_openai import FakeOpenAI, default_labels, rating
 
 from emodistill import cli
-from emodistill.annotate import load_prompt
-from emodistill.annotate.written import contrast_rows, specifications
+from emodistill.annotate import Settings, load_prompt
+from emodistill.annotate.written import contrast_rows, specifications, write_texts
 
 DIMENSIONS = ("valence", "arousal", "dominance")
 
@@ -95,6 +95,12 @@ def test_texts_are_written_by_specification(tmp_path):
     assert {row["genre"] for row in rows} <= set(load_prompt("specification").draw["genre"])
     assert all(row["labels"] == default_labels(row["text"]) and row["status"] == "ok" for row in rows)
     assert {row["genre"] for row in rows_of(tmp_path / "d.jsonl")} == {"haiku"}
+
+
+@pytest.mark.parametrize("count", [0, 10**30])
+def test_no_text_and_more_than_anybody_needs_are_refused_at_once(tmp_path, count):
+    with pytest.raises(ValueError, match="count"):
+        write_texts(count, tmp_path / "o.jsonl", Settings(model="gpt-4o", prompt="written"), genres=["diary"])
 
 
 def test_what_is_drawn_is_balanced():

@@ -152,6 +152,16 @@ def test_a_wrong_encoding_names_the_line(tmp_path):
     assert read_texts(path, encoding="latin-1")[1].text == "café"
 
 
+def test_a_pipe_without_a_suffix_is_read_as_standard_input_is(tmp_path):
+    pipe = tmp_path / "63"  # as a shell's <(...) has it
+    os.mkfifo(pipe)
+    for content, text in (('{"text": "a"}\n', "a"), ("b\n", "b")):
+        writer = threading.Thread(target=pipe.write_text, args=[content])
+        writer.start()
+        assert [row.text for row in read_texts(pipe)] == [text]
+        writer.join()
+
+
 def test_a_missing_file_is_not_taken_for_a_hub_id(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_texts(tmp_path / "nothing.csv")

@@ -162,6 +162,8 @@ def test_thresholds_reach_the_pipeline(score, table, tmp_path):
         (["--labels", "joy,joy"], "more than once"),
         (["--labels", LABELS, "--threshold", "2"], "between 0 and 1"),
         (["--labels", LABELS, "--limit", "0"], "--limit must be at least 1"),
+        (["--labels", LABELS, "--limit", "9" * 30], "--limit must be at most 2,147,483,647"),
+        (["--labels", LABELS, "--limit=--"], "--limit needs a value"),
         (["--labels", LABELS, "--group-by", "region"], "add --report"),
         (["--labels", "joy,region", "--keep", "region"], "--prefix"),
         (["--labels", LABELS, "--dimensions", "warmth"], "warmth"),

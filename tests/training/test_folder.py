@@ -9,7 +9,7 @@ import pytest
 from emodistill import cli
 from emodistill.train_accelerate import Trainer, main
 from emodistill.training.arguments import parse_arguments
-from emodistill.training.folder import begin_again, claim_inputs, locked
+from emodistill.training.folder import begin_again, claim_arguments, claim_inputs, locked
 from emodistill.training.states import StopSignal, last_state
 
 
@@ -82,6 +82,17 @@ def test_a_run_begun_before_an_argument_existed_goes_on(arguments, tmp_path, sto
     assert main(arguments()) == 128 + signal.SIGTERM
     assert last_state(tmp_path / "run").endswith("step-00000004")
     assert cli.main(["train", *arguments("--salience_decay", "0.5")]) == 2
+
+
+def test_a_run_that_was_refused_its_data_holds_no_folder(tmp_path):
+    def groups(data):
+        return parse_arguments(["--init", "x", "--output-dir", str(tmp_path), "--data", data])
+
+    claim_arguments(groups("mine.csv"))
+    claim_arguments(groups("mine.tsv"))
+    claim_inputs(tmp_path, {"data": "1"})
+    with pytest.raises(ValueError, match=r"other settings \(data\)"):
+        claim_arguments(groups("mine.csv"))
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path):
