@@ -36,7 +36,7 @@ def delimited_rows(text, header, quotes, delimiter):
     records = (_quoted if quotes else _bare)(ahead, lines, delimiter)
     names, hint = None, "" if quotes else f"; {IF_QUOTED}"
     for number, fields, problem, lines in records:
-        if problem is None and not any(field.strip() for field in fields):
+        if problem is None and not any(field.strip().strip("\x1a") for field in fields):  # DOS ends a file with Ctrl-Z
             continue
         if names is None:
             names = _header(text, number, fields, problem) if header else [str(n + 1) for n in range(len(fields))]

@@ -1,5 +1,6 @@
 """One reader a file format: rows in a stream, each with its file and line, and a damaged one costs no other."""
 
+import contextlib
 import io
 import json
 import lzma
@@ -10,7 +11,7 @@ from .delimited import delimited_rows
 from .json_tables import json_line_rows, json_rows
 from .text_files import COMPRESSED, FileRow, TextFile, known_as, standard_bytes
 
-__all__ = ["FORMATS", "FileRow", "format_of", "read_file", "with_class_names"]
+__all__ = ["FORMATS", "FileRow", "batch_rows", "format_of", "read_file", "with_class_names"]
 
 FORMATS = {
     ".csv": "csv",
@@ -125,7 +126,7 @@ def _parquet(path, name):
             if len(set(file.schema_arrow.names)) < len(file.schema_arrow.names):
                 raise ValueError(f"{name}: two columns have the same name")
             for batch in file.iter_batches(BATCH_ROWS):
-                for values, error in _batch_rows(batch):
+                for values, error in batch_rows(batch):
                     number += 1
                     yield FileRow(name, "row", number, with_class_names(values, names), error)
     except pyarrow.ArrowException as error:
@@ -150,13 +151,23 @@ def _first_line(error):
     return str(error).strip().split("\n")[0]
 
 
-def _batch_rows(batch):
+def batch_rows(batch):
+    """
+    The rows of an Arrow batch; what Python has no value for costs its cell alone.
+
+    Args:
+        batch (`pyarrow.RecordBatch`)
+
+    Yields:
+        `tuple(dict, str or None)`: values by column, and what is wrong with them.
+    """
+    batch = _with_strings(batch)
     try:
         yield from ((values, None) for values in batch.to_pylist())
         return
-    except UnicodeDecodeError:
+    except Exception:  # bytes that are no text, dates beyond the calendar, time zones that nobody knows
         pass
-    for index in range(batch.num_rows):  # a string column that holds other bytes somewhere
+    for index in range(batch.num_rows):
         values, error = {}, None
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             try:
@@ -165,7 +176,27 @@ def _batch_rows(batch):
                 buffer = getattr(column[index], "as_buffer", lambda: None)()
                 values[name] = buffer.to_pybytes().decode(errors="replace") if buffer is not None else None
                 error = f"{name!r} is not utf-8 text"
+            except Exception:  # of many classes, by type and library
+                values[name] = _shown(column[index])
         yield values, error
+
+
+def _with_strings(batch):
+    """Columns of bytes that are text as such: older writers note of a string only that it has bytes."""
+    import pyarrow
+
+    for place, field in enumerate(batch.schema):
+        if field.type in (pyarrow.binary(), pyarrow.large_binary()):
+            with contextlib.suppress(pyarrow.ArrowException):
+                batch = batch.set_column(place, field.name, batch.column(place).cast(pyarrow.large_string()))
+    return batch
+
+
+def _shown(scalar):
+    """As text what Python has no value for, or `None`."""
+    with contextlib.suppress(Exception):
+        return scalar.cast("string").as_py()
+    return str(value) if (value := getattr(scalar, "value", None)) is not None else None
 
 
 def _class_names(schema):

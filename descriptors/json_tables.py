@@ -84,7 +84,12 @@ def _complete(line):
 
 
 def _rows_of_object(name, record):
-    values = list(record.values())
+    values, data = list(record.values()), record.get("data")
+    if "schema" in record and isinstance(data, list):  # as pandas writes tables
+        return data
+    if isinstance(record.get("columns"), list) and isinstance(data, list):  # and columns apart from cells
+        names = record["columns"]
+        return [dict(zip(names, cells, strict=False)) if isinstance(cells, list) else cells for cells in data]
     if len(values) == 1 and isinstance(values[0], list) and all(isinstance(item, dict) for item in values[0]):
         return values[0]
     if (
@@ -92,7 +97,9 @@ def _rows_of_object(name, record):
         and all(isinstance(value, dict) for value in values)
         and all(v.keys() == values[0].keys() for v in values)
     ):
-        return [{column: cells[key] for column, cells in record.items()} for key in values[0]]  # as pandas writes
+        if "text" in values[0] and "text" not in record:  # rows by their index
+            return values
+        return [{column: cells[key] for column, cells in record.items()} for key in values[0]]  # columns by it
     if values and all(isinstance(value, list) and len(value) == len(values[0]) for value in values):
         return [dict(zip(record, cells, strict=True)) for cells in zip(*values, strict=True)]
     if isinstance(record.get("text"), str):

@@ -77,7 +77,7 @@ def load_rows(source, split, config=None, *, labels=True, say=None):
     rows, bad = [], LeftOut(say)
     try:
         for row in iter_rows(source, split=split, config=config):
-            values = row.values
+            values = _named(row.values)
             if row.error is None and values.get("status") not in (None, "ok"):
                 continue
             problem, of_table = row.error or _text_problem(values), row.of_table
@@ -95,6 +95,15 @@ def load_rows(source, split, config=None, *, labels=True, say=None):
         return None
     bad.settle(len(rows) + bad.count)
     return rows
+
+
+def _named(values):
+    """A row in which the columns that must be there have their names, however people write them (`Text`)."""
+    if "text" in values and "labels" in values:
+        return values
+    found = {name: str(name).strip().casefold() for name in values}
+    there = {plain: name for name, plain in found.items() if plain in ("text", "labels") and plain not in values}
+    return values | {plain: values[name] for plain, name in there.items()}
 
 
 def _text_problem(values):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from .formats import FORMATS, FileRow, format_of, read_file, with_class_names
+from .formats import FORMATS, FileRow, batch_rows, format_of, read_file, with_class_names
 from .labels import is_missing
 
 __all__ = ["NoSuchSplit", "iter_rows", "name_of"]
@@ -280,6 +280,11 @@ def _objects(source, name="input"):
     if isinstance(source, Mapping):
         known = ", ".join(map(str, source))
         raise ValueError(f"a mapping is no table; if it holds splits, choose one of them: {known}")
+    if hasattr(source, "to_batches") or hasattr(source, "to_struct_array"):  # an Arrow table, or a batch of one
+        batches = source.to_batches(1024) if hasattr(source, "to_batches") else [source]
+        rows = (row for batch in batches for row in batch_rows(batch))
+        yield from (FileRow(name, "row", number, values, error) for number, (values, error) in enumerate(rows, 1))
+        return
     names = _feature_names(getattr(source, "features", None))
     for number, record in enumerate(_records(source), 1):
         if isinstance(record, Mapping):
@@ -294,8 +299,6 @@ def _objects(source, name="input"):
 def _records(source):
     if hasattr(source, "iter_rows") and hasattr(source, "columns"):  # polars
         return source.iter_rows(named=True)
-    if hasattr(source, "to_batches"):  # Arrow
-        return (record for batch in source.to_batches(1024) for record in batch.to_pylist())
     if hasattr(source, "to_dict") and hasattr(source, "columns"):  # pandas
         columns = list(map(str, source.columns))
         if len(set(columns)) < len(columns):

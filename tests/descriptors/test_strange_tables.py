@@ -183,3 +183,45 @@ def test_an_error_in_a_json_list_names_its_line(tmp_path):
         list(iter_rows(path))
     path = write(tmp_path / "d.json", "[" + " " * 65_530 + "123456789]")  # cut where the file is read in pieces
     assert [(row.values, row.error[:13]) for row in iter_rows(path)] == [({}, "a JSON object")]
+
+
+PANDAS = {
+    "split": {"columns": ["text", "labels"], "index": [0, 1], "data": [list(row) for row in ROWS]},
+    "index": {str(n): {"text": text, "labels": labels} for n, (text, labels) in enumerate(ROWS)},
+    "columns": {"text": dict(enumerate(t for t, _ in ROWS)), "labels": dict(enumerate(x for _, x in ROWS))},
+    "table": {
+        "schema": {"fields": []},
+        "data": [{"index": 0, "text": text, "labels": labels} for text, labels in ROWS],
+    },
+}
+
+
+@pytest.mark.parametrize("table", PANDAS.values(), ids=PANDAS)
+def test_every_form_of_json_that_pandas_writes(tmp_path, table):
+    assert read(write(tmp_path / "a.json", json.dumps(table))) == ROWS
+
+
+def test_what_python_has_no_value_for_costs_its_cell_alone(tmp_path):
+    import pyarrow
+    from pyarrow import parquet
+
+    columns = {
+        "text": pyarrow.array([text.encode() for text, _ in ROWS]),  # as writers of old noted strings
+        "labels": pyarrow.array([labels for _, labels in ROWS]),
+        "day": pyarrow.array([2**31 - 1] * 2, pyarrow.date32()),
+        "took": pyarrow.array([2**62] * 2, pyarrow.duration("ms")),
+        "at": pyarrow.array([1] * 2, pyarrow.timestamp("s", "Mars/Base")),
+        "bytes": pyarrow.array([b"\xff"] * 2),
+    }
+    table = pyarrow.table(columns)
+    parquet.write_table(table, tmp_path / "a.parquet")
+    for source in (tmp_path / "a.parquet", table, table.to_batches()[0]):
+        assert read(source) == ROWS
+        assert [(row["text"], row["labels"]) for row in load_rows(source, "train")] == ROWS
+        row = read_texts(source, keep="all")[0]
+        assert row.extra["took"] == str(2**62) and "2147483647" in row.extra["day"] and json.dumps(row.extra)
+
+
+def test_names_of_columns_as_spreadsheets_write_them_and_the_end_that_dos_puts(tmp_path):
+    path = write(tmp_path / "a.csv", CSV.replace("text,labels", " Text,Labels ") + "\x1a")
+    assert [(row["text"], row["labels"]) for row in load_rows(path, "train")] == ROWS
