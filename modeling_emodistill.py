@@ -15,7 +15,23 @@ from .constants_emodistill import DecisionConstants
 from .decision_emodistill import LabelStatistics
 from .loss_emodistill import multi_positive_sigmoid_loss
 from .rules_emodistill import extend_labels
-from .weights_emodistill import DamagedCheckpointError, check_loaded, check_types, quiet_loading, stored_state
+from .towers_emodistill import (
+    EmoDistillQFormer,
+    check_tokens,
+    embedding_name,
+    encoder_from,
+    layers_of,
+    mean_of_tokens,
+    runs_of_like_length,
+)
+from .weights_emodistill import (
+    DamagedCheckpointError,
+    check_loaded,
+    check_types,
+    loads_on_cpu,
+    quiet_loading,
+    stored_state,
+)
 
 __all__ = [
     "DIMENSION_HALF_RANGE", "DIMENSION_MIDDLE", "EmoDistillModel", "EmoDistillOutput", "EmoDistillPreTrainedModel",
@@ -24,7 +40,6 @@ __all__ = [
 
 # The dimension head's output 0 is the middle of the lexicon's 1 to 9 scale, and 1 its upper end.
 DIMENSION_MIDDLE, DIMENSION_HALF_RANGE = 5.0, 4.0
-LABELS_OF_A_LENGTH = 16  # from this number on, labels of one length are encoded apart from longer ones
 
 
 @dataclass
@@ -46,86 +61,6 @@ class EmoDistillOutput(ModelOutput):
     text_embeds: torch.Tensor | None = None
     label_embeds: torch.Tensor | None = None
     dimensions: torch.Tensor | None = None
-
-
-class EmoDistillAttention(nn.Module):
-    """Multi-head attention from queries to a context, with a residual connection and layer norm before it."""
-
-    def __init__(self, width, context_width, heads, dropout):
-        super().__init__()
-        self.heads = heads
-        self.dropout = dropout
-        self.norm = nn.LayerNorm(width)
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(context_width, width)
-        self.value = nn.Linear(context_width, width)
-        self.output = nn.Linear(width, width)
-
-    def _split(self, states):
-        batch, length, width = states.shape
-        return states.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
-
-    def forward(self, states, context=None, mask=None):
-        queries = self.norm(states)
-        context = queries if context is None else context
-        attended = F.scaled_dot_product_attention(
-            self._split(self.query(queries)),
-            self._split(self.key(context)),
-            self._split(self.value(context)),
-            attn_mask=mask,
-            dropout_p=self.dropout if self.training else 0.0,
-        )
-        attended = attended.transpose(1, 2).reshape(states.shape)
-        return states + F.dropout(self.output(attended), self.dropout, self.training)
-
-
-class EmoDistillQFormerLayer(nn.Module):
-    """Queries look at one another, then at the tokens, then each thinks alone."""
-
-    def __init__(self, config):
-        super().__init__()
-        width, dropout = config.text_config.hidden_size, config.qformer_dropout
-        self.self_attention = EmoDistillAttention(width, width, config.num_qformer_heads, dropout)
-        self.cross_attention = EmoDistillAttention(width, width, config.num_qformer_heads, dropout)
-        self.feed_forward = nn.Sequential(
-            nn.LayerNorm(width),
-            nn.Linear(width, config.qformer_intermediate_size),
-            nn.GELU(),
-            nn.Linear(config.qformer_intermediate_size, width),
-            nn.Dropout(dropout),
-        )
-
-    def forward(self, states, tokens, mask):
-        states = self.self_attention(states)
-        states = self.cross_attention(states, tokens, mask)
-        return states + self.feed_forward(states)
-
-
-class EmoDistillQFormer(nn.Module):
-    """
-    Learned queries that cross-attend to token states (BLIP-2's Q-Former, arXiv 2301.12597), averaged to one vector.
-
-    Args:
-        config ([`EmoDistillConfig`]): Gives the number of queries, layers and heads.
-    """
-
-    def __init__(self, config):
-        super().__init__()
-        width = config.text_config.hidden_size
-        if width % config.num_qformer_heads:
-            raise ValueError(f"num_qformer_heads ({config.num_qformer_heads}) must divide the hidden size {width}")
-        self.queries = nn.Parameter(torch.empty(config.num_queries, width))
-        self.layers = nn.ModuleList(EmoDistillQFormerLayer(config) for _ in range(config.num_qformer_layers))
-        self.norm = nn.LayerNorm(width)
-        self.output = nn.Linear(width, width)
-
-    def forward(self, tokens, attention_mask):
-        """From `(batch, length, hidden)` token states and their mask to `(batch, hidden)`."""
-        states = self.queries.to(tokens.dtype).expand(tokens.shape[0], -1, -1)
-        mask = attention_mask[:, None, None, :].bool()
-        for layer in self.layers:
-            states = layer(states, tokens, mask)
-        return self.output(self.norm(states).mean(dim=1))
 
 
 class EmoDistillPreTrainedModel(PreTrainedModel):
@@ -181,7 +116,7 @@ class EmoDistillPreTrainedModel(PreTrainedModel):
         """
         dtype = dtype if dtype is not None else kwargs.pop("torch_dtype", None)
         if dtype in (None, "auto"):
-            dtype = torch.float32 if _loads_on_cpu(kwargs.get("device_map")) else "auto"
+            dtype = torch.float32 if loads_on_cpu(kwargs.get("device_map")) else "auto"
         with_info = kwargs.pop("output_loading_info", False)
         model, info = cls._loaded(pretrained_model_name_or_path, *args, dtype=dtype, **kwargs)
         if model.config.freeze_label_encoder:
@@ -240,8 +175,8 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
     def __init__(self, config):
         super().__init__(config)
         d = config.projection_dim
-        self.text_encoder = _encoder(config.text_config)
-        self.label_encoder = _encoder(config.label_config)
+        self.text_encoder = encoder_from(config.text_config)
+        self.label_encoder = encoder_from(config.label_config)
         self.qformer = EmoDistillQFormer(config) if config.pooling != "mean" else None
         self.text_projection = nn.Linear(config.text_config.hidden_size, d, bias=False)
         self.label_projection = nn.Linear(config.label_config.hidden_size, d, bias=False)
@@ -262,8 +197,8 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         self.register_buffer("reference_priors", priors)  # older checkpoints have none
         if config.tie_word_embeddings:
             self._tied_weights_keys = {
-                f"label_encoder.{_embedding_name(self.label_encoder)}": (
-                    f"text_encoder.{_embedding_name(self.text_encoder)}"
+                f"label_encoder.{embedding_name(self.label_encoder)}": (
+                    f"text_encoder.{embedding_name(self.text_encoder)}"
                 )
             }
         self.post_init()
@@ -326,7 +261,7 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         for encoder, number, name in towers:
             if not number:
                 continue
-            layers = _layers(encoder)
+            layers = layers_of(encoder)
             if not 0 <= number <= len(layers):
                 raise ValueError(f"freeze_{name}_layers must lie between 0 and {len(layers)}, not {number}")
             encoder.requires_grad_(False)
@@ -362,7 +297,7 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         Returns:
             `torch.Tensor` of shape `(batch, d)`: L2-normalised embeddings.
         """
-        _check_tokens(input_ids)
+        check_tokens(input_ids)
         return F.normalize(self.text_projection(self.get_text_states(input_ids, attention_mask, **kwargs)), dim=-1)
 
     def get_text_states(self, input_ids, attention_mask=None, **kwargs):
@@ -382,7 +317,7 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         if self.config.pooling == "qformer":
             pooled = self.qformer(tokens, attention_mask)
         else:
-            pooled = _mean_of_tokens(tokens, attention_mask)
+            pooled = mean_of_tokens(tokens, attention_mask)
             if self.qformer is not None:
                 pooled = pooled + self.qformer(tokens, attention_mask)
         return pooled
@@ -405,12 +340,12 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
             lengths, order = attention_mask.sum(dim=1).sort(stable=True)
             runs = [(len(order), attention_mask.shape[1])]
             if (attention_mask[:, 1:] <= attention_mask[:, :-1]).all():  # padded on the right, where it may be cut
-                runs = _runs_of_like_length(lengths.tolist()) or runs
+                runs = runs_of_like_length(lengths.tolist()) or runs
             states = []
             for part, (_, longest) in zip(order.split([size for size, _ in runs]), runs, strict=True):
                 ids, mask = input_ids[part, :longest], attention_mask[part, :longest]
                 tokens = self.label_encoder(input_ids=ids, attention_mask=mask).last_hidden_state
-                states.append(_mean_of_tokens(tokens, mask))
+                states.append(mean_of_tokens(tokens, mask))
             return torch.cat(states)[order.argsort()]
 
     def get_label_features(self, input_ids=None, attention_mask=None, label_states=None, token_type_ids=None):
@@ -431,7 +366,7 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         if (input_ids is None) == (label_states is None):
             raise ValueError("give either input_ids or label_states")
         if label_states is None:
-            _check_tokens(input_ids)
+            check_tokens(input_ids)
             label_states = self.get_label_states(input_ids, attention_mask)
         return F.normalize(self.label_projection(label_states), dim=-1)
 
@@ -602,62 +537,3 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         """
         constants = DecisionConstants.from_config(self.config)
         return extend_labels(label_embeds, self.reference, self.background, constants)
-
-
-def _check_tokens(input_ids):
-    """Tell what is missing where a tokenizer's output is no batch of tensors."""
-    if not isinstance(input_ids, torch.Tensor):
-        raise ValueError(
-            f"input_ids must be a tensor, not {type(input_ids).__name__}: call the tokenizer with "
-            'return_tensors="pt", and padding=True for several texts'
-        )
-    if input_ids.dim() != 2:
-        raise ValueError(f"input_ids must have shape (batch, length), not {tuple(input_ids.shape)}")
-
-
-def _loads_on_cpu(device_map):
-    """Whether all weights end up on a CPU: "auto" and its like do where the machine has no accelerator."""
-    if device_map is None:
-        return True
-    if isinstance(device_map, str) and device_map in ("auto", "balanced", "balanced_low_0", "sequential"):
-        return not torch.accelerator.is_available()
-    places = device_map.values() if isinstance(device_map, dict) else [device_map]
-    return all(str(place).split(":")[0] == "cpu" for place in places)
-
-
-def _encoder(config):
-    encoder = AutoModel.from_config(config)
-    if getattr(encoder, "pooler", None) is not None:
-        encoder.pooler = None  # never used here, and an unused parameter breaks distributed training
-    return encoder
-
-
-def _layers(encoder):
-    """The transformer layers of an encoder: its longest list of modules."""
-    lists = [module for module in encoder.modules() if isinstance(module, nn.ModuleList)]
-    if not lists:
-        raise ValueError(f"{type(encoder).__name__} has no list of layers, so none of them can be frozen")
-    return max(lists, key=len)
-
-
-def _embedding_name(encoder):
-    """Parameter name of the word-embedding matrix within an encoder."""
-    matrix = encoder.get_input_embeddings().weight
-    return next(name for name, parameter in encoder.named_parameters() if parameter is matrix)
-
-
-def _runs_of_like_length(lengths):
-    """Sorted lengths as `[(size, longest)]`: a run for each length, or for several where one has too few labels."""
-    runs = []
-    for place, length in enumerate(lengths):
-        enough = runs and min(runs[-1][0], len(lengths) - place) >= LABELS_OF_A_LENGTH
-        if not runs or (enough and length > runs[-1][1]):
-            runs.append((1, length))
-        else:
-            runs[-1] = (runs[-1][0] + 1, length)
-    return runs
-
-
-def _mean_of_tokens(tokens, attention_mask):
-    weights = attention_mask.to(tokens.dtype).unsqueeze(-1)
-    return (tokens * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)

@@ -9,7 +9,7 @@ from safetensors import safe_open
 
 from .eight_bit_emodistill import is_eight_bit, read_eight_bit
 
-__all__ = ["DamagedCheckpointError", "check_loaded", "check_types", "quiet_loading", "stored_state"]
+__all__ = ["DamagedCheckpointError", "check_loaded", "check_types", "loads_on_cpu", "quiet_loading", "stored_state"]
 
 # Rounding to half precision moves the eigenvalues of a covariance by far less than this share of the largest one.
 ROUNDING = 0.05
@@ -138,3 +138,13 @@ def _background_problem(model):
     if values[0] < -ROUNDING * values[-1]:
         return f"background_covariance is not positive semi-definite (lowest eigenvalue {values[0].item():.3g})"
     return None
+
+
+def loads_on_cpu(device_map):
+    """Whether all weights end up on a CPU: "auto" and its like do where the machine has no accelerator."""
+    if device_map is None:
+        return True
+    if isinstance(device_map, str) and device_map in ("auto", "balanced", "balanced_low_0", "sequential"):
+        return not torch.accelerator.is_available()
+    places = device_map.values() if isinstance(device_map, dict) else [device_map]
+    return all(str(place).split(":")[0] == "cpu" for place in places)

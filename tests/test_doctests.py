@@ -13,7 +13,7 @@ import emodistill
 MODULES = [
     "arrays_emodistill", "calls_emodistill", "configuration_emodistill", "constants_emodistill",
     "modeling_emodistill", "labels_emodistill",
-    "loss_emodistill", "decision_emodistill", "rules_emodistill", "weights_emodistill", "loading",
+    "loss_emodistill", "decision_emodistill", "rules_emodistill", "towers_emodistill", "weights_emodistill", "loading",
     "inputs_emodistill", "language_emodistill", "results_emodistill", "normalisation_emodistill",
     "set_rules_emodistill", "eight_bit_emodistill", "watching_emodistill",
     "options_emodistill", "progress_emodistill",
