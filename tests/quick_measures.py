@@ -1,16 +1,17 @@
 """`emodistill evaluate` and `audit` in a fraction of their time, for tests that look at something else of them.
 
 - `labels_where_they_fall()`: no room is looked for between the labels of pictures, which takes seconds a picture.
+- `without_pictures()`: `evaluate` draws none at all.
 - `few_templates()`: the audit fills four templates of all its kinds; people, groups and statistics stay.
 
-Both are contexts, for tests and for fixtures that several share.
+All are contexts, for tests and for fixtures that several share.
 """
 
 import contextlib
 
 import pytest
 
-from emodistill.benchmarks import plots
+from emodistill.benchmarks import plots, report
 from emodistill.benchmarks.audit import templates
 
 
@@ -21,6 +22,13 @@ def labels_where_they_fall():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plots, "place_labels", place_labels)
+        yield
+
+
+@contextlib.contextmanager
+def without_pictures():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "suite_pictures", lambda suite: [])
         yield
 
 

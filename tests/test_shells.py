@@ -35,6 +35,7 @@ def test_the_exit_status_says_it_where_no_word_can(stream):
     assert shell(f"emodistill foo {stream}")[0] == shell(f"emodistill predict {stream}")[0] == 2
 
 
+@pytest.mark.slow
 def test_output_that_is_flushed_at_the_end_only(checkpoint, tmp_path):
     """The line that `adapt` prints stands in a buffer when its work is done."""
     (tmp_path / "a.csv").write_text("text,labels\nmy dog,joy\nrage,fear\nhappy day,joy\nsad cat,fear\n")

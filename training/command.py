@@ -19,6 +19,8 @@ def main(argv):
         `ValueError`: for arguments or data that do not fit, naming them.
     """
     parse_arguments(list(argv))
+    import accelerate  # noqa: F401  first: where it is absent, that is told before torch is loaded
+
     from .. import train_accelerate
 
     return train_accelerate.main(argv)

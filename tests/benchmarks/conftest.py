@@ -2,7 +2,7 @@
 
 import pytest
 import tiny
-from quick_measures import labels_where_they_fall
+from quick_measures import labels_where_they_fall, without_pictures
 
 
 @pytest.fixture(scope="session")
@@ -26,4 +26,11 @@ def checkpoint(make_checkpoint):
 def quick_pictures():
     """Pictures whose labels are not moved apart, for a run whose pictures another test looks at."""
     with labels_where_they_fall():
+        yield
+
+
+@pytest.fixture
+def no_pictures():
+    """A run whose pictures another test draws."""
+    with without_pictures():
         yield

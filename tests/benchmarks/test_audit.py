@@ -176,6 +176,7 @@ def test_negation_rows_see_a_model_that_reads_words_alone():
     )
 
 
+@pytest.mark.slow
 def test_audit_from_the_command_line(checkpoint, data_dir, tmp_path, capsys):
     arguments = ["audit", checkpoint, "--output", str(tmp_path), "--no-cache", "--quiet", "--report"]
     with few_templates():

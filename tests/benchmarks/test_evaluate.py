@@ -84,7 +84,7 @@ def test_page_names_protocols_and_describes_every_picture(results):
 
 
 @pytest.mark.slow
-def test_second_run_computes_no_embedding(results, checkpoint, data_dir, monkeypatch, capsys, quick_pictures):
+def test_second_run_computes_no_embedding(results, checkpoint, data_dir, monkeypatch, capsys, no_pictures):
     output, suite = results
     monkeypatch.setattr("emodistill.encoding_emodistill.encode_texts", None)  # calling it would fail
     arguments = [checkpoint, "--data-dir", data_dir, "--benchmarks", "all", "--no-untrained", "--quiet"]
@@ -96,7 +96,7 @@ def test_second_run_computes_no_embedding(results, checkpoint, data_dir, monkeyp
     assert "| tiny | strict |" in capsys.readouterr().out
 
 
-def test_limit_is_marked(checkpoint, data_dir, tmp_path, capsys, quick_pictures):
+def test_limit_is_marked(checkpoint, data_dir, tmp_path, capsys, no_pictures):
     arguments = [checkpoint, "--data-dir", data_dir, "--benchmarks", "semeval2025-eng", "--limit", "12", "--no-cache"]
     assert main(["evaluate", *arguments, "--output", str(tmp_path), "--replicates", "20", "--report", "--quiet"]) == 0
     suite = json.loads((tmp_path / "results.json").read_text())
@@ -145,9 +145,8 @@ def test_damaged_file_gives_file_and_line(checkpoint, tmp_path, capsys):
     assert "test.tsv, line 2" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_checkpoint_without_background_has_no_strict_row_unless_source_texts_are_there(
-    make_checkpoint, data_dir, tmp_path, quick_pictures
+    make_checkpoint, data_dir, tmp_path, no_pictures
 ):
     bare = make_checkpoint("bare", background=False)
     arguments = [bare, "--data-dir", data_dir, "--benchmarks", "semeval2025-eng", "--no-cache", "--no-untrained"]

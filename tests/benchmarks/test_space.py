@@ -97,7 +97,7 @@ def test_standardisation_is_used_where_there_is_a_background():
     assert space.retrieval(system, rows, vocabulary, set(), sizes=(50,))["50"]["pairs"] == 80
 
 
-def test_space_rows_in_a_suite(checkpoint, data_dir, tmp_path, descriptors_folder, quick_pictures):
+def test_space_rows_in_a_suite(checkpoint, data_dir, tmp_path, descriptors_folder, no_pictures):
     arguments = [checkpoint, "--data-dir", data_dir, "--benchmarks", "isear", "--no-cache", "--quiet"]
     arguments += ["--descriptors", descriptors_folder, "--output", str(tmp_path), "--replicates", "20"]
     assert evaluate(arguments) == 0

@@ -27,6 +27,7 @@ def results(checkpoint, tmp_path_factory):
     return {"command": "speed", **cli.measure(checkpoint, folder, ONE_PROCESS, SMALL, threads=1, peer_names=["NLI"])}
 
 
+@pytest.mark.slow
 def test_every_part_measures(results):
     page = speed_page(results)
     print(page)
@@ -46,6 +47,7 @@ def test_every_part_measures(results):
     assert "times_the_bare_forward" not in latency["text tower, torch fp32"]
 
 
+@pytest.mark.slow
 def test_an_earlier_run_is_shown_and_drawn(results, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     (tmp_path / "run.json").write_text(json.dumps(results), encoding="utf-8")

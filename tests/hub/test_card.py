@@ -8,7 +8,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
-from quick_measures import few_templates, labels_where_they_fall
+from quick_measures import few_templates, without_pictures
 
 import emodistill
 from emodistill import EmoDistillModel, cli
@@ -32,7 +32,7 @@ def measured(checkpoint, tmp_path_factory):
     (data / "emobank" / "emobank.csv").write_text("\n".join(["id,split,V,A,D,text", *rows]) + "\n")
     shared = ["--output", str(output), "--no-cache", "--quiet"]
     sets = ["--data-dir", str(data), "--benchmarks", "semeval2025-eng:train,emobank:train"]
-    with labels_where_they_fall(), few_templates():
+    with without_pictures(), few_templates():
         assert cli.main(["evaluate", str(checkpoint), *sets, "--replicates", "50", "--no-untrained", *shared]) == 0
         assert cli.main(["audit", str(checkpoint), "--labels", "joy, anger", *shared]) == 0
     return output

@@ -19,6 +19,7 @@ def test_forty_sentences_of_the_demos_own_labels(demo):
     assert {label for _, label in sentences} <= set(demo["LABELS"])
 
 
+@pytest.mark.slow
 def test_the_default_checkpoint_gets_four_of_five_right(demo, default_checkpoint, capsys):
     results, right = demo["right_answers"](pipeline("zero-shot-emotion", device="cpu"))
     assert len(results) == 40 and right >= 32, right
@@ -26,6 +27,7 @@ def test_the_default_checkpoint_gets_four_of_five_right(demo, default_checkpoint
     assert f"{right} of 40 as expected" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_random_weights_do_not(demo, default_checkpoint, seed):
     import torch
