@@ -145,7 +145,9 @@ class Trainer:
         # Dropout depends on the step alone: creating a data loader's iterator, as resuming does, draws random numbers.
         number = self.progress.epoch * len(self.loader) + self.progress.batch
         processes, rank = self.accelerator.num_processes, self.accelerator.process_index
-        torch.manual_seed(self.args.seed + 7919 * (number * processes + rank))
+        # torch.manual_seed notes its caller for every kind of accelerator, which takes longer than a layer.
+        seed = torch.default_generator.manual_seed if self.accelerator.device.type == "cpu" else torch.manual_seed
+        seed(self.args.seed + 7919 * (number * processes + rank))
         with self.accelerator.accumulate(self.model):
             ids = batch["label_ids"].cpu()
             if self.parts.label_states is not None:

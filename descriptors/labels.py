@@ -1,6 +1,7 @@
 """Label names and label columns: GoEmotions' 28, lists however a table writes them, descriptors in normal form."""
 
 import ast
+import functools
 import json
 import math
 import re
@@ -123,12 +124,21 @@ def read_labels(value):
 
 def _label(label):
     """One label, or an empty string for one that shows nothing."""
+    if type(label) is str:
+        return _name(label)
     if is_missing(label):
         raise ValueError("one of the labels is null")
-    if isinstance(label, bool) or not isinstance(label, str | int | float):
+    if isinstance(label, str):
+        return _name(str(label))
+    if isinstance(label, bool) or not isinstance(label, int | float):
         raise ValueError(f"one of the labels is {type(label).__name__}; strings are expected")
-    name = " ".join(UNSEEN.sub("", readable(label)).split()) if isinstance(label, str) else str(label)
-    if not isinstance(label, str) or _is_number(name):
+    raise ValueError(f"the label {_short(label)} is a number, and no names are given for it; write names")
+
+
+@functools.lru_cache(2**16)  # a table has few labels and names them in many rows
+def _name(label):
+    name = " ".join(UNSEEN.sub("", readable(label)).split())
+    if _is_number(name):
         raise ValueError(f"the label {_short(label)} is a number, and no names are given for it; write names")
     if name.casefold() in _NO_VALUE or name == "NA":
         raise ValueError(f"the label {name!r} says that there is none; write neutral where nothing is expressed")
@@ -196,6 +206,11 @@ def _short(text):
     return repr(text if not isinstance(text, str) or len(text) <= 60 else text[:57] + "...")
 
 
+@functools.lru_cache(2**16)
+def _in_normal_form(label):
+    return " ".join(unicodedata.normalize("NFC", label.lower()).split())
+
+
 def clean_labels(labels):
     """
     Descriptors in normal form: lower case, composed characters, single spaces, the first of repeated ones kept.
@@ -219,8 +234,7 @@ def clean_labels(labels):
     """
     if not isinstance(labels, list | tuple) or not all(isinstance(label, str) for label in labels):
         raise ValueError("`labels` must be a list of strings")
-    plain = (unicodedata.normalize("NFC", label.lower()) for label in labels)
-    cleaned = list(dict.fromkeys(" ".join(label.split()) for label in plain))
+    cleaned = list(dict.fromkeys(map(_in_normal_form, labels)))
     if not cleaned or "" in cleaned:
         raise ValueError('`labels` is empty or holds an empty descriptor; write ["neutral"] for none')
     return cleaned

@@ -14,6 +14,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 if "PYTEST_XDIST_WORKER" in os.environ:  # one of several: its tests, and the processes they start, keep to one core
     os.environ["OMP_NUM_THREADS"] = "1"
 
+import hypothesis
 import made_up
 import pytest
 import tiny
@@ -27,6 +28,18 @@ from emodistill import EmoDistillModel
 # second copy of every class would register itself with Transformers in place of the first.
 sys.modules.setdefault(Path(__file__).resolve().parents[1].name, emodistill)
 torch.set_num_threads(min(2, torch.get_num_threads()))
+hypothesis.settings.register_profile("quick", max_examples=30)
+
+
+def pytest_configure(config):
+    """The working loop draws fewer examples; the whole suite draws all."""
+    if config.option.markexpr == "not slow":
+        hypothesis.settings.load_profile("quick")
+
+
+def pytest_collection_modifyitems(items):
+    """Files that fork processes come first, and so to one worker: no other has to load what the processes need."""
+    items.sort(key=lambda item: not {"fork", "forkserver"} & vars(item.module).keys())
 
 
 @pytest.fixture(scope="session")

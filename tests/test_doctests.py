@@ -24,7 +24,7 @@ MODULES = [
     "descriptors.inputs", "descriptors.labels", "descriptors.lexicon", "descriptors.matching",
     "descriptors.parquet_output", "descriptors.rows", "descriptors.sources", "descriptors.splits",
     "descriptors.spreadsheet", "descriptors.survey", "descriptors.tables", "descriptors.text_files",
-    "demo.app", "demo.drawing", "demo.guard", "demo.proxies", "demo.scoring", "demo.serve", "demo.uploads",
+    "demo.drawing", "demo.guard", "demo.proxies", "demo.scoring", "demo.serve", "demo.uploads",
     "hub.model_card", "hub.check", "hub.dataset", "hub.errors", "hub.figures", "hub.folder", "hub.leaks", "hub.origin",
     "hub.pickles", "hub.push", "hub.sandbox", "hub.verify",
     "serving.adapt", "serving.explain", "serving.load", "tokenizing_emodistill",
@@ -37,7 +37,10 @@ MEASURING = [
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
-@pytest.mark.parametrize("name", ["", *MODULES, *MEASURING])
+SLOW = [pytest.param("demo.app", marks=pytest.mark.slow)]  # gradio takes seconds to load
+
+
+@pytest.mark.parametrize("name", ["", *MODULES, *SLOW, *MEASURING])
 def test_examples_give_what_they_show(name):
     module = importlib.import_module(f"emodistill.{name}" if name else "emodistill")
     examples = [test for test in doctest.DocTestFinder().find(module) if test.examples]
@@ -49,7 +52,7 @@ def test_examples_give_what_they_show(name):
     assert runner.summarize(verbose=False).failed == 0, "".join(shown)
 
 
-@pytest.mark.parametrize("name", ["", *MODULES])
+@pytest.mark.parametrize("name", ["", *MODULES, *SLOW])
 def test_public_names_are_documented(name):
     module = importlib.import_module(f"emodistill.{name}" if name else "emodistill")
     assert module.__doc__

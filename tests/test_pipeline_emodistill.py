@@ -675,8 +675,9 @@ print(json.dumps(classify(texts, labels=labels, multi_label=True, dimensions=Tru
 
 
 @pytest.mark.slow
-def test_a_saved_pipeline_and_its_model_load_with_and_without_the_package(classify, tmp_path, clean_environment):
+def test_a_saved_pipeline_and_its_model_load_with_and_without_the_package(checkpoint, tmp_path, clean_environment):
     folder = tmp_path / "saved"
+    classify = pipeline("zero-shot-emotion", model=str(checkpoint), device="cpu")  # from a file, as the others
     expected = classify(TEXTS, labels=LABELS, multi_label=True, dimensions=True)
     classify.save_pretrained(folder)
     again = pipeline("zero-shot-emotion", model=str(folder), device="cpu")

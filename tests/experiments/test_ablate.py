@@ -8,6 +8,7 @@ from pathlib import Path
 import forkserver
 import pytest
 import yaml
+from quick_training import few_label_sets
 
 from emodistill.cli import main
 from emodistill.descriptors.labels import GOEMOTIONS
@@ -122,6 +123,12 @@ def grid_file(tmp_path, encoder_folder):
 def arguments(grid_file, descriptors, data_dir, output):
     names = ["--data-dir", data_dir, "--descriptors", descriptors, "--output", str(output), "--quiet"]
     return ["ablate", str(grid_file), *names]
+
+
+@pytest.fixture(autouse=True)
+def quick_decisions():
+    with few_label_sets():
+        yield
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+from quick_training import few_label_sets
 
 from emodistill import cli
 
@@ -16,6 +17,13 @@ def flags_of(encoder_folder, rows_file, lexicon_file, output):
     flags = ["--text_encoder", str(encoder_folder), "--data", str(rows_file)]
     flags += ["--lexicon", str(lexicon_file)] if lexicon_file else []
     return [TINY, *flags, "--output_dir", str(output)]
+
+
+@pytest.fixture(autouse=True)
+def quick_decisions():
+    """How decisions are chosen has tests of its own, and the runs that tests share choose them as users' do."""
+    with few_label_sets():
+        yield
 
 
 @pytest.fixture

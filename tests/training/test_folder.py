@@ -113,6 +113,7 @@ def test_two_runs_do_not_share_a_folder(tmp_path):
         pass
 
 
+@pytest.mark.slow
 def test_no_step_is_saved_twice(arguments, monkeypatch):
     """Where `save_steps` divides an epoch, its last step is saved once, after the epoch's validation."""
     trainer = Trainer(*parse_arguments(arguments("--epochs", "2", "--save_steps", "1", "--max_texts", "20")))
@@ -123,18 +124,19 @@ def test_no_step_is_saved_twice(arguments, monkeypatch):
     assert saved == list(range(1, trainer.total_steps + 1))
 
 
-@pytest.mark.parametrize("at_end_of_epoch", [False, True])
-def test_a_stopped_run_ends_with_the_same_weights(arguments, tmp_path, stop_at, at_end_of_epoch, monkeypatch):
+@pytest.mark.slow
+def test_a_stopped_run_ends_with_the_same_weights(arguments, tmp_path, stop_at, monkeypatch):
     monkeypatch.setattr("emodistill.train_accelerate.PATIENCE", 100)  # it is to reach its end
     settings = ("--epochs", "2", "--export_dtype", "float32", "--eval_steps", "9", "--max_texts", "100")
     trainer = Trainer(*parse_arguments(arguments(*settings, output="whole")))
     assert trainer.run() == 0
-    stop_at(trainer.total_steps // 2 if at_end_of_epoch else 7)
-    assert main(arguments(*settings, output="broken")) == 128 + signal.SIGTERM
-    stop_at(-1)
-    assert main(arguments(*settings, output="broken")) == 0
-    whole, broken = ((tmp_path / name / "final" / "model.safetensors").read_bytes() for name in ("whole", "broken"))
-    assert whole == broken
+    for name, step in (("within an epoch", 7), ("at the end of one", trainer.total_steps // 2)):
+        stop_at(step)
+        assert main(arguments(*settings, output=name)) == 128 + signal.SIGTERM
+        stop_at(-1)
+        assert main(arguments(*settings, output=name)) == 0
+        whole, broken = (tmp_path / run / "final" / "model.safetensors" for run in ("whole", name))
+        assert whole.read_bytes() == broken.read_bytes(), name
 
 
 def test_a_loss_that_is_no_number_ends_the_run_at_its_step(arguments, tmp_path, monkeypatch, capsys):

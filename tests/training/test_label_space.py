@@ -154,6 +154,7 @@ def test_a_frozen_label_encoder_is_frozen_whatever_training_starts_from(frozen, 
         assert build_model(arguments)[0].label_encoder_is_frozen is frozen
 
 
+@pytest.mark.slow
 def test_training_in_a_joined_space(space, checkpoint, rows_file, lexicon_file, tmp_path, capsys):
     flags = ["--init", str(checkpoint), "--label-space", space, "--data", str(rows_file), "--epochs", "1"]
     flags += ["--lexicon", str(lexicon_file), "--max-texts", "60", "--freeze-label-layers", "1", "--dropout", "0"]

@@ -155,6 +155,7 @@ def killed_while_saving(run, operation):
     return os.WIFSIGNALED(status)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("again", [False, True], ids=["a new step", "a step saved again"])
 def test_a_kill_at_any_file_operation_of_a_save_leaves_a_whole_state(tmp_path, again):

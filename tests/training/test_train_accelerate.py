@@ -1,5 +1,6 @@
 """The training command as a user runs it: real `accelerate launch`, real signals, one process and two."""
 
+import functools
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ from transformers import AutoTokenizer, pipeline
 from emodistill import EmoDistillModel, cli
 from emodistill.encoding_emodistill import encode_labels
 from emodistill.train_accelerate import Trainer, main
-from emodistill.training import finishing
+from emodistill.training import building, finishing
 from emodistill.training.arguments import parse_arguments
 from emodistill.training.building import load_data
 from emodistill.training.data import even_rows, reference_words
@@ -39,6 +40,7 @@ def digest(folder):
     return hashlib.sha256((Path(folder) / "final" / "model.safetensors").read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_a_run_leaves_a_checkpoint_that_the_pipeline_loads(finished_run):
     final = finished_run / "final"
     classify = pipeline("zero-shot-emotion", model=str(final), labels=["joy", "anger", "calm"])
@@ -51,6 +53,7 @@ def test_a_run_leaves_a_checkpoint_that_the_pipeline_loads(finished_run):
     assert AutoTokenizer.from_pretrained(final)("joy")["input_ids"]
 
 
+@pytest.mark.slow
 def test_training_learns_the_made_up_feelings(finished_run, feelings):
     classify = pipeline("zero-shot-emotion", model=str(finished_run / "final"), labels=sorted(feelings))
     texts = [(f"{text} b 77", label) for label, texts in feelings.items() for text in texts]
@@ -58,6 +61,7 @@ def test_training_learns_the_made_up_feelings(finished_run, feelings):
     assert right >= 10, f"{right} of {len(texts)}"
 
 
+@pytest.mark.slow
 def test_the_dimension_head_learns_the_lexicons_ratings(finished_run):
     classify = pipeline("zero-shot-emotion", model=str(finished_run / "final"))
     values = [classify(text, dimensions=True)["dimensions"] for text in ("happy happy day", "rage rage", "a calm day")]
@@ -74,6 +78,7 @@ def test_without_a_lexicon_there_are_no_built_in_dimensions(arguments, tmp_path)
         classify("a day", dimensions="valence")
 
 
+@pytest.mark.slow
 def test_a_student_follows_its_teacher(arguments, finished_run, tmp_path, capsys, feelings):
     """Where the student's own rows have other labels than the teacher learned, the student takes the teacher's."""
     turned = dict(zip(sorted(feelings), [*sorted(feelings)[1:], sorted(feelings)[0]], strict=True))
@@ -89,6 +94,7 @@ def test_a_student_follows_its_teacher(arguments, finished_run, tmp_path, capsys
     assert "teacher 1 of 1" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooling", ["mean", "qformer"])
 def test_a_frozen_label_encoder_stays_as_pretrained(arguments, tmp_path, encoder_folder, pooling):
     main(arguments(*SHORT, "--freeze_label_encoder", "--pooling", pooling, "--export_dtype", "float32"))
@@ -102,6 +108,7 @@ def test_a_frozen_label_encoder_stays_as_pretrained(arguments, tmp_path, encoder
     )
 
 
+@pytest.mark.slow
 def test_init_goes_on_from_a_trained_checkpoint(finished_run, tmp_path, rows_file):
     first = finished_run / "final"
     lines = Path(TINY).read_text(encoding="utf-8").splitlines()
@@ -121,6 +128,7 @@ def test_init_goes_on_from_a_trained_checkpoint(finished_run, tmp_path, rows_fil
     assert record["arguments"]["batch_size"] == 4 and record["versions"]["torch"] and record["steps"] > 0
 
 
+@pytest.mark.slow
 def test_keep_trained_mixes_with_the_start(arguments, tmp_path, encoder_folder):
     main(arguments(*SHORT, "--keep_trained", "0.0", "--export_dtype", "float32"))
     mixed = EmoDistillModel.from_pretrained(tmp_path / "run" / "final")
@@ -245,6 +253,7 @@ def run_with_words(train_once):
         return train_once("--epochs", "1") / "final"
 
 
+@pytest.mark.slow
 def test_a_run_leaves_a_reference_vocabulary_where_words_suffice(run_with_words):
     model = EmoDistillModel.from_pretrained(run_with_words)
     assert {"happy", "delight", "rage"} <= set(model.config.reference_words)
@@ -254,6 +263,7 @@ def test_a_run_leaves_a_reference_vocabulary_where_words_suffice(run_with_words)
     assert classify("rage rage", threshold=None)["scores"] != with_words
 
 
+@pytest.mark.slow
 def test_going_on_from_a_checkpoint_without_enough_words_keeps_its_vocabulary_in_the_new_space(
     run_with_words, tmp_path, monkeypatch, rows_file
 ):
@@ -323,6 +333,7 @@ def test_automatic_precision_is_what_the_hardware_has(arguments, monkeypatch):
     AcceleratorState._reset_state(True)
 
 
+@pytest.mark.slow
 def test_few_steps_between_validations_stop_early_and_many_still_finish(arguments, tmp_path):
     main(arguments("--epochs", "3", "--eval_steps", "2", "--head_lr", "0", "--text_lr", "0",
                    "--label_lr", "0", output="early"))  # fmt: skip
@@ -340,15 +351,17 @@ def test_ones_own_labels_are_all_kept(arguments, lexicon_file, rows_file):
     assert not lexicon.held_out and all(row["labels"] for row in train)
 
 
-@pytest.mark.parametrize("labels_from", ["descriptors", "both", "closed"])
-def test_labels_from_says_which_labels_teach(labels_from, arguments):
+@pytest.mark.slow
+def test_labels_from_says_which_labels_teach(arguments, monkeypatch):
+    read = functools.cache(building.load_rows)  # the shipped set is large
+    monkeypatch.setattr(building, "load_rows", lambda *which, say: [dict(row) for row in read(*which, say=say)])
     _, data, run = parse_arguments(arguments())
     data.data, data.data_config, data.closed_config = str(ROOT / "data" / "descriptors"), "default", "closed28"
-    data.labels_from = labels_from
-    train, validation, _ = load_data(data, run.seed)
-    assert any(row["closed"] for row in train) == (labels_from == "both")
-    assert any(row["closed"] for row in validation)
-    assert (len({label for row in train for label in row["labels"]}) == 28) == (labels_from == "closed")
+    for data.labels_from in ("descriptors", "both", "closed"):
+        train, validation, _ = load_data(data, run.seed)
+        assert any(row["closed"] for row in train) == (data.labels_from == "both")
+        assert any(row["closed"] for row in validation)
+        assert (len({label for row in train for label in row["labels"]}) == 28) == (data.labels_from == "closed")
 
 
 def test_accelerates_launcher_sets_how_many_batches_make_a_step(arguments, monkeypatch):
@@ -370,6 +383,7 @@ def test_the_bias_starts_at_the_logit_of_the_measured_positive_rate(arguments):
     assert trainer.network.logit_bias.item() == pytest.approx(torch.logit(torch.tensor(rate)).item(), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_weights_do_not_depend_on_saved_states(arguments, tmp_path):
     main(arguments(*SHORT, "--save_steps", "7", output="often"))
     main(arguments(*SHORT, "--save_steps", "1000", output="seldom"))
@@ -416,8 +430,7 @@ def test_a_run_that_is_stopped_and_killed_ends_with_the_same_weights(arguments, 
         options += ("--teachers", str(finished_run / "final"))
 
     def start(output):
-        target = "emodistill.train_accelerate:main"
-        return forkserver.group(arguments(*options, output=output), processes, target=target)
+        return forkserver.group(arguments(*options, output=output), processes, target="quick_training:train")
 
     finish(start("whole"))
     chooser = random.Random(processes)
