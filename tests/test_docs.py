@@ -45,6 +45,7 @@ def blocks(page, kinds):
 PYTHON = [page for page in PAGES if blocks(page, ("python",))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PYTHON, ids=lambda page: page.name)
 def test_python_of_a_page_runs(page, tmp_path, monkeypatch):
     """In one process from top to bottom, as a reader would; a folder `emotions` stands for an export."""
