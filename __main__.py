@@ -5,7 +5,11 @@ import sys
 
 # Python puts the working folder first, and would take a `torch.py` or `json.py` of somebody's for the library.
 _FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-if __name__ == "__main__" and sys.path and sys.path[0] in ("", os.getcwd()) and os.getcwd() != _FOLDER:
+try:
+    _HERE = os.getcwd()
+except FileNotFoundError:  # somebody has removed it
+    _HERE = ""
+if __name__ == "__main__" and sys.path and sys.path[0] in ("", _HERE) and _HERE != _FOLDER:
     del sys.path[0]
 
 from .cli import main  # noqa: E402

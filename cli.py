@@ -127,6 +127,8 @@ def _run(argv, interrupts):
             _say(f"{program}: disk full: the output could not be written; free some space and run it again")
             return 2
         if isinstance(error, (ValueError, OSError, ImportError)):
+            if isinstance(error, FileNotFoundError) and error.filename is None and not _is_somewhere():
+                error = "the folder that you are in has been removed; change to another one"
             _say(f"{program}: {error}")
             return 2
         raise
@@ -158,6 +160,13 @@ def _say(message):
     """A line on standard error; where that cannot be written, the exit status has to do."""
     with contextlib.suppress(OSError, ValueError):
         print(message, file=sys.stderr)
+
+
+def _is_somewhere():
+    try:
+        return bool(os.getcwd())
+    except OSError:
+        return False
 
 
 def _close_output():

@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+from ..files import check_output as check_place
 from ..files import writing
 from .normalise import VariantMap, normalise_labels
 from .store import RowRecord
@@ -45,9 +46,8 @@ def check_output(path, store_path):
     Raises:
         `ValueError` or `OSError`: before anything is asked, so that no money is spent on rows with no place.
     """
+    check_place(path, "output")
     path, store_path = Path(path), Path(store_path)
-    if path.is_dir():
-        raise ValueError(f"output: {path} is a folder; name a file in it")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"output: there is no folder {path.parent}")
     if not os.access(path if _is_special(path) else path.parent, os.W_OK):

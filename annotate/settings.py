@@ -202,9 +202,7 @@ class Settings:
             return OPENAI
         check_address(address, name)
         # What is added to an address may stand there already.
-        return re.sub(
-            r"(/v\d\w*|/openai)/chat/completions/*(?=[?#]|$)", r"\1", address
-        )
+        return re.sub(r"(/v\d\w*|/openai)/chat/completions/*(?=[?#]|$)", r"\1", address)
 
     @property
     def server(self):

@@ -92,7 +92,7 @@ def iter_rows(source, *, split=None, config=None, local_only=False, kind=None, *
         for file in _folder(path, split, config):
             yield from read_file(file, kind, **reading)
     elif path.exists():
-        if kind is None and format_of(path) is None and path.is_file():  # a pipe is read as standard input is
+        if kind is None and format_of(path) is None and not _is_pipe(path):
             raise ValueError(f"{path}: unknown kind of file; use {', '.join(sorted(FORMATS))}")
         if split not in (None, "train", "all"):
             raise NoSuchSplit(f"{path} is one file, so it has no split {split!r}")
@@ -104,6 +104,11 @@ def iter_rows(source, *, split=None, config=None, local_only=False, kind=None, *
         yield from _hub(str(source), split or "train", config, local_only)
     else:
         raise FileNotFoundError(f"{path}: no such file or folder")
+
+
+def _is_pipe(path):
+    """Whether it is read as standard input is: a pipe, a device, or what the shell gave us by another name."""
+    return not path.is_file() or os.path.abspath(path).startswith(("/dev/", "/proc/"))
 
 
 def _is_local(name):

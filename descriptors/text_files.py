@@ -124,7 +124,7 @@ class TextFile:
             if encoding is None and _is_wide(head):
                 raise ValueError(f"{self.name}: it is no UTF-8 text; if it is UTF-16, name its encoding (utf-16-le)")
         wide = (encoding or marked or "").lower().replace("_", "-").startswith(("utf-16", "utf-32"))
-        if marked and (encoding is None or encoding.lower().replace("_", "-") in ("utf-8", "utf8")):
+        if marked and (encoding is None or encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig")):
             encoding = marked
         self.encoding = encoding or "utf-8"
         newline = "\r" if b"\r" in head and b"\n" not in head else "\n"

@@ -59,6 +59,15 @@ def test_modules_of_the_working_folder_are_not_the_libraries(tmp_path):
 # ---- places
 
 
+def test_a_working_folder_that_was_removed_is_told(tmp_path, monkeypatch, capsys):
+    (tmp_path / "t.csv").write_text("text\na\n")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert cli.main(["score", str(tmp_path / "t.csv"), "--labels", "joy,fear", "--output", "o.csv"]) == 2
+    assert "score: the folder that you are in has been removed; change to another one" in capsys.readouterr().err
+
+
 def test_places_that_cannot_be_written_are_told_before_the_work(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()

@@ -120,7 +120,7 @@ def add_input(parser):
     group.add_argument("--no-header", dest="header", action="store_false", help=about)
     about = "whether fields are quoted (default: in CSV yes, in TSV no)"
     group.add_argument("--quotes", action=argparse.BooleanOptionalAction, default=None, help=about)
-    group.add_argument("--encoding", default="utf-8-sig", metavar="NAME", help="of text files (default: UTF-8)")
+    group.add_argument("--encoding", metavar="NAME", help="of text files (default: UTF-8, or what their mark says)")
     group.add_argument("--split", default="train", metavar="NAME", help="of a Hub data set (default: train)")
     group.add_argument("--config", metavar="NAME", help="of a Hub data set")
 

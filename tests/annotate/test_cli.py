@@ -96,6 +96,8 @@ def test_an_estimate_learns_from_the_store(tmp_path, capsys):
         (["--base-url", ""], ["--base-url is empty"]),
         (["--prompt", "closed", "--labels", ""], ["two or more"]),
         (["--concurrency=--"], ["--concurrency needs a value"]),
+        (["--output", "-"], ["output -: standard output is not written to"]),
+        (["--output", ""], ["output is ''"]),
         (["--output", "/no/such/folder/o.jsonl"], ["/no/such/folder"]),
         (["--labels", "joy,fear"], ["labels", "closed"]),
     ],
@@ -141,3 +143,11 @@ def test_importing_the_room_loads_nothing_heavy():
         "assert not heavy and 'openai' not in sys.modules, heavy"
     )
     subprocess.run([sys.executable, "-c", code], env=environment(), check=True)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-8-sig"])
+def test_what_excel_saves_as_unicode_is_read_without_naming_its_encoding(tmp_path, capsys, encoding):
+    (tmp_path / "texts.csv").write_bytes("id,text\r\n1,été\r\n".encode(encoding))
+    argv = ["annotate", "--input", str(tmp_path / "texts.csv"), "--output", str(tmp_path / "o.jsonl")]
+    assert cli.main([*argv, "--model", "gpt-4o", "--dry-run"]) == 0
+    assert "1 rows, 1 different texts" in capsys.readouterr().out
