@@ -40,7 +40,7 @@ def parse_selection(text):
 
     Example:
 
-    ```py
+    ```python
     >>> from emodistill.benchmarks.suite import parse_selection
 
     >>> parse_selection("emobank:dev,isear")

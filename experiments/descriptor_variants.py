@@ -58,7 +58,7 @@ def names_label(descriptor, labels):
 
     Example:
 
-    ```py
+    ```python
     >>> from emodistill.experiments.descriptor_variants import names_label
 
     >>> names_label("quiet admiration", ["admiration"]), names_label("unfair treatment", ["fear"])

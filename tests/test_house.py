@@ -198,6 +198,12 @@ def test_one_name_is_one_thing():
     assert not twice, twice
 
 
+def test_docstrings_have_one_fence():
+    for place, _ in sources():
+        fences = set(re.findall(r"^ *```(\w+)$", (ROOT / place).read_text(encoding="utf-8"), re.MULTILINE))
+        assert fences <= {"python"}, f"{place}: {fences}"
+
+
 def test_the_map_names_every_room():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     for _, room in sources():

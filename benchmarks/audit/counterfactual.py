@@ -88,7 +88,7 @@ def audit_bias(score, labels=LABELS, attributes=None, equity=None):
 
     Example:
 
-    ```py
+    ```python
     >>> import numpy as np
     >>> from emodistill.benchmarks.audit.counterfactual import audit_bias
 

@@ -72,7 +72,7 @@ def holm(p_values):
 
     Example:
 
-    ```py
+    ```python
     >>> from emodistill.benchmarks.audit.statistics import holm
 
     >>> holm([0.01, 0.04, 0.03]).round(2).tolist()

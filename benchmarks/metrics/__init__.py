@@ -21,7 +21,7 @@ def metric_path(name):
 
     Example:
 
-    ```py
+    ```python
     >>> from emodistill.benchmarks.metrics import metric_path
 
     >>> metric_path("emotion_regression").rsplit("/", 1)[1]

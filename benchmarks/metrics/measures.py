@@ -57,7 +57,7 @@ def multi_label_measures(references, predictions=None, scores=None):
 
     Example:
 
-    ```py
+    ```python
     >>> from emodistill.benchmarks.metrics.measures import multi_label_measures
 
     >>> multi_label_measures([[1, 0], [0, 1]], [[1, 0], [1, 1]])["per_label_f1"]

@@ -111,7 +111,7 @@ def load_benchmark(name, data_dir, split=None, limit=None):
 
     Example:
 
-    ```py
+    ```python
     >>> from emodistill.benchmarks.readers import load_benchmark
 
     >>> data = load_benchmark("goemotions", "DATA", split="dev")  # doctest: +SKIP
