@@ -145,7 +145,7 @@ def test_a_missing_recipe_names_those_of_the_package(capsys):
     assert "those of the package are: minilm-l6" in capsys.readouterr().err
 
 
-RECIPES = [path for path in sorted(CONFIGS.glob("m*/*.yaml")) if not path.name[0].isdigit()]
+RECIPES = [path for path in sorted(CONFIGS.glob("m*/*.yaml")) if "\nstages:" in path.read_text(encoding="utf-8")]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
