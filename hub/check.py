@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 from . import leaks, reference
+from .archives import contents
 from .folder import (
     REFERENCE,
     TOKENIZER,
@@ -19,14 +20,16 @@ from .folder import (
 )
 from .pickles import is_pickle
 
-__all__ = ["are_numbers", "check_content", "check_files", "named_code", "stored_outputs"]
+__all__ = ["are_numbers", "check_content", "check_files", "colliding_names", "named_code", "stored_outputs"]
 
 LARGEST = 1e300  # of a number among outputs
-TEXT_BYTES = 20_000_000  # of a file that is searched
+TEXT_BYTES = 20_000_000  # of a file that is searched by every rule
+OVERLAP = 400  # bytes, longer than a key
 VOCABULARY = ("tokenizer.json", "vocab.json", "vocab.txt", "merges.txt")  # any string may be a word
 COMPILED = (".so", ".pyd", ".dll", ".dylib", ".exe", ".pyc", ".pyo", ".jar", ".class")
 PRIVATE = re.compile(
-    r"(?:^|/)(?:\.env(?:\..*)?|\.netrc|_netrc|\.pypirc|\.npmrc|\.git-credentials|\.htpasswd|\.pgpass|\.aws/.*|\.ssh/.*|"
+    r"(?:^|/)(?:\.env(?:rc|\..*)?|\.\w+_history|\.gnupg/.*|\.kaggle/.*|\.config/gcloud/.*|\.vault-token|.*\.tfstate|"
+    r"\.netrc|_netrc|\.pypirc|\.npmrc|\.git-credentials|\.htpasswd|\.pgpass|\.aws/.*|\.ssh/.*|"
     r"\.docker/config\.json|\.kube/config|\.git/.*|id_(?:rsa|dsa|ecdsa|ed25519)|.*\.(?:pem|p12|pfx|jks|keystore|ppk|kdbx))$",
     re.IGNORECASE,
 )
@@ -63,7 +66,9 @@ def check_files(folder):
     problems += [
         f"{name} makes transformers load what lies elsewhere" for name in ELSEWHERE if (folder / name).exists()
     ]
-    for name, path in tree(folder).items():
+    files = tree(folder)
+    problems += colliding_names(files)
+    for name, path in files.items():
         problems += check_content(name, path)
     return problems + _digests(folder)
 
@@ -182,6 +187,8 @@ def check_content(name, path, data=False):
     Returns:
         `list[str]`: a sentence for each.
     """
+    if problem := _odd_name(name):
+        return [f"{_shown(name)} {problem}: give it another name"]
     if not stat.S_ISREG(path.stat().st_mode):
         return [f"{name} is neither a file nor a folder"]
     if path.name.endswith(".safetensors"):  # numbers may begin like anything
@@ -193,13 +200,12 @@ def check_content(name, path, data=False):
     if PRIVATE.search(name):
         return [f"{name} is a file for keys and passwords by its name: take it out"]
     text = _text_of(path)
-    if text is None:
-        return []
+    found = leaks.secrets_in(text or "", sure=data or path.name in VOCABULARY)[:3] or _hidden_secret(path)
     problems = [
-        f"{name} holds what looks like an access token or another secret, {found}: revoke it and take it out"
-        for found in leaks.secrets_in(text, sure=data or path.name in VOCABULARY)[:3]
+        f"{name} holds what looks like an access token or another secret, {one}: revoke it and take it out"
+        for one in found
     ]
-    if data or path.name in VOCABULARY:
+    if text is None or data or path.name in VOCABULARY:
         return problems
     content = None
     if path.suffix == ".json":
@@ -210,6 +216,39 @@ def check_content(name, path, data=False):
     if found := leaks.absolute_path(text, content):
         problems.append(f"{name} holds an absolute path: {_shown(found)}")
     return problems
+
+
+def _odd_name(name):
+    """What is wrong with the name of a file, if anything."""
+    if not name.isprintable():
+        return "has characters in its name that nobody sees, or that are no text"
+    if re.search(r'[\\:*?"<>|]|[ .](?:/|$)', name):
+        return "has a name that not every system can store"
+    if leaks.sure_secret(name.encode()):
+        return "has what looks like an access token in its name"
+    return None
+
+
+def colliding_names(names):
+    """Files that are one on a system which does not tell capitals from small letters: a sentence for each."""
+    alike = {}
+    for name in names:
+        alike.setdefault(name.casefold(), []).append(_shown(name))
+    return [f"{' and '.join(same)} are one file on many systems" for same in alike.values() if len(same) > 1]
+
+
+def _hidden_secret(path):
+    """A key between bytes that are no text, after the first megabytes, or in an archive: a list of one, or empty."""
+    if path.suffix == ".parquet":  # packed in pieces of its own
+        return []
+    with open(path, "rb") as file:
+        for name, part in contents(file):
+            before = b""
+            while chunk := part.read(TEXT_BYTES):
+                if kind := leaks.sure_secret(before + chunk):
+                    return [f"{kind} (in {_shown(name)})" if name else kind]
+                before = chunk[-OVERLAP:]
+    return []
 
 
 def _check_header(name, path):

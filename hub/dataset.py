@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from .check import check_content
+from .check import check_content, colliding_names
 from .errors import quiet_client, repository_id
 from .folder import foreign_links, tree
 from .push import add_push_arguments, send
@@ -44,6 +44,8 @@ def build_dataset(source, folder, name=None, licence=None, language="en", store=
         if not any(path.suffix in DATA_SUFFIXES for path in files.values()):
             raise ValueError(f"{source} has no data file ({', '.join(DATA_SUFFIXES)})")
         for path_in_repo, path in files.items():
+            if not path.is_file():  # reading it might never end
+                raise ValueError(f"{path} is neither a file nor a folder: take it out")
             (folder / path_in_repo).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, folder / path_in_repo)
         return folder
@@ -83,7 +85,7 @@ def check_dataset(folder):
         metadata = DatasetCard((folder / "README.md").read_text(encoding="utf-8")).data.to_dict()
     except Exception as error:  # whatever YAML and the Hub's classes raise
         return [f"README.md: its metadata are not valid ({str(error).splitlines()[0]})"]
-    problems = _configurations(metadata, files) + _licences(metadata, files)
+    problems = _configurations(metadata, files) + _licences(metadata, files) + colliding_names(files)
     for name, path in files.items():
         # rows of texts may hold anything that people write; the rest is ours
         problems += check_content(name, path, data=path.suffix in DATA_SUFFIXES)
@@ -96,11 +98,15 @@ def _patterns(metadata):
     for config in configs if isinstance(configs, list) else ():
         if not isinstance(config, dict):
             continue
-        given = config.get("data_files") or ()
-        for split in [given] if isinstance(given, str | dict) else given:
+        given = config.get("data_files") or []
+        for split in given if isinstance(given, list) else [given]:
             paths = split.get("path") or () if isinstance(split, dict) else split
-            for path in [paths] if isinstance(paths, str) else paths:
+            for path in paths if isinstance(paths, list | tuple) else [paths]:
                 yield config.get("config_name"), str(path)
+
+
+def _matches(name, pattern):
+    return bool(pattern) and Path(name).match(pattern)
 
 
 def _configurations(metadata, files):
@@ -109,11 +115,11 @@ def _configurations(metadata, files):
     problems = [
         f"README.md names {pattern} (configuration {config}): no such file"
         for config, pattern in patterns
-        if not any(Path(name).match(pattern) for name in files)
+        if not any(_matches(name, pattern) for name in files)
     ]
     if patterns:
         for name, path in files.items():
-            if path.suffix == ".parquet" and not any(Path(name).match(pattern) for _, pattern in patterns):
+            if path.suffix == ".parquet" and not any(_matches(name, pattern) for _, pattern in patterns):
                 problems.append(f"{name} is in no configuration of README.md, so that nobody could load it by name")
     return problems
 
@@ -123,7 +129,7 @@ def _licences(metadata, files):
     from ..descriptors.describe import read_licences
 
     given = metadata.get("license") or ()
-    given = {str(one).lower() for one in ([given] if isinstance(given, str) else given)}
+    given = {str(one).lower() for one in (given if isinstance(given, list | tuple) else [given])}
     licences, problems = read_licences(), []
     for source in sorted(_sources(files)):
         entry = licences.get(source, {})

@@ -119,13 +119,29 @@ def foreign_links(folder):
     """
     folder = Path(folder).resolve()
     homes = [folder, folder.parent.parent / "blobs"] if folder.parent.name == "snapshots" else [folder]
-    found = []
-    for path in folder.rglob("*"):
-        if path.is_symlink():
-            target = path.resolve()
-            if not target.is_file() or not any(target.is_relative_to(home) for home in homes):
-                found.append(path.relative_to(folder).as_posix())
-    return sorted(found)
+    return sorted(
+        path.relative_to(folder).as_posix() for path in _below(folder) if path.is_symlink() and _leads_out(path, homes)
+    )
+
+
+def _leads_out(path, homes):
+    try:
+        target = path.resolve()
+        return not target.is_file() or not any(target.is_relative_to(home) for home in homes)
+    except (OSError, RuntimeError):  # links that lead in a circle
+        return True
+
+
+def _below(folder):
+    """All paths below a folder; links to folders are not followed.
+
+    Raises:
+        `ValueError`: where they are nested deeper than anybody's files.
+    """
+    try:
+        return list(folder.rglob("*"))
+    except RecursionError:
+        raise ValueError(f"{folder} holds folders in folders without end") from None
 
 
 def is_published(folder):
@@ -166,7 +182,7 @@ def read_text(path):
 def tree(folder):
     """What lies below a folder and is no folder, `dict[str, Path]` by its path in the repository, sorted."""
     folder = Path(folder)
-    paths = [path for path in folder.rglob("*") if not path.is_dir()]
+    paths = [path for path in _below(folder) if not path.is_dir()]
     names = {path.relative_to(folder).as_posix(): path for path in paths}
     return {name: names[name] for name in sorted(names) if not name.startswith((".cache/", ".git/"))}
 

@@ -4,17 +4,20 @@ The rules are those of detect-secrets (Yelp's, in the extra `hub`) less the ones
 alone, and a few of our own for what it does not know. Like there, `pragma: allowlist secret` on a line lets it pass.
 """
 
+import base64
 import functools
+import itertools
 import json
 import re
 
-__all__ = ["absolute_path", "as_json", "has_scanner", "secrets_in"]
+__all__ = ["absolute_path", "as_json", "has_scanner", "secrets_in", "sure_secret"]
 
 ALLOWED = "pragma: allowlist secret"
 # Digests, version numbers and addresses with a blackened password would be found by these.
 LEFT_OUT = ("Base64HighEntropyString", "HexHighEntropyString", "IPPublicDetector", "BasicAuthDetector")
 # A setting by its name, and a value that mixes letters and digits.
-START, VALUE = r"(?im)^[ \t\"'-]*(?:export\s+)?[\w.-]*", r"[\"']?\s*[=:]\s*[\"']?(?=\S*\d)(?=\S*[A-Za-z])"
+START = r"(?im)^[ \t\"'-]{0,40}(?:export\s{1,9})?[\w.-]{0,60}"
+VALUE = r"[\"']?\s*[=:]\s*[\"']?(?=\S*\d)(?=\S*[A-Za-z])"
 OWN = {
     "a Hugging Face token": r"\b(?:hf|api_org)_[A-Za-z0-9]{30,}\b",
     "an API key that starts with sk-": r"\bsk-(?:[A-Za-z0-9]{16,}|(?=[A-Za-z0-9_-]*\d)[A-Za-z0-9_-]{12,})",
@@ -37,6 +40,9 @@ OWN = {
 }
 SURE = ("a Hugging Face token", "a Google API key", "a GitHub token", "an AWS key", "a private key",
         "a token of a registry or service")  # fmt: skip
+ENCODED = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
+LONG_LINE, WINDOW, OVERLAP = 2000, 1000, 200  # characters; some patterns take the square of a line's length
+MOST = 5  # findings of one kind
 COMPILED = {name: re.compile(pattern) for name, pattern in OWN.items()}
 KEYWORDS = re.compile(r"(?i)pass|pwd|secret|key|token|auth|contrase")
 
@@ -98,26 +104,71 @@ def secrets_in(text, sure=False):
     for name, pattern in COMPILED.items():
         if sure and name not in SURE:
             continue
-        for match in pattern.finditer(text):
-            if ALLOWED not in _whole_line(text, match.start(), match.end()):
-                found.setdefault(_line_of(text, match.start()), name)
-    for number, name in () if sure else _scanned(text):
+        matches = (
+            match.start() for match in _matches(pattern, text)
+            if ALLOWED not in _whole_line(text, match.start(), match.end())
+        )  # fmt: skip
+        for position in itertools.islice(matches, MOST):
+            found.setdefault(_line_of(text, position), name)
+    for number, name in () if sure else itertools.islice(_scanned(text), MOST):
         found.setdefault(number, name)
     return [f"{name} (line {number})" for number, name in sorted(found.items())]
+
+
+def _matches(pattern, text):
+    """All matches, long lines in windows."""
+    place = 0
+    for line in re.finditer(rf"[^\n]{{{LONG_LINE + 1},}}", text):
+        yield from pattern.finditer(text, place, line.start())
+        for start in range(line.start(), line.end(), WINDOW - OVERLAP):
+            yield from pattern.finditer(text, start, min(start + WINDOW, line.end()))
+        place = line.end()
+    yield from pattern.finditer(text, place)
+
+
+def sure_secret(content):
+    """The first key of an unmistakable form in any bytes, also between other bytes, in UTF-16 and in base64.
+
+    Args:
+        content (`bytes`)
+
+    Returns:
+        `str` or `None`: what it is.
+
+    Example:
+
+    ```python
+    >>> from emodistill.hub.leaks import sure_secret
+
+    >>> sure_secret(b"\\0\\xff" + ("hf_" + "Ab3" * 12).encode("utf-16-le"))
+    'a Hugging Face token'
+
+    ```
+    """
+    text = content.replace(b"\0", b"").decode("ascii", "replace")
+    decoded = (base64.b64decode(match.group()[: len(match.group()) // 4 * 4]) for match in ENCODED.finditer(text))
+    for one in (text, "\n".join(part.decode() for part in decoded if part.isascii())):
+        for name in SURE:
+            for match in COMPILED[name].finditer(one):
+                if ALLOWED not in one[max(0, match.start() - LONG_LINE) : match.end() + LONG_LINE]:
+                    return name
+    return None
 
 
 def _scanned(text):
     """`(line, name)` of what detect-secrets finds; its patterns go over the whole text first, which is fast."""
     for detector in _detectors():
         if type(detector).__name__ == "KeywordDetector":
-            candidates = [match.start() for match in KEYWORDS.finditer(text)]
+            candidates = [match.start() for match in _matches(KEYWORDS, text)]
         else:
-            candidates = [match.start() for pattern in detector.denylist for match in pattern.finditer(text)]
-        seen = set()
+            candidates = [match.start() for pattern in detector.denylist for match in _matches(pattern, text)]
+        seen, covered = set(), 0
         for position in candidates:
+            if position < covered:
+                continue
             line = _whole_line(text, position, position)
-            if len(line) > 2000:  # not what somebody typed; its patterns would take long
-                line = text[max(0, position - 200) : position + 400]
+            if len(line) > LONG_LINE:  # not what somebody typed; its patterns would take long
+                line, covered = text[max(0, position - 200) : position + 400], position + 200
             if line in seen or ALLOWED in line:
                 continue
             seen.add(line)
@@ -149,7 +200,8 @@ def strings(value):
         if isinstance(value, str):
             yield value
         elif isinstance(value, dict | list):
-            waiting += list(value.values() if isinstance(value, dict) else value)[::-1]
+            inside = value.values() if isinstance(value, dict) else value
+            waiting += [one for one in inside if isinstance(one, str | dict | list)][::-1]
 
 
 def as_json(text):
@@ -162,12 +214,12 @@ def as_json(text):
         value = json.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    waiting, deepest = [(value, 1)], 0
+    waiting, deepest = [(value, 1)] if isinstance(value, dict | list) else [], 0
     while waiting:
         one, depth = waiting.pop()
         deepest = max(deepest, depth)
-        if isinstance(one, dict | list):
-            waiting += [(inner, depth + 1) for inner in (one.values() if isinstance(one, dict) else one)]
+        inside = one.values() if isinstance(one, dict) else one
+        waiting += [(inner, depth + 1) for inner in inside if isinstance(inner, dict | list)]
     if deepest > 100:
         raise ValueError("it is nested too deeply")
     return value

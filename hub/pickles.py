@@ -1,22 +1,14 @@
 """Whether a file is a pickle, or holds one: by its name and by its content, whatever the name."""
 
-import bz2
-import gzip
-import io
-import lzma
 import pickletools
 import re
-import tarfile
 import warnings
-import zipfile
-import zlib
+
+from .archives import contents
 
 __all__ = ["is_pickle"]
 
 SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".p", ".pyc", ".mar")
-BYTES = 20_000_000  # of a packed file, unpacked
-MEMBERS = 1000  # of an archive
-PACKED = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open))
 
 
 def is_pickle(path):
@@ -46,26 +38,16 @@ def is_pickle(path):
     if path.suffix.lower() in SUFFIXES:
         return True
     with open(path, "rb") as file:
-        return _holds_pickle(file, 0)
+        return any(name.lower().endswith(SUFFIXES) or _is_one(part) for name, part in contents(file))
 
 
-def _holds_pickle(file, depth):
-    """`file` is seekable; archives and packed files are looked into, two deep."""
+def _is_one(file):
     head = file.read(4096)
-    file.seek(0)
     if head[:6] == b"\x93NUMPY":
         return _of_objects(head)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on how strings are spelled in what is no pickle
-        if re.match(rb"\x80[\x01-\x0f]", head) or _parses(file):
-            return True
-    if depth == 2:
-        return False
-    try:
-        return _in_archive(file, head, depth)
-    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError,
-            NotImplementedError, RuntimeError):  # fmt: skip
-        return False  # damaged, encrypted, or something else after all
+        return re.match(rb"\x80[\x01-\x0f]", head) is not None or _parses(file)
 
 
 def _of_objects(head):
@@ -98,34 +80,4 @@ def _parses(file):
         return False
     finally:
         file.seek(0)
-    return False
-
-
-def _in_archive(file, head, depth):
-    for magic, unpack in PACKED:
-        if head.startswith(magic):
-            with unpack(file) as inside:
-                return _holds_pickle(io.BytesIO(inside.read(BYTES)), depth + 1)
-    if head[:1] == b"\x78" and head[:2] != b"x\n" and (head[0] * 256 + head[1]) % 31 == 0:
-        return _holds_pickle(io.BytesIO(zlib.decompressobj().decompress(file.read(), BYTES)), depth + 1)
-    if zipfile.is_zipfile(file):
-        with zipfile.ZipFile(file) as archive:
-            for member in archive.infolist()[:MEMBERS]:
-                if member.filename.lower().endswith(SUFFIXES):
-                    return True
-                with archive.open(member) as inside:
-                    if _holds_pickle(io.BytesIO(inside.read(BYTES)), depth + 1):
-                        return True
-        return False
-    file.seek(0)
-    if head[257:262] == b"ustar":
-        with tarfile.open(fileobj=file) as archive:
-            for number, member in enumerate(archive):
-                inside = archive.extractfile(member) if member.isfile() else None
-                if member.name.lower().endswith(SUFFIXES) or (
-                    inside and _holds_pickle(io.BytesIO(inside.read(BYTES)), depth + 1)
-                ):
-                    return True
-                if number == MEMBERS:
-                    break
     return False

@@ -1,5 +1,6 @@
 """Every kind of breakage of a folder is found and named, and no code of it is run."""
 
+import base64
 import bz2
 import gzip
 import io
@@ -10,6 +11,7 @@ import pickle
 import re
 import struct
 import tarfile
+import time
 import zipfile
 import zlib
 from pathlib import Path
@@ -191,6 +193,13 @@ BREAKAGES = {
     ),
     "JSON nested deeply": (write("extra.json", "[" * 300 + "]" * 300), "nested too deeply"),
     "a named pipe": (lambda f: os.mkfifo(f / "pipe"), "pipe is neither a file nor a folder"),
+    "a link to itself": (lambda f: os.symlink("loop", f / "loop"), "loop is a link out of the folder"),
+    "names that differ in capitals": (write("Config.json", "{}"), "Config.json and config.json are one file"),
+    "a name that plays with the terminal": (write("a\x1b[2Jb", ""), r"a\?\[2Jb has characters in its name"),
+    "a name that is no text": (write(os.fsdecode(b"a\xff"), ""), r"a\? has characters in its name that nobody sees"),
+    "a name that turns around": (write("a\u202etxt.md", ""), r"a\?txt\.md has characters in its name"),
+    "a name that ends in a dot": (write("a.", ""), r"a\. has a name that not every system can store"),
+    "a token for a name": (write(f"{TOKEN}/a.txt", ""), "has what looks like an access token in its name"),
     "compiled code": (write("helper.so", b"\x7fELF"), r"helper\.so is compiled code"),
 }
 
@@ -351,6 +360,42 @@ def test_secrets_are_found_in_other_encodings_and_in_peoples_texts(tmp_path):
     assert "Hugging Face" in told
 
 
+HIDDEN = {
+    "after a zero": b"\0" * 100 + TOKEN.encode(),
+    "between bytes": bytes(range(256)) + TOKEN.encode() + bytes(range(128, 256)),
+    "UTF-16 without its mark": TOKEN.encode("utf-16-le"),
+    "UTF-32": TOKEN.encode("utf-32"),
+    "base64": b"key: " + base64.b64encode(b"my key: " + TOKEN.encode()),
+    "gzip": gzip.compress(TOKEN.encode()),
+    "zip": zipped("a.txt", TOKEN),
+    "tar in xz": lzma.compress(tarred("a.txt", TOKEN.encode())),
+    "late": b"x " * 1500 + TOKEN.encode(),
+}
+
+
+@pytest.mark.parametrize("data", [False, True])
+@pytest.mark.parametrize("where", HIDDEN)
+def test_secrets_are_found_wherever_a_file_hides_them(where, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(check, "TEXT_BYTES", 1000)
+    (tmp_path / "notes").write_bytes(HIDDEN[where])
+    (told,) = check.check_content("notes", tmp_path / "notes", data)
+    assert "a Hugging Face token" in told and TOKEN not in told
+
+
+@pytest.mark.parametrize("part", ["-", "http://", "x\n", "a.b-", "token = ", f"{TOKEN}\n", "secret key ", "1,"])
+def test_no_text_takes_long_to_search(part, tmp_path):
+    """Patterns that take the square of a line's length would take minutes."""
+    start = time.process_time()
+    leaks.secrets_in(part * (200_000 // len(part)))
+    assert time.process_time() - start < 10
+
+
+@pytest.mark.parametrize("content", [b"x", b"P", b"\x1f", b"\x78\x9c", b"[1]"])
+def test_the_shortest_files_are_no_trouble(content, tmp_path):
+    (tmp_path / "notes").write_bytes(content)
+    assert check.check_content("notes", tmp_path / "notes") == []
+
+
 def test_the_rules_of_the_scanner_are_in_use():
     assert leaks.has_scanner()
     kinds = {detector.secret_type for detector in leaks._detectors()}
@@ -378,7 +423,8 @@ def test_a_line_may_say_that_it_is_none():
 
 
 @pytest.mark.parametrize("name", [".env", ".netrc", ".aws/credentials", "deep/id_rsa", "my.pem", ".git-credentials",
-                                  "sub/.git/config"])  # fmt: skip
+                                  "sub/.git/config", ".envrc", ".bash_history", ".kaggle/kaggle.json",
+                                  "x.tfstate"])  # fmt: skip
 def test_files_for_secrets_are_told_by_name(name, tmp_path):
     write(name, "nothing")(tmp_path)
     assert "is a file for keys and passwords" in check.check_content(name, tmp_path / name)[0]
@@ -446,15 +492,20 @@ def test_links_to_folders_nothing_and_the_store_of_the_hubs_client(folder, tmp_p
     assert foreign_links(snapshot) == ["evil"]
 
 
-def test_a_data_set_with_a_link_is_refused(tmp_path, capsys):
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda path: path.symlink_to("/etc/hostname"), "is a link out of the data set"),
+    (lambda path: path.symlink_to(path.name), "is a link out of the data set"),
+    (os.mkfifo, "is neither a file nor a folder"),
+])  # fmt: skip
+def test_a_data_set_with_what_is_no_file_is_refused(make, message, tmp_path, capsys):
     data = tmp_path / "data"
     data.mkdir()
     (data / "README.md").write_text("---\nlicense: mit\n---\n# d\n")
     (data / "rows.jsonl").write_text("{}\n")
-    (data / "notes.txt").symlink_to("/etc/hostname")
+    make(data / "notes.txt")
     assert cli.main(["push-data", str(data), "--repo-id", "a/b", "--dry-run"]) == 2
     err = capsys.readouterr().err
-    assert "notes.txt is a link out of the data set" in err and err.count("\n") == 1
+    assert message in err and err.count("\n") == 1
 
 
 @settings(max_examples=40, deadline=None)

@@ -136,6 +136,7 @@ BOTH += "  data_files:\n  - split: train\n    path: unread/train.parquet"
             "keep it, and license is cc-by-4.0: add cc-by-sa-4.0",
         ),
         (BOTH, "license is not given"),
+        ("license: 2020-01-01\nconfigs:\n- config_name: a\n  data_files: 7", "README.md names 7 (configuration a)"),
         (
             f"license: cc-by-sa-4.0\n{BOTH.split('- config_name: unread')[0]}",
             "unread/train.parquet is in no configuration",
