@@ -70,9 +70,9 @@ def load_systems(args):
     from . import systems
 
     options = {"cache": cache_of(args), "batch_size": args.batch_size, "quiet": args.quiet}
-    loaded = [systems.load_checkpoint(args.checkpoint or default_checkpoint(), **options)]
+    loaded = [systems.load_system(args.checkpoint or default_checkpoint(), **options)]
     for path in getattr(args, "compare", ()):
-        other = systems.load_checkpoint(path, **options)
+        other = systems.load_system(path, **options)
         if other.name in {system.name for system in loaded}:
             other.name = str(path)
         loaded.append(other)
@@ -183,7 +183,7 @@ def audit(argv):
             raise ValueError("--labels: name at least one label.")
     quiet_libraries()
     options = {"cache": cache_of(args), "batch_size": args.batch_size, "quiet": args.quiet}
-    system = systems.load_checkpoint(args.checkpoint or default_checkpoint(), **options)
+    system = systems.load_system(args.checkpoint or default_checkpoint(), **options)
     found = run_audit(system, args.data_dir, labels)
     written = write_audit(found, args.output, args.report)
     for table in audit_tables(found):

@@ -115,14 +115,14 @@ def measure_contrasts(system, rows):
 
 def main(argv=None):
     """Print the figures of a checkpoint as JSON."""
-    from .systems import load_checkpoint
+    from .systems import load_system
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", required=True, help="data set with contrasts in its validation split")
     parser.add_argument("--model", required=True, help="checkpoint: small, base, a folder or a Hub id")
     parser.add_argument("--bf16", action="store_true", help="compute in bf16")
     arguments = parser.parse_args(argv)
-    system = load_checkpoint(arguments.model, autocast=arguments.bf16)
+    system = load_system(arguments.model, autocast=arguments.bf16)
     print(json.dumps(measure_contrasts(system, read_contrasts(arguments.data)), indent=2))
 
 

@@ -20,10 +20,10 @@ __all__ = [
     "LabelScores",
     "PairSystem",
     "background_of",
-    "load_checkpoint",
     "load_gliclass",
     "load_nli",
     "load_raw_encoder",
+    "load_system",
     "untrained_like",
 ]
 
@@ -295,7 +295,7 @@ class PairSystem:
         return {"pair": np.stack(columns, axis=1)}
 
 
-def load_checkpoint(path, name=None, **options):
+def load_system(path, name=None, **options):
     """A trained checkpoint as a system.
 
     Args:

@@ -12,7 +12,7 @@ import time
 from ..benchmarks import protocols, resampling
 from ..benchmarks.readers import DIMENSIONS, load_benchmark
 from ..benchmarks.suite import measure_system, parse_selection, primary_value, wants_calibration
-from ..benchmarks.systems import load_checkpoint
+from ..benchmarks.systems import load_system
 from ..files import write_json, write_text
 from ..training.config_files import read_yaml
 from . import descriptor_variants
@@ -70,7 +70,7 @@ def measure_cell(checkpoint, grid, cell, data_dir, limit=None, cache=None, repli
     Returns:
         `dict[str, dict]`: benchmark to its primary value, interval and, for label sets, ROC-AUC, by protocol.
     """
-    system = load_checkpoint(str(checkpoint), cell["name"], cache=cache)
+    system = load_system(str(checkpoint), cell["name"], cache=cache)
     result = {}
     for name, split in parse_selection(",".join(grid["evaluate"]))[0]:
         data = load_benchmark(name, data_dir, split, limit)

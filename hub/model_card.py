@@ -274,9 +274,9 @@ def card_for(checkpoint, repo_id=None, evaluation=None, audit=None, facts=None):
     given = [(evaluation, "--evaluation", (measured or {}).get("checkpoint", {}).get("fingerprint"))]
     given += [(audit, "--audit", (audited or {}).get("fingerprint"))]
     if any(path for path, _, _ in given):
-        from ..benchmarks.systems import load_checkpoint
+        from ..benchmarks.systems import load_system
 
-        own = load_checkpoint(checkpoint).fingerprint
+        own = load_system(checkpoint).fingerprint
         for path, argument, fingerprint in given:
             if path and fingerprint != own:
                 raise ValueError(f"{argument} {path} was measured on other weights than those in {checkpoint}")

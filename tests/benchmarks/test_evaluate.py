@@ -183,9 +183,9 @@ def test_cache_replaces_damaged_files_and_keys_by_content(tmp_path):
 
 
 def test_weights_decide_the_fingerprint(make_checkpoint):
-    first = systems.load_checkpoint(make_checkpoint("one", seed=1))
-    again = systems.load_checkpoint(make_checkpoint("two", seed=1))
-    other = systems.load_checkpoint(make_checkpoint("three", seed=2))
+    first = systems.load_system(make_checkpoint("one", seed=1))
+    again = systems.load_system(make_checkpoint("two", seed=1))
+    other = systems.load_system(make_checkpoint("three", seed=2))
     assert first.fingerprint == again.fingerprint != other.fingerprint
 
 
@@ -220,7 +220,7 @@ def test_strict_is_what_a_user_of_the_pipeline_gets(checkpoint, task):
     from transformers import pipeline
 
     texts, labels = ["we won the cake", "rain again", "x " * 80], ["joy", "anger", "neutral", "grief", "fear", "love"]
-    strict = systems.load_checkpoint(checkpoint).label_scores(task, texts, labels).strict
+    strict = systems.load_system(checkpoint).label_scores(task, texts, labels).strict
     outputs = pipeline("zero-shot-emotion", model=checkpoint)(texts, labels=labels, multi_label=task == "multi-label")
     shown = [[output["scores"][output["labels"].index(label)] for label in labels] for output in outputs]
     assert strict == pytest.approx(np.array(shown), abs=1e-5)

@@ -21,7 +21,7 @@ import emodistill
 from emodistill import EmoDistillModel, cli
 from emodistill.benchmarks.readers import MULTI_LABEL, SINGLE_LABEL
 from emodistill.benchmarks.speed.systems import tower_of
-from emodistill.benchmarks.systems import load_checkpoint as load_system
+from emodistill.benchmarks.systems import load_system
 from emodistill.decision_emodistill import score_labels
 from emodistill.demo import static_page
 from emodistill.labels_emodistill import LabelSet
