@@ -87,7 +87,8 @@ class _Interrupts(contextlib.AbstractContextManager):
     def __exit__(self, *_):
         if self.before:
             handler, sys.unraisablehook = self.before
-            signal.signal(signal.SIGINT, handler)
+            if signal.getsignal(signal.SIGINT) == self._note:  # else the command left it as it should stay
+                signal.signal(signal.SIGINT, handler)
             if self.noted and self.ends_here:
                 _leave()
 

@@ -162,21 +162,27 @@ def _write_page(args):
     return 0
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)  # a shell's background job would ignore the first
+
+
 def _stop(*_):
+    for number in SIGNALS:  # at once: another one must not disturb the end, and Python tells of one that is ignored
+        signal.signal(number, lambda *_: None)
     raise KeyboardInterrupt
 
 
 def _watch(command, environment):
     """Wait for the process that serves, and end it when this one is told to end."""
-    process, before = None, {}
+    process, before, stopped = None, {}, False
     try:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job would ignore the first
+            for number in SIGNALS:
                 before[number] = signal.signal(number, _stop)
         # Its own session: Ctrl-C in a terminal reaches this process alone.
         process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, start_new_session=True)
         return process.wait()
     except KeyboardInterrupt:
+        stopped = True
         print("\nemodistill demo: stopped", file=sys.stderr, flush=True)
         return 0
     finally:
@@ -184,7 +190,8 @@ def _watch(command, environment):
             signal.signal(number, signal.SIG_IGN)  # it is ending
         if process is not None:
             _end(process)
-        for number, handler in before.items():
+        # A stopped command has nothing left to do, and a second Ctrl-C would still meet its last steps.
+        for number, handler in before.items() if not stopped or hasattr(sys, "ps1") else ():
             signal.signal(number, handler)
 
 

@@ -46,10 +46,11 @@ def test_a_signal_ends_both_at_once(code, number, tmp_path):
     assert (tmp_path / "stderr").read_text() == "\nemodistill demo: stopped\n"
 
 
-def test_a_second_signal_changes_nothing(tmp_path):
+@pytest.mark.parametrize("pause", [0.0, 0.02, 0.3])
+def test_a_second_signal_changes_nothing(pause, tmp_path):
     process = watched(DEAF, tmp_path)
     process.send_signal(signal.SIGTERM)
-    time.sleep(0.3)
+    time.sleep(pause)
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0 and (tmp_path / "stderr").read_text() == "\nemodistill demo: stopped\n"
 
