@@ -12,7 +12,17 @@ from ..files import check_output
 from ..normalisation_emodistill import plain_texts
 from ..version import __version__
 from .export_check import LIMITS, TEXTS, compare, failures
-from .onnx import FORMAT, LABEL_TOWER, LABELS, SETTINGS, STATISTICS, TEXT_TOWER, OnnxEmotionClassifier
+from .onnx import (
+    DIGESTED,
+    FORMAT,
+    LABEL_TOWER,
+    LABELS,
+    SETTINGS,
+    STATISTICS,
+    TEXT_TOWER,
+    OnnxEmotionClassifier,
+    file_digest,
+)
 
 __all__ = ["export", "main"]
 
@@ -104,8 +114,14 @@ def _write_settings(classify, folder, quantize, check=None, left_out=()):
         "longest_label": longest_label(model, tokenizer),
         "left_in_fp32": list(left_out),
         "check": check,
+        "sha256": {name.replace(os.sep, "/"): file_digest(path) for name, path in _digested(folder)},
     }
     write_json(os.path.join(folder, SETTINGS), settings)
+
+
+def _digested(folder):
+    paths = {name: os.path.join(folder, name) for name in DIGESTED}
+    return [(name, path) for name, path in paths.items() if os.path.isfile(path)]
 
 
 def _statistics(model):

@@ -31,6 +31,7 @@ from ..tokenizing_emodistill import (
 )
 
 __all__ = [
+    "DIGESTED",
     "FORMAT",
     "LABELS",
     "LABEL_TOWER",
@@ -38,6 +39,7 @@ __all__ = [
     "STATISTICS",
     "TEXT_TOWER",
     "OnnxEmotionClassifier",
+    "file_digest",
     "is_export",
     "read_safetensors",
 ]  # fmt: skip
@@ -50,6 +52,7 @@ STATISTICS_PARTS = {
     "reference": ("embeds", "directions"),
     "dimension": ("weight", "bias"),
 }
+DIGESTED = ("tokenizer.json", STATISTICS, LABELS, TEXT_TOWER, LABEL_TOWER)
 BATCH_SIZE, CACHED_LABEL_SETS = 32, 64
 # onnxruntime joins an addition and a layer norm to an operator that takes several times as long as the two.
 SLOW_FUSIONS = ["SkipLayerNormFusion"]
@@ -58,6 +61,12 @@ SLOW_FUSIONS = ["SkipLayerNormFusion"]
 def is_export(folder):
     """Whether a folder is what `emodistill export` writes."""
     return os.path.isfile(os.path.join(folder, SETTINGS))
+
+
+def file_digest(path):
+    """SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_safetensors(path):
@@ -189,6 +198,8 @@ class OnnxEmotionClassifier(EmotionCalls):
                 f"{self.folder} was exported in format {self.settings.get('format')!r}, and this emodistill reads "
                 f"{FORMAT}: export the checkpoint anew, or update the package"
             )
+        for name in DIGESTED:
+            self._check_file(name, read=name not in (TEXT_TOWER, LABEL_TOWER))  # these where they are first run
         self.constants = DecisionConstants.from_config(self.config.decision)
         self.dimension_names = self.config.dimension_names
         self.statistics, self._dimension_head = self._read_statistics()
@@ -204,9 +215,24 @@ class OnnxEmotionClassifier(EmotionCalls):
         path = os.path.join(self.folder, name)
         try:
             with open(path, encoding="utf-8") as file:
-                return json.load(file)
-        except ValueError as error:
+                content = json.load(file)
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is damaged: {error}") from None
+        if not isinstance(content, dict):
+            raise ValueError(f"{path} is damaged: it is no JSON object")
+        return content
+
+    def _check_file(self, name, read=True):
+        """Refuse a file that is not the one which was exported: another model's, or damaged, it might give numbers."""
+        path = os.path.join(self.folder, name)
+        known = self.settings.get("sha256")
+        wanted = known.get(name.replace(os.sep, "/")) if isinstance(known, dict) else None
+        if wanted is None:  # an older export, or one without labels
+            return
+        if not os.path.isfile(path):
+            raise ValueError(f"{path} is missing: export the checkpoint anew, or copy the folder whole")
+        if read and file_digest(path) != wanted:
+            raise ValueError(f"{path} is damaged, or of another export: export the checkpoint anew, or copy it again")
 
     def _read_statistics(self):
         arrays, notes = read_safetensors(os.path.join(self.folder, STATISTICS))
@@ -229,7 +255,7 @@ class OnnxEmotionClassifier(EmotionCalls):
     def digest(self):
         """`str`: of all that its answers depend on; another export has another one."""
         total = hashlib.blake2b(digest_size=16)
-        for path in (SETTINGS, "config.json", "tokenizer.json", STATISTICS, LABELS, TEXT_TOWER, LABEL_TOWER):
+        for path in (SETTINGS, "config.json", *DIGESTED):
             if os.path.isfile(file := os.path.join(self.folder, path)):
                 with open(file, "rb") as content:
                     total.update(path.encode() + hashlib.file_digest(content, "blake2b").digest())
@@ -249,12 +275,17 @@ class OnnxEmotionClassifier(EmotionCalls):
                 options = onnxruntime.SessionOptions()
                 options.log_severity_level = 3
                 options.intra_op_num_threads = threads
-                session = onnxruntime.InferenceSession(
-                    os.path.join(self.folder, path),
-                    options,
-                    providers=self._providers,
-                    disabled_optimizers=SLOW_FUSIONS if self._on_processor else [],
-                )
+                self._check_file(path)
+                file = os.path.join(self.folder, path)
+                try:
+                    session = onnxruntime.InferenceSession(
+                        file,
+                        options,
+                        providers=self._providers,
+                        disabled_optimizers=SLOW_FUSIONS if self._on_processor else [],
+                    )
+                except Exception as error:  # of onnxruntime's own kinds
+                    raise ValueError(f"{file} cannot be run: {str(error).splitlines()[0][:200]}") from None
                 self._sessions[path, threads] = session, [session.get_outputs()[0].name]
             return self._sessions[path, threads]
 

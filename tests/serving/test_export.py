@@ -358,15 +358,51 @@ def test_no_folder_is_overwritten_by_mistake(exports, checkpoint, capsys):
         exporting.export(str(checkpoint), "nowhere", quantize="int4")
 
 
-def test_a_damaged_folder_is_told_in_a_sentence(tmp_path, exports):
+def flip(folder, name):
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+
+
+def cut(folder, name):
+    (folder / name).write_bytes((folder / name).read_bytes()[:-5])
+
+
+@pytest.mark.parametrize("name", ["onnx/model.onnx", "onnx/label_model.onnx", "decision.safetensors",
+                                  "labels.safetensors", "tokenizer.json"])  # fmt: skip
+@pytest.mark.parametrize("damage", [flip, cut, lambda folder, name: (folder / name).write_bytes(b""),
+                                    lambda folder, name: (folder / name).unlink()],
+                         ids=["flipped", "cut", "empty", "missing"])  # fmt: skip
+def test_no_damaged_file_gives_numbers(name, damage, tmp_path, exports):
     folder = shutil.copytree(exports / "bert", tmp_path / "copy")
-    (folder / "decision.safetensors").write_bytes(b"\xff" * 40)
-    with pytest.raises(ValueError, match=r"decision.safetensors is damaged"):
-        emodistill.load(folder)
-    shutil.copy(exports / "bert" / "decision.safetensors", folder)
-    (folder / "emodistill_onnx.json").write_text('{"format": 99}')
-    with pytest.raises(ValueError, match="exported in format 99"):
-        emodistill.load(folder)
+    damage(folder, name)
+    with pytest.raises(ValueError, match=rf"{re.escape(name)} is (damaged|missing)") as error:
+        emodistill.load(folder)("my dog", labels="fear, relief")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["onnx/model.onnx", "decision.safetensors"])
+def test_no_file_of_another_export_gives_numbers(name, tmp_path, exports):
+    folder = shutil.copytree(exports / "bert", tmp_path / "copy")
+    shutil.copy(exports / "mpnet" / name, folder / name)
+    with pytest.raises(ValueError, match=f"{re.escape(name)} is damaged, or of another export"):
+        emodistill.load(folder)("my dog", labels="joy, anger")
+
+
+def test_older_exports_without_digests_are_read(tmp_path, exports):
+    folder = shutil.copytree(exports / "bert", tmp_path / "copy")
+    settings = json.loads((folder / "emodistill_onnx.json").read_text())
+    assert set(settings.pop("sha256")) == {"tokenizer.json", "decision.safetensors", "labels.safetensors",
+                                           "onnx/model.onnx", "onnx/label_model.onnx"}  # fmt: skip
+    (folder / "emodistill_onnx.json").write_text(json.dumps(settings))
+    assert emodistill.load(folder)("my dog", labels="joy, anger")["predicted"]
+    cut(folder, "onnx/model.onnx")
+    with pytest.raises(ValueError, match=r"model\.onnx cannot be run"):
+        emodistill.load(folder)("my dog", labels="joy, anger")
+    for content, message in (('{"format": 99}', "exported in format 99"), ("[]", "is no JSON object")):
+        (folder / "emodistill_onnx.json").write_text(content)
+        with pytest.raises(ValueError, match=message):
+            emodistill.load(folder)
 
 
 def test_safetensors_by_numpy_alone(tmp_path):
