@@ -5,10 +5,13 @@ Processes that are killed or interrupted come from `forkserver.py`.
 
 import copy
 import functools
+import gc
 import os
 import sys
 from pathlib import Path
 
+if gc.isenabled():  # not while everything is loaded; see `pytest_collection_finish`
+    gc.disable()
 os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub reads it: no test may reach for the Hub
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 if "PYTEST_XDIST_WORKER" in os.environ:  # one of several: its tests, and the processes they start, keep to one core
@@ -40,6 +43,12 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     """Files that fork processes come first, and so to one worker: no other has to load what the processes need."""
     items.sort(key=lambda item: not {"fork", "forkserver"} & vars(item.module).keys())
+
+
+def pytest_collection_finish():
+    """What has been loaded by now stays, so the garbage collector need not look through it over and over."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
