@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -29,6 +30,7 @@ __all__ = ["export", "main"]
 SMALLER = tuple(filter(None, LIMITS))  # than fp32
 GOAL = 0.992  # of the lowest cosine in 8 bits: as many products stay in fp32 as that takes
 LEFT_OUT = (0, 2, 4, 8, 16)
+CALIBRATION = Path(__file__).with_name("calibration.txt")  # written by the teacher, of all genres and registers
 
 
 def export(checkpoint, folder, quantize=None, labels=None, overwrite=False, report=None):
@@ -180,35 +182,41 @@ def _quantize(classify, source, target, report):
     """Leave out as few products as the goal takes, those that lose most first."""
     import onnxruntime
 
-    from .export_graphs import quantize_int8, sensitive_products
+    from .export_graphs import channel_ranges, quantize_int8, sensitive_products
 
-    limit = classify.model.config.text_max_length
-    texts = sorted(plain_texts(classify.model.config, TEXTS), key=len)
-    feeds = [_feed(classify.tokenizer, part, limit) for part in (texts[:12], texts[12:24], texts[24:])]
+    feeds = _feeds(classify, TEXTS)
 
     def outputs(path):
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         return np.concatenate([session.run(None, feed)[0] for feed in feeds])
 
     whole, ranking, best = outputs(source), [], (-1.0, 0)
+    varied = CALIBRATION.read_text(encoding="utf-8").splitlines()
+    ranges = channel_ranges(source, _feeds(classify, [*TEXTS, *varied]))
     for number in LEFT_OUT:
         if number and not ranking:
-            ranking = list(sensitive_products(source, feeds[1:2]))
+            ranking = list(sensitive_products(source, feeds[1]))
         if number > len(ranking) / 2:
             break
-        quantize_int8(source, target, feeds, ranking[:number])
+        quantize_int8(source, target, ranges, ranking[:number])
         lowest = float((whole * outputs(target)).sum(axis=1).min())
         report(f"text tower in 8 bits, {number} products in fp32: lowest cosine {lowest:.4f}")
         best = max(best, (lowest, number))
         if lowest >= GOAL:
             return ranking[:number]
-    quantize_int8(source, target, feeds, ranking[: best[1]])
+    quantize_int8(source, target, ranges, ranking[: best[1]])
     return ranking[: best[1]]
 
 
-def _feed(tokenizer, texts, limit):
-    encoded = tokenizer(texts, padding=True, truncation=True, max_length=limit, return_tensors="np")
-    return {name: encoded[name].astype(np.int64) for name in ("input_ids", "attention_mask")}
+def _feeds(classify, texts):
+    """Texts as a tower takes them, in batches of like length."""
+    limit, feeds = classify.model.config.text_max_length, []
+    texts = sorted(plain_texts(classify.model.config, texts), key=len)
+    for start in range(0, len(texts), 12):
+        part = texts[start : start + 12]
+        encoded = classify.tokenizer(part, padding=True, truncation=True, max_length=limit, return_tensors="np")
+        feeds.append({name: encoded[name].astype(np.int64) for name in ("input_ids", "attention_mask")})
+    return feeds
 
 
 def _write_card(folder, checkpoint, quantize, figures, left_out):

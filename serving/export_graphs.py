@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["OPSET", "export_towers", "quantize_int8", "sensitive_products", "store_in_int8", "to_fp16"]
+__all__ = [
+    "OPSET", "channel_ranges", "export_towers", "quantize_int8", "sensitive_products", "store_in_int8", "to_fp16",
+]  # fmt: skip
 
 OPSET = 20  # the first with a GELU of its own; onnxruntime has it since 1.17
-SMOOTHING = 0.65  # share of the range of activations that goes over to the weights; 0.5 is worse than none here
+SMOOTHING = 0.75  # share of the range of activations that goes over to the weights; 0.5 is worse than none here
 TEXT_OUTPUTS, LABEL_OUTPUT = ("sentence_embedding", "dimensions"), "label_embedding"
 
 
@@ -127,7 +129,7 @@ def to_fp16(source, target):
     onnx.save(graph, target)
 
 
-def quantize_int8(source, target, feeds, exclude=()):
+def quantize_int8(source, target, ranges, exclude=()):
     """
     Products in 8 bits: weights a channel, activations as they come, and embedding rows.
 
@@ -141,14 +143,14 @@ def quantize_int8(source, target, feeds, exclude=()):
     Args:
         source (`str`): A graph in fp32.
         target (`str`): Where to write.
-        feeds (`list[dict[str, numpy.ndarray]]`): Inputs from which the ranges of channels are taken.
+        ranges (`dict[str, numpy.ndarray]`): Output of [`channel_ranges`].
         exclude (`Sequence[str]`, *optional*): Names of products to leave in fp32.
     """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     model = onnx.load(source)
-    _smooth(model, _Products(model, feeds), set(exclude))
+    _smooth(model, _Products(model), ranges, set(exclude))
     with _quiet(), _root_logger_at(logging.ERROR):
         quantize_dynamic(
             model,
@@ -199,12 +201,9 @@ class _Products:
 
     Args:
         model (`onnx.ModelProto`): The graph, in fp32.
-        feeds (`list[dict[str, numpy.ndarray]]`): Inputs of the graph.
     """
 
-    def __init__(self, model, feeds):
-        import onnx
-        import onnxruntime
+    def __init__(self, model):
         from onnx import numpy_helper
 
         constants = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -216,19 +215,45 @@ class _Products:
                 self.nodes.append(node)
                 self.matrices.append(matrix.T if _attribute(node, "transB") else matrix)
         self.inputs = list(dict.fromkeys(node.input[0] for node in self.nodes))
+        self.model = model
+
+    def runs(self, feeds):
+        """For each feed of the graph the inputs of its products, by their names."""
+        import onnx
+        import onnxruntime
+
         probe = onnx.ModelProto()
-        probe.CopyFrom(model)
+        probe.CopyFrom(self.model)
         known = {output.name for output in probe.graph.output}
         probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self.inputs if name not in known)
         session = onnxruntime.InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
-        self.runs = [dict(zip(self.inputs, session.run(self.inputs, feed), strict=True)) for feed in feeds]
-
-    def largest(self, name):
-        """Largest size of each channel of an input, over all runs."""
-        return np.max([np.abs(run[name].reshape(-1, run[name].shape[-1])).max(axis=0) for run in self.runs], axis=0)
+        for feed in feeds:
+            yield dict(zip(self.inputs, session.run(self.inputs, feed), strict=True))
 
 
-def sensitive_products(path, feeds):
+def channel_ranges(path, feeds):
+    """
+    How large each channel of what goes into products becomes.
+
+    Args:
+        path (`str`): A graph in fp32.
+        feeds (`list[dict[str, numpy.ndarray]]`): Inputs of the graph, of texts as varied as those that it will read: a
+            channel that is larger there than here costs the others their precision.
+
+    Returns:
+        `dict[str, numpy.ndarray]`: largest sizes `(channels,)`, by name of the input.
+    """
+    import onnx
+
+    ranges = {}
+    for run in _Products(onnx.load(path)).runs(feeds):
+        for name, values in run.items():
+            sizes = np.abs(values.reshape(-1, values.shape[-1])).max(axis=0)
+            ranges[name] = np.maximum(ranges.get(name, 0.0), sizes)
+    return ranges
+
+
+def sensitive_products(path, feed):
     """
     The products with a constant matrix, those that lose most by 8 bits first.
 
@@ -237,17 +262,17 @@ def sensitive_products(path, feeds):
 
     Args:
         path (`str`): A graph in fp32.
-        feeds (`list[dict[str, numpy.ndarray]]`): Inputs of the graph.
+        feed (`dict[str, numpy.ndarray]`): Inputs of the graph.
 
     Returns:
         `dict[str, float]`: error relative to the result, by name of the node, largest first.
     """
     import onnx
 
-    products = _Products(onnx.load(path), feeds)
-    errors = {}
+    products, errors = _Products(onnx.load(path)), {}
+    (run,) = products.runs([feed])
     for node, matrix in zip(products.nodes, products.matrices, strict=True):
-        given = products.runs[0][node.input[0]]
+        given = run[node.input[0]]
         whole, coarse = given @ matrix, _rounded_input(given) @ _rounded_matrix(matrix)
         errors[node.name] = float(np.linalg.norm(whole - coarse) / max(np.linalg.norm(whole), 1e-12))
     return dict(sorted(errors.items(), key=lambda item: -item[1]))
@@ -264,7 +289,7 @@ def _rounded_matrix(matrix):
     return np.rint(matrix / step) * step
 
 
-def _smooth(model, products, exclude):
+def _smooth(model, products, ranges, exclude):
     """Divide inputs of products by a factor a channel, and multiply their matrices by it; the result is the same."""
     from onnx import helper, numpy_helper
 
@@ -278,7 +303,7 @@ def _smooth(model, products, exclude):
         if not users:
             continue
         weights = np.max([np.abs(matrix).max(axis=1) for _, matrix in users], axis=0)
-        factor = np.maximum(products.largest(name), 1e-5) ** SMOOTHING
+        factor = np.maximum(ranges[name], 1e-5) ** SMOOTHING
         factor = factor / np.maximum(weights, 1e-5) ** (1.0 - SMOOTHING)
         factor = np.clip(factor / np.exp(np.log(factor).mean()), 1e-2, 1e2).astype(np.float32)
         smooth = f"{name}_smooth"

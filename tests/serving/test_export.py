@@ -346,7 +346,7 @@ def test_an_export_that_answers_otherwise_is_refused_and_leaves_nothing(tmp_path
 def test_layers_that_lose_most_are_ranked_first(exports):
     ids = np.array([[2, 5, 6, 7, 3]], dtype=np.int64)
     path = str(exports / "bert" / "onnx" / "model.onnx")
-    errors = export_graphs.sensitive_products(path, [{"input_ids": ids, "attention_mask": np.ones_like(ids)}])
+    errors = export_graphs.sensitive_products(path, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
     assert len(errors) > 12 and list(errors.values()) == sorted(errors.values(), reverse=True)
     assert all(0.0 < error < 0.2 for error in errors.values())
 
