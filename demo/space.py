@@ -13,8 +13,8 @@ FILES = (
     "files.py", "demo/__init__.py", "demo/app.py", "demo/drawing.py", "demo/guard.py", "demo/scoring.py",
     "demo/uploads.py", "serving/__init__.py", "serving/explain.py", "serving/explain_display.py",
     "descriptors/__init__.py", "descriptors/delimited.py", "descriptors/formats.py", "descriptors/json_tables.py",
-    "descriptors/labels.py", "descriptors/sources.py", "descriptors/spreadsheet.py", "descriptors/tables.py",
-    "descriptors/text_files.py",
+    "descriptors/labels.py", "descriptors/left_out.py", "descriptors/sources.py",
+    "descriptors/spreadsheet.py", "descriptors/tables.py", "descriptors/text_files.py",
 )  # fmt: skip
 APP = '''"""The Space's own file: everything else lies in the folder `page`."""
 
