@@ -129,7 +129,7 @@ class EmoDistillConfig(PreTrainedConfig):
         self.reference_priors = bool(reference_priors)
         constants = DecisionConstants() if decision is None else DecisionConstants.from_config(decision)
         self.decision = asdict(constants)
-        positions = getattr(self.text_config, "max_position_embeddings", None)
+        positions = _positions(self.text_config)
         if text_max_length is None:
             text_max_length = min(128, positions or 128)
         if positions and isinstance(text_max_length, int) and text_max_length > positions:
@@ -218,36 +218,107 @@ def set_dropout(config, attention=None, states=None):
                 setattr(config, name, value)
 
 
+MOST_LAYERS = 1000  # more than any encoder has: a slip of zeros would be built for hours
+
+
 # What a field must be: its words, and the test.
+def _whole(value):
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _finite(value):
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 KINDS = {
-    "a positive integer": lambda value: isinstance(value, int) and not isinstance(value, bool) and value > 0,
-    "a finite number": lambda value: isinstance(value, int | float) and math.isfinite(value),
+    "a positive integer": lambda value: _whole(value) and value > 0,
+    f"an integer from 1 to {MOST_LAYERS}": lambda value: _whole(value) and 0 < value <= MOST_LAYERS,
+    "an integer from 0": lambda value: value is None or (_whole(value) and value >= 0),
+    "a finite number": _finite,
+    "a number from 0 to below 1": lambda value: _finite(value) and 0 <= value < 1,
+    "a number above 0 and at most 0.1": lambda value: _finite(value) and 0 < value <= 0.1,
     "true or false": lambda value: isinstance(value, bool),
     "a list of names": lambda value: all(isinstance(name, str) for name in value),
 }
 FIELDS = {
     "a positive integer": (
-        "projection_dim", "num_queries", "num_qformer_layers", "num_qformer_heads", "qformer_intermediate_size",
-        "text_max_length", "label_max_length",
+        "projection_dim", "num_queries", "num_qformer_heads", "qformer_intermediate_size", "text_max_length",
+        "label_max_length",
     ),
-    "a finite number": ("qformer_dropout", "logit_scale_init", "logit_bias_init"),
+    f"an integer from 1 to {MOST_LAYERS}": ("num_qformer_layers",),
+    "a number from 0 to below 1": ("qformer_dropout",),
+    "a finite number": ("logit_scale_init", "logit_bias_init"),
     "true or false": ("freeze_label_encoder", "spell_emoji", "normalise_texts"),
     "a list of names": ("dimension_names", "reference_words"),
 }  # fmt: skip
+# Of a nested encoder, as far as its architecture has them: what would fail in the middle of a layer, or give numbers.
+ENCODER_FIELDS = {
+    "a positive integer": ("hidden_size", "num_attention_heads", "intermediate_size", "vocab_size"),
+    f"an integer from 1 to {MOST_LAYERS}": ("num_hidden_layers",),
+    "an integer from 0": ("pad_token_id",),
+    "a number from 0 to below 1": (*ATTENTION_DROPOUT, *STATE_DROPOUT),
+    "a number above 0 and at most 0.1": ("layer_norm_eps", "norm_eps"),
+}
+SHIFTED = ("camembert", "mpnet", "roberta", "xlm-roberta")  # their positions begin behind that of padding
 
 
 def _check(config):
     """Tell a wrong value by its name, before it fails in the middle of a layer."""
-    for kind, names in FIELDS.items():
+    _check_fields(config, FIELDS, "")
+    _check_heads(config.text_config.hidden_size, config.num_qformer_heads, "num_qformer_heads")
+
+
+def _check_fields(config, fields, of):
+    for kind, names in fields.items():
         for name in names:
             value = getattr(config, name)
             if not KINDS[kind](value):
-                raise ValueError(f"{name} in the configuration must be {kind}, not {value!r}")
+                raise ValueError(f"{name} in the configuration{of} must be {kind}, not {value!r}")
+
+
+def _check_heads(width, heads, name):
+    if width % heads:
+        raise ValueError(f"{name} in the configuration must divide the hidden size {width}, which {heads} does not")
+
+
+def _check_encoder(config, name):
+    """As [`_check`], for a nested encoder."""
+    fields = {kind: [field for field in names if hasattr(config, field)] for kind, names in ENCODER_FIELDS.items()}
+    _check_fields(config, fields, f", {name},")
+    heads = getattr(config, "num_attention_heads", None)
+    if heads is not None and getattr(config, "head_dim", None) is None:
+        _check_heads(config.hidden_size, heads, f"num_attention_heads of {name}")
+    padding = getattr(config, "pad_token_id", None)
+    if padding is not None and padding >= config.vocab_size:
+        raise ValueError(
+            f"pad_token_id in the configuration, {name}, must be below the vocabulary's size {config.vocab_size}, "
+            f"not {padding}"
+        )
+    for field in ("hidden_act", "hidden_activation", "activation"):
+        _check_activation(getattr(config, field, "gelu"), f"{field} in the configuration, {name},")
+
+
+def _check_activation(value, told):
+    if value == "gelu":  # as nearly always, and no reason to load torch
+        return
+    from transformers.activations import ACT2FN
+
+    if not isinstance(value, str) or value not in ACT2FN:
+        raise ValueError(f"{told} must be a function that transformers knows, gelu say, not {value!r}")
+
+
+def _positions(config):
+    """`int` or `None`: tokens that an encoder has positions for."""
+    positions = getattr(config, "max_position_embeddings", None)
+    if not _whole(positions):
+        return None
+    return positions - 1 - (config.pad_token_id or 0) if config.model_type in SHIFTED else positions
 
 
 def _nested(config, name):
     """A nested encoder configuration from a dictionary with `model_type`, or as given."""
     if isinstance(config, PreTrainedConfig):
+        _check_encoder(config, name)
         return config
     if not isinstance(config, Mapping):
         raise ValueError(f"{name} in the configuration must be a dict or a PreTrainedConfig, not {config!r}")
@@ -256,10 +327,12 @@ def _nested(config, name):
     if kind not in CONFIG_MAPPING:
         raise ValueError(f"{name} in the configuration names the encoder {kind!r}, which this transformers lacks")
     try:
-        return AutoConfig.for_model(kind, **values)
+        encoder = AutoConfig.for_model(kind, **values)
     except Exception as error:  # each architecture checks its values in its own way
         words = " ".join(str(error).split())
         raise ValueError(f"{name} in the configuration does not fit the encoder {kind!r} ({words})") from error
+    _check_encoder(encoder, name)
+    return encoder
 
 
 def _names(value, name):

@@ -23,8 +23,8 @@ def test_saved_and_loaded_alike(tmp_path, tiny_config):
         tie_word_embeddings=True,
         dimension_names=["valence"],
         decision={"expected_labels": 1.75},
-        label_config=BertConfig(vocab_size=98, hidden_size=32, num_hidden_layers=1),
-        text_config=BertConfig(vocab_size=98, hidden_size=32, num_hidden_layers=2),
+        label_config=BertConfig(vocab_size=98, hidden_size=32, num_attention_heads=4, num_hidden_layers=1),
+        text_config=BertConfig(vocab_size=98, hidden_size=32, num_attention_heads=4, num_hidden_layers=2),
     )
     config.save_pretrained(tmp_path)
     for loaded in (EmoDistillConfig.from_pretrained(tmp_path), AutoConfig.from_pretrained(tmp_path)):
@@ -38,7 +38,7 @@ def test_saved_and_loaded_alike(tmp_path, tiny_config):
 def test_nested_encoders_may_be_dictionaries_of_any_family():
     config = EmoDistillConfig(
         text_config={"model_type": "distilbert", "dim": 48, "n_heads": 4},
-        label_config={"model_type": "roberta", "hidden_size": 32},
+        label_config={"model_type": "roberta", "hidden_size": 32, "num_attention_heads": 4},
     )
     assert (config.text_config.model_type, config.label_config.model_type) == ("distilbert", "roberta")
     assert config.hidden_size == 48  # DistilBERT calls it dim
@@ -93,7 +93,7 @@ def test_an_unknown_pooling_names_the_argument():
 
 @pytest.mark.parametrize("other", [{"vocab_size": 99}, {"hidden_size": 64}])
 def test_tied_embeddings_need_equal_shapes(other):
-    text = {"vocab_size": 98, "hidden_size": 32}
+    text = {"vocab_size": 98, "hidden_size": 32, "num_attention_heads": 4}
     with pytest.raises(ValueError, match="tie_word_embeddings needs encoders of one vocabulary and one hidden size"):
         EmoDistillConfig(text_config=text, label_config=text | other, tie_word_embeddings=True)
 
@@ -109,6 +109,43 @@ def test_custom_pipelines_are_kept_without_the_default_model(tmp_path, tiny_conf
     assert set(EmoDistillConfig.from_pretrained(tmp_path).custom_pipelines) == {"zero-shot-classification"}
     assert (tmp_path / "pipeline_emodistill.py").is_file()
     assert "/a/b" not in (tmp_path / "config.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"num_attention_heads": 5}, "num_attention_heads of text_config .* must divide the hidden size 32"),
+        ({"num_attention_heads": 0}, "num_attention_heads .*text_config, must be a positive integer, not 0"),
+        ({"num_hidden_layers": 0}, "num_hidden_layers .* must be an integer from 1 to 1000, not 0"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers .* must be an integer from 1 to 1000"),
+        ({"hidden_dropout_prob": -0.1}, "hidden_dropout_prob .* must be a number from 0 to below 1"),
+        ({"attention_probs_dropout_prob": 2.0}, "attention_probs_dropout_prob .* from 0 to below 1"),
+        ({"layer_norm_eps": float("nan")}, "layer_norm_eps .* above 0 and at most 0.1, not nan"),
+        ({"layer_norm_eps": 1e9}, "layer_norm_eps .* above 0 and at most 0.1"),
+        ({"layer_norm_eps": 0.0}, "layer_norm_eps .* above 0 and at most 0.1"),
+        ({"pad_token_id": -1}, "pad_token_id .* must be an integer from 0, not -1"),
+        ({"pad_token_id": 999}, "pad_token_id .* below the vocabulary's size 98, not 999"),
+        ({"vocab_size": 0}, "vocab_size .* must be a positive integer"),
+        ({"hidden_act": "nope"}, "hidden_act .* must be a function that transformers knows, gelu say, not 'nope'"),
+        ({"model_type": "distilbert", "dim": 32, "n_heads": 5}, "must divide the hidden size 32"),
+        ({"model_type": "distilbert", "dim": 32, "n_heads": 4, "attention_dropout": 1.0}, "attention_dropout"),
+        ({"model_type": "modernbert", "norm_eps": 7.0, "pad_token_id": 0}, "norm_eps"),
+        ({"model_type": "mpnet", "max_position_embeddings": 66, "pad_token_id": 1}, "exceeds .* 64 positions"),
+    ],
+)
+def test_values_that_fail_in_a_layer_or_give_numbers_are_named(values, message):
+    sizes = {} if "dim" in values else {"hidden_size": 32, "num_attention_heads": 4}
+    encoder = {"vocab_size": 98, **sizes, **values}
+    with pytest.raises(ValueError, match=message) as error:
+        EmoDistillConfig(text_config=encoder, text_max_length=65)
+    assert "\n" not in str(error.value)
+
+
+def test_heads_of_the_q_former_divide_the_width_and_its_dropout_is_a_share(encoder_config):
+    with pytest.raises(ValueError, match=r"num_qformer_heads .* must divide the hidden size 32, which 5 does not"):
+        EmoDistillConfig(encoder_config(), num_qformer_heads=5)
+    with pytest.raises(ValueError, match=r"qformer_dropout .* from 0 to below 1, not 1"):
+        EmoDistillConfig(encoder_config(), qformer_dropout=1)
 
 
 def test_windows_longer_than_the_encoders_positions_are_refused(encoder_config):
