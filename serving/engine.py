@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ __all__ = ["Scored", "TextScorer", "score_shards"]
 
 TURN_SECONDS = 2e-4
 PART = 2048  # texts that are tokenised while the model works on those before; enough to fill batches of like length
+FIRST_PART = 512  # which the model has to wait for
 TEXTS_AT_ONCE = 1024  # turned into results at a time: bounds what they take in memory
 
 
@@ -151,7 +153,8 @@ class TextScorer:
         distinct, later = list(texts), later or functools.partial
         self.classify._tell_language(distinct)
         tokenize = functools.partial(self.classify.tokenize_texts, **self.how_read)
-        parts = [later(tokenize, distinct[start : start + PART]) for start in range(0, len(distinct), PART)]
+        bounds = [0, *range(FIRST_PART, len(distinct), PART), len(distinct)]
+        parts = [later(tokenize, distinct[start:end]) for start, end in itertools.pairwise(bounds) if distinct]
         return _Prepared(shard, places, list(requests), distinct, text_places, parts, errors)
 
     def score(self, prepared, progress=None):

@@ -37,7 +37,11 @@ classify(text)
 answered = perf_counter()
 classify("What a day!")
 again = perf_counter()
-memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+if os.path.exists("/proc/self/status"):  # where a new process is told of its parent's peak as its own
+    with open("/proc/self/status") as status:
+        memory = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+memory /= 1024
 print(loaded - start, answered - start, again - answered, memory)
 """
 IMPORT = """
