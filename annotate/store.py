@@ -59,6 +59,7 @@ CREATE TABLE shards (
     cost REAL, file_id TEXT, batch_id TEXT, note TEXT, time REAL NOT NULL
 );
 """
+_TABLES = {"requests", "rows", "shards"}
 
 
 class StoreDamagedError(ValueError):
@@ -160,11 +161,14 @@ class Store:
                 raise DiskFullError(self.path) from None
             if "locked" in str(error):
                 raise ValueError(f"{self.path}: another run has this store open; wait for it or stop it") from None
-            if "malformed" in str(error):
-                raise StoreDamagedError(
-                    f"{self.path}: the store is damaged ({error}); bring back a copy of it"
-                ) from None
-            raise ValueError(f"{self.path}: not a store of emodistill annotate ({error}); move it away") from None
+            if "not a database" in str(error):
+                raise ValueError(f"{self.path}: not a store of emodistill annotate ({error}); move it away") from None
+            if _tells_of_damage(error):
+                raise self._damaged(error) from None
+            raise OSError(
+                f"{self.path}: the store cannot be opened for writing ({error}); see that the file, its folder and "
+                f"{self.path.name}-wal, where there is one, may be written"
+            ) from None
         except ValueError:
             self._db.close()
             raise
@@ -189,7 +193,15 @@ class Store:
         elif version != SCHEMA_VERSION:
             self._db.execute("ROLLBACK")
             raise ValueError(f"{self.path}: written by another version of emodistill (store version {version})")
+        else:  # a page that was harmed may lose rows without a word, which would be paid for again
+            found = self._db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            missing = _TABLES - {name for (name,) in self._db.execute("SELECT name FROM sqlite_master")}
+            if missing or found != "ok":
+                raise self._damaged(f"no table {min(missing)}" if missing else " ".join(found.split()))
         self._db.execute("COMMIT")
+
+    def _damaged(self, reason):
+        return StoreDamagedError(f"{self.path}: the store is damaged ({reason}); bring back a copy of it")
 
     def __enter__(self):
         return self
@@ -285,8 +297,12 @@ class Store:
             "SELECT parameters, max(completion_tokens) FROM requests WHERE model = ? AND server = ? AND NOT estimated "
             "GROUP BY parameters"
         )
-        allowed = [(json.loads(one).get("max_tokens"), taken) for one, taken in self.query(query, (model, server))]
-        return max((taken / longest for longest, taken in allowed if longest and taken), default=0.0)
+        found = self.query(query, (model, server))
+        try:
+            allowed = [(json.loads(parameters).get("max_tokens"), taken) for parameters, taken in found]
+            return max((taken / longest for longest, taken in allowed if longest and taken), default=0.0)
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            raise self._damaged("the record of a request") from None
 
     def rows(self, keys):
         """The rows that there are for some keys.
@@ -338,10 +354,8 @@ class Store:
         except (sqlite3.InterfaceError, sqlite3.ProgrammingError, UnicodeError, OverflowError) as error:
             raise UnstorableError(f"{self.path}: a value cannot be stored ({error})") from error
         except sqlite3.Error as error:
-            if "malformed" in str(error) or "not a database" in str(error):
-                raise StoreDamagedError(
-                    f"{self.path}: the store is damaged ({error}); bring back a copy of it"
-                ) from error
+            if _tells_of_damage(error):
+                raise self._damaged(error) from error
             raise OSError(f"{self.path}: the store cannot be {what} ({error})") from error
 
     def spent(self):
@@ -365,8 +379,8 @@ class Store:
         chosen = [shard for shard in shards if run in (None, shard["run"])]
         try:
             return [{**shard, "items": json.loads(shard["items"])} for shard in chosen]
-        except (ValueError, TypeError):
-            raise ValueError(f"{self.path}: a batch's record is damaged; bring back a copy of the file") from None
+        except (ValueError, TypeError, RecursionError):
+            raise self._damaged("the record of a batch") from None
 
     def counts(self):
         """`dict[str, int]`: rows by status."""
@@ -382,6 +396,12 @@ class Store:
             f"FROM requests {where}"
         )
         return dict(zip(names, self.query(query, (model, prompt))[0], strict=True))
+
+
+def _tells_of_damage(error):
+    """Whether SQLite means the content of the file, and not the disk or a right that is missing."""
+    words = str(error).lower()
+    return any(part in words for part in ("malformed", "not a database", "could not decode", "no such", "corrupt"))
 
 
 def canonical_json(value):

@@ -15,7 +15,15 @@ from emodistill.annotate.limits import Gate, Rate, Stopped, backoff, retry_after
 from emodistill.annotate.money import Budget, BudgetReached
 from emodistill.annotate.output import check_output, open_output, store_path, write_rows
 from emodistill.annotate.prices import Price, estimate_tokens, find_price
-from emodistill.annotate.store import IN_FLIGHT, GroupWriter, RequestRecord, RowRecord, UnstorableError, row_key
+from emodistill.annotate.store import (
+    IN_FLIGHT,
+    GroupWriter,
+    RequestRecord,
+    RowRecord,
+    StoreDamagedError,
+    UnstorableError,
+    row_key,
+)
 
 IDENTITY = {"model": "m", "prompt": "rich/1 abc", "parameters": "{}"}
 
@@ -305,6 +313,49 @@ def test_a_damaged_row_is_told_with_the_file_s_name(tmp_path, change):
         assert list(store.rows(["a"])) == ["a"]
         with pytest.raises(ValueError, match=r"s\.sqlite.*damaged.*asked again"):
             store.rows(["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DROP TABLE rows",
+        "DROP TABLE shards",
+        "UPDATE requests SET parameters = '{'",
+        "UPDATE requests SET parameters = '[]'",
+        'UPDATE requests SET parameters = \'{"max_tokens": "many"}\', completion_tokens = 4',
+        "UPDATE rows SET text = CAST(x'ff00' AS TEXT)",
+        f"INSERT INTO shards VALUES ('a', 'r', 'built', '{'[' * 100_000}', 1, 1, NULL, NULL, NULL, 1)",
+    ],
+)
+def test_a_damaged_table_is_told_with_the_file_s_name(tmp_path, change):
+    with Store(tmp_path / "s.sqlite") as store:
+        store.record([(request(), [row("a")], IDENTITY)])
+        store.execute(change)
+    with (
+        pytest.raises(StoreDamagedError, match=r"s\.sqlite: the store is damaged"),
+        Store(tmp_path / "s.sqlite") as store,
+    ):
+        store.rows(["a"]), store.excess("m", "http://x/v1"), store.shards(("built",))
+
+
+def test_rows_that_a_damaged_page_hides_are_not_paid_for_again(tmp_path):
+    path = tmp_path / "s.sqlite"
+    with Store(path) as store:
+        store.record([(None, [row(f"{n:064d}") for n in range(300)], IDENTITY)])
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"%064d" % 150, b"x" * 64))  # out of its place: no look-up finds what lies there
+    with pytest.raises(StoreDamagedError, match=r"s\.sqlite: the store is damaged"):
+        Store(path)
+
+
+@pytest.mark.parametrize("fault", ["attempt to write a readonly database", "disk I/O error"])
+def test_a_store_that_may_not_be_written_is_no_other_file(tmp_path, monkeypatch, fault):
+    def refuse(store):
+        raise sqlite3.OperationalError(fault)
+
+    monkeypatch.setattr(Store, "_open", refuse)
+    with pytest.raises(OSError, match=rf"s\.sqlite: the store cannot be opened for writing \({fault}\)"):
+        Store(tmp_path / "s.sqlite")
 
 
 def test_a_row_of_another_shape_is_damaged_too(tmp_path, monkeypatch):
