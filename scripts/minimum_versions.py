@@ -5,6 +5,8 @@
 The new environment lies over the one that runs this: what a bound names is installed in its lowest version, with what
 that needs, and everything else is taken from below. torch is the exception: of its lowest version the index has
 no CPU wheel for Linux, and the other brings several GB of CUDA packages, so that it stays what constraints.txt pins.
+
+What an exported model needs is tried in an environment of its own, which has nothing else: no torch, no transformers.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -20,6 +23,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parent.parent
 # Extras whose bounds are tested. `demo` is apart: gradio asks for another huggingface_hub than the base's lowest.
 EXTRAS = ("train", "annotate", "benchmarks")
+EXPORTED = ("onnx", "score")  # what an exported model answers and scores files with
 NOT_LOWERED = {"torch", "emodistill"}
 # Between them: the default model from a shell, training and the saved checkpoint, measuring, an annotated file.
 TESTS = (
@@ -30,16 +34,21 @@ TESTS = (
 )
 
 
-def lowest_versions():
-    """The declared lower bounds, `list[str]` such as `transformers==5.0`; of two for one package the higher.
+def lowest_versions(extras, base=True):
+    """
+    The declared lower bounds, `list[str]` such as `transformers==5.0`; of two for one package the higher.
+
+    Args:
+        extras (`Sequence[str]`): Names of extras.
+        base (`bool`): Whether with what the package needs without any.
 
     Raises:
         ValueError: a requirement without a lower bound.
     """
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg", encoding="utf-8")
-    lines = config["options"]["install_requires"].split("\n")
-    for extra in EXTRAS:
+    lines = config["options"]["install_requires"].split("\n") if base else []
+    for extra in extras:
         lines += config["options.extras_require"][extra].split("\n")
     lowest = {}
     for line in filter(None, map(str.strip, lines)):
@@ -68,18 +77,38 @@ def layered_environment(folder, pins):
     return python
 
 
+def try_an_export(folder, pins):
+    """An export of the default model answers, and scores a file, where only its own requirements are; 0 if it does."""
+    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+    python = Path(folder).resolve() / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-compile", *pins], check=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        exported, table = Path(scratch, "export"), Path(scratch, "in.csv")
+        emodistill = ["-m", "emodistill.cli"]
+        subprocess.run([sys.executable, *emodistill, "export", "small", "--output", exported], check=True)
+        Path(scratch, "emodistill").symlink_to(ROOT, target_is_directory=True)
+        table.write_text("text\nHow dare you lie to me again!\n", encoding="utf-8")
+        given = ["--model", exported, "--labels", "joy,anger"]
+        for command in (["predict", "so happy"], ["score", table, "--output", Path(scratch, "out.parquet")]):
+            done = subprocess.run([python, *emodistill, *command, *given], cwd=scratch)
+            if done.returncode:
+                return done.returncode
+    return 0
+
+
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--folder", default=".venv-minimum", help="of the environment (default: .venv-minimum)")
     parser.add_argument("--list", action="store_true", help="print the versions and stop")
     args = parser.parse_args(argv)
-    pins = lowest_versions()
-    print(" ".join(pins), flush=True)
+    pins, exported = lowest_versions(EXTRAS), lowest_versions(EXPORTED, base=False)
+    print(" ".join(pins), "\nfor exports:", " ".join(exported), flush=True)
     if args.list:
         return 0
     python = layered_environment(args.folder, pins)
     environment = os.environ | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
-    return subprocess.run([python, "-m", "pytest", "-q", *TESTS], cwd=ROOT, env=environment).returncode
+    tested = subprocess.run([python, "-m", "pytest", "-q", *TESTS], cwd=ROOT, env=environment).returncode
+    return tested or try_an_export(f"{args.folder}-export", exported)
 
 
 if __name__ == "__main__":
