@@ -81,7 +81,8 @@ def try_an_export(folder, pins):
     """An export of the default model answers, and scores a file, where only its own requirements are; 0 if it does."""
     subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
     python = Path(folder).resolve() / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-compile", *pins], check=True)
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-compile"]
+    subprocess.run([*pip, *pins], check=True)
     with tempfile.TemporaryDirectory() as scratch:
         exported, table = Path(scratch, "export"), Path(scratch, "in.csv")
         emodistill = ["-m", "emodistill.cli"]
