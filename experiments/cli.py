@@ -43,7 +43,9 @@ def ablate(argv):
     if args.list:
         list_cells(grid)
         return 0
-    if not args.data_dir or not Path(args.data_dir).is_dir():
+    if not args.data_dir:
+        raise ValueError("give --data-dir, the directory with a folder for each benchmark")
+    if not Path(args.data_dir).is_dir():
         raise ValueError(f"--data-dir: no directory {args.data_dir}; give the one with a folder for each benchmark.")
     names = {cell[key] for cell in grid["cells"] for key in ("name", "group")}
     if unknown := set(args.only or ()) - names:

@@ -1,9 +1,11 @@
 """The folder of a scoring run: its arguments, its shards and what is known of each, its lock."""
 
 import contextlib
+import hashlib
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 from ..files import write_json
@@ -13,6 +15,10 @@ __all__ = ["RunFolder"]
 MANIFEST, RECORDS, END = "_run.json", "_records", "_end.json"
 FORMAT = 1
 PART = "part-{:05d}.{}"
+
+
+def _say(sentence):
+    print(sentence, file=sys.stderr, flush=True)
 
 
 class RunFolder:
@@ -73,12 +79,13 @@ class RunFolder:
 
     # ---- what the run is
 
-    def agree(self, description):
+    def agree(self, description, say=_say):
         """
-        Note what the run is, or see that it is the same run.
+        Note what the run is, or see that it is the same run, whose shards are still what it wrote.
 
         Args:
             description (`dict[str, dict]`): Sections (`input`, `arguments`, `model`) of JSON values.
+            say (`Callable`, *optional*): Told of shards that are not and are scored again; standard error by default.
 
         Returns:
             `bool`: whether the run had been started before.
@@ -93,16 +100,19 @@ class RunFolder:
             except FileNotFoundError:
                 write_json(self.path / MANIFEST, {"format": FORMAT, **description})
                 return False
-            except ValueError:
-                raise ValueError(f"{self.path / MANIFEST} is damaged; name another --output") from None
+            except (ValueError, RecursionError):
+                known = None
+        if not isinstance(known, dict) or not all(isinstance(values, dict) for values in map(known.get, description)):
+            raise ValueError(f"{self.path / MANIFEST} is damaged; name another --output")
         for section, values in description.items():
-            before = known.get(section) or {}
+            before = known[section]
             changed = [name for name in {**before, **values} if before.get(name) != values.get(name)]
             if changed:
                 raise ValueError(
                     f"{self.path} holds a run with another {_what(section, changed, before, values)}; go on with "
                     "the same ones, or name another --output"
                 )
+        self._keep_whole(say)
         return True
 
     # ---- shards
@@ -123,13 +133,49 @@ class RunFolder:
         numbers = {int(match[1]) for name in names if (match := re.fullmatch(r"part-(\d+)\.json", name))}
         return {number for number in numbers if self.shard_path(number).exists()}
 
+    def beyond(self, number):
+        """`list[str]`: Files of shards from this one on, done or not: whoever reads the folder takes them, too."""
+        found = ((name, re.fullmatch(rf"part-(\d+)\.{self.kind}", name)) for name in os.listdir(self.path))
+        return sorted(name for name, match in found if match and int(match[1]) >= number)
+
     def record(self, number):
         """`dict`: What is known of a shard that is done."""
-        return json.loads(self._record_path(number).read_text("utf-8"))
+        path = self._record_path(number)
+        try:
+            return json.loads(path.read_text("utf-8"))
+        except (ValueError, RecursionError):
+            raise ValueError(f"{path} is damaged; the same command scores its rows again") from None
 
     def set_record(self, number, record):
         """Note that a shard is done."""
-        write_json(self._record_path(number), record, indent=None)
+        record = json.loads(json.dumps(record), parse_constant=lambda name: None)  # as it will be read
+        write_json(self._record_path(number), {**record, "seal": self._seal(number, record)}, indent=None)
+
+    def _keep_whole(self, say):
+        """Take back that shards are done which another run wrote, or which were cut or changed since."""
+        for number in sorted(self.done()):
+            path = self._record_path(number)
+            with contextlib.suppress(FileNotFoundError):  # another process of the run took it back
+                before = path.read_bytes()
+                if not self._is_whole(number) and path.read_bytes() == before:  # else written anew meanwhile
+                    path.unlink()
+                    say(f"{self.shard_path(number)} or {path} is not what this run wrote: its rows are scored again")
+
+    def _is_whole(self, number):
+        try:
+            record = self.record(number)
+        except ValueError:
+            return False
+        return isinstance(record, dict) and record.get("seal") == self._seal(number, record)
+
+    def _seal(self, number, record):
+        """`str`: a digest of the run, of a shard, and of what is known of it."""
+        noted = {name: value for name, value in record.items() if name != "seal"}
+        digest = hashlib.sha256((self.path / MANIFEST).read_bytes())
+        digest.update(json.dumps([number, noted], sort_keys=True).encode())
+        with open(self.shard_path(number), "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
 
     def _record_path(self, number):
         return self.path / RECORDS / PART.format(number, "json")
@@ -142,9 +188,10 @@ class RunFolder:
         """`bool`: whether the end of the input is known and every shard up to it is done."""
         try:
             end = json.loads((self.path / END).read_text("utf-8"))
-        except FileNotFoundError:
+            shards = range(end["shards"])
+        except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError):  # each process notes it anew
             return False
-        return set(range(end["shards"])) <= self.done()
+        return set(shards) <= self.done()
 
 
 def _what(section, changed, before, values):

@@ -144,10 +144,10 @@ class ScoringRun:
             else:
                 progress.skip(len(shard.rows))
             shards, seen = shard.number + 1, seen + len(shard.rows)
-        if beyond := [number for number in done if number >= shards]:
+        if beyond := self.folder.beyond(shards):
             raise ValueError(
                 f"the input has changed: it ends after {seen:,} rows, but {self.folder.path} holds "
-                f"{len(beyond)} shards of rows beyond; name another --output"
+                f"shards of rows beyond, from {beyond[0]} on; name another --output"
             )
         self.folder.set_end(shards, seen)
 

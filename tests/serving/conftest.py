@@ -33,10 +33,10 @@ def scorer(shared_classify):
 def score_rows(scorer, tmp_path):
     """`score_rows(rows, folder=..., kind="jsonl", **options)`: a run, and its folder."""
 
-    def run(rows, folder=tmp_path / "scored", kind="jsonl", scorer=scorer, layout=None, **options):
+    def run(rows, folder=tmp_path / "scored", kind="jsonl", scorer=scorer, layout=None, description=None, **options):
         layout = layout or Layout(tuple(scorer.names), False, False, tuple(scorer.dimensions))
         run_folder = RunFolder(folder, kind)
-        run_folder.agree({})
+        run_folder.agree(description or {})
         outcome = ScoringRun(run_folder, scorer, layout, quiet=True, **options)(rows)
         return outcome, run_folder
 

@@ -1,6 +1,7 @@
 """Runs that are stopped, go on, are refused, and share a folder."""
 
 import json
+import shutil
 
 import pytest
 
@@ -45,6 +46,60 @@ def test_a_shard_without_its_record_is_done_again(score_rows, tmp_path):
     assert outcome.scored == 5 and contents(folder) == before
 
 
+def swapped(folder):
+    """Another run's shard with its record, over the same texts."""
+    other = folder.parent / "other"
+    for name in ("part-00002.jsonl", "_records/part-00002.json"):
+        shutil.copy(other / name, folder / name)
+
+
+def replaced(name, old, new):
+    def change(folder):
+        content = (folder / name).read_bytes()
+        assert old in content
+        (folder / name).write_bytes(content.replace(old, new, 1))
+
+    return change
+
+
+def written(name, content):
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        written("part-00002.jsonl", b""),
+        written("part-00002.jsonl", b'{"row": 10, '),
+        replaced("part-00002.jsonl", b'"joy": 0.', b'"joy": 1.'),
+        replaced("_records/part-00002.json", b'"rows": 5', b'"rows": 6'),
+        replaced("_records/part-00002.json", b'"digest"', b'"digets"'),
+        written("_records/part-00002.json", b"[]"),
+        written("_records/part-00002.json", b"[" * 100_000),
+        written("_records/part-00002.json", b"\xff"),
+        swapped,
+    ],
+)
+def test_a_shard_that_is_not_what_the_run_wrote_is_scored_again(score_rows, tmp_path, capsys, damage):
+    score_rows(many(), tmp_path / "other", shard_rows=5, description={"arguments": {"labels": "calm"}})
+    _, folder = score_rows(many(), shard_rows=5)
+    before = contents(folder)
+    damage(folder.path)
+    (folder.path / "_end.json").write_text("{}")
+    outcome, folder = score_rows(many(), shard_rows=5)
+    assert outcome.complete and outcome.scored == 5 and outcome.tally.rows == 23 and contents(folder) == before
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and "part-00002.jsonl" in said[0] and said[0].endswith("its rows are scored again")
+    assert score_rows(many(), shard_rows=5)[0].scored == 0
+
+
+def test_a_shard_that_no_run_wrote_is_told(score_rows):
+    _, folder = score_rows(many(), shard_rows=5)
+    shutil.copy(folder.shard_path(1), folder.shard_path(9))
+    with pytest.raises(ValueError, match=r"shards of rows beyond, from part-00009\.jsonl on"):
+        score_rows(many(), shard_rows=5)
+
+
 @pytest.mark.parametrize(
     "changed", [many(row7="another"), many(12), many()[1:]], ids=["a text", "fewer rows", "the first row left out"]
 )
@@ -82,9 +137,10 @@ def test_folders_that_hold_something_else_are_refused(tmp_path):
     with pytest.raises(ValueError, match="is a file"):
         RunFolder(tmp_path / "notes.txt", "csv")
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "_run.json").write_text("{")
-    with pytest.raises(ValueError, match="damaged"):
-        RunFolder(tmp_path / "run", "csv").agree({})
+    for content in ("{", "", "[]", "{}", '{"input": 3}', "[" * 100_000):
+        (tmp_path / "run" / "_run.json").write_text(content)
+        with pytest.raises(ValueError, match=r"_run\.json is damaged"):
+            RunFolder(tmp_path / "run", "csv").agree({"input": {}})
 
 
 def test_processes_share_the_shards_and_nothing_is_merged(score_rows, tmp_path):
