@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 
 from .decision_emodistill import dimension_scores, score_labels
-from .inputs_emodistill import is_blank, read_ahead, read_texts
+from .inputs_emodistill import is_blank, read_ahead, read_inputs
 from .labels_emodistill import LabelSet
 from .language_emodistill import foreign_language
 from .options_emodistill import CHECKS, UNSET, given, known, one_of, read_batch_size
@@ -110,7 +110,7 @@ class EmotionCalls:
                 label_set.check_choice(name)
             return label_set
 
-        read = read_texts(texts, first, parse)
+        read = read_inputs(texts, first, parse)
         for place in range(len(read.texts)) if needs_labels else ():
             if place not in read.label_sets:
                 read.problems.setdefault(place, NO_LABELS)

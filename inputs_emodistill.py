@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import dataclass
 
 __all__ = [
-    "Texts", "is_blank", "is_table", "many_texts", "read_ahead", "read_texts", "sequence_of", "texts_of",
+    "Texts", "is_blank", "is_table", "many_texts", "read_ahead", "read_inputs", "sequence_of", "texts_of",
     "without_surrogates",
 ]  # fmt: skip
 
@@ -108,7 +108,7 @@ class Texts:
     problems: dict
 
 
-def read_texts(values, first=0, parse_labels=None):
+def read_inputs(values, first=0, parse_labels=None):
     """
     Read texts as users give them: strings, or rows `{"text": ..., "labels": ...}` with a label set of their own.
 
@@ -124,9 +124,9 @@ def read_texts(values, first=0, parse_labels=None):
     Example:
 
     ```python
-    >>> from emodistill.inputs_emodistill import read_texts
+    >>> from emodistill.inputs_emodistill import read_inputs
 
-    >>> read = read_texts(["How nice", None, {"text": "Ouch", "labels": "pain, fear"}])
+    >>> read = read_inputs(["How nice", None, {"text": "Ouch", "labels": "pain, fear"}])
     >>> read.texts, read.problems, read.label_sets
     (['How nice', '', 'Ouch'], {1: 'inputs must be strings, but text 1 is missing (None)'}, {2: 'pain, fear'})
 

@@ -20,9 +20,9 @@ import torch
 if __package__:
     from .files import write_json
     from .training.arguments import parse_arguments
-    from .training.building import build, load_data
+    from .training.building import build_parts, load_data
     from .training.encoders import check_sources, located
-    from .training.finishing import export, finish
+    from .training.finishing import finish_run, save_trained
     from .training.folder import claim_arguments, claim_inputs, locked
     from .training.record import Record
     from .training.states import RunStates, StopSignal, TrainingProgress
@@ -63,7 +63,7 @@ class Trainer:
         self.record = Record(self.groups, *data)
         claim_inputs(args.output_dir, self.record.inputs)
         self.located = located(self.groups[0]), self.groups[1], args
-        self.parts = parts = build(self.located, data, accelerator, self._say)
+        self.parts = parts = build_parts(self.located, data, accelerator, self._say)
         self.network, self.sampler, self.objective = parts.network, parts.sampler, parts.objective
         self.model, self.optimizer, self.loader = accelerator.prepare(parts.network, parts.optimizer, parts.loader)
         self.total_steps = -(-len(self.loader) // accelerator.gradient_accumulation_steps) * args.epochs
@@ -208,7 +208,7 @@ class Trainer:
 
     def _save_best(self):
         if self.accelerator.is_main_process:
-            export(self.network, self.parts.tokenizer, os.path.join(self.args.output_dir, "best"))
+            save_trained(self.network, self.parts.tokenizer, os.path.join(self.args.output_dir, "best"))
         self.accelerator.wait_for_everyone()
 
     def _finish(self):
@@ -216,10 +216,10 @@ class Trainer:
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             folder = self.args.output_dir
-            model, metrics = finish(self.located, self.parts, self.accelerator.device, self._say)
+            model, metrics = finish_run(self.located, self.parts, self.accelerator.device, self._say)
             self.progress.seconds += time.monotonic() - self.clock
             record = self.record.finished(self.progress, metrics, self.accelerator)
-            export(model, self.parts.tokenizer, os.path.join(folder, "final"), record)
+            save_trained(model, self.parts.tokenizer, os.path.join(folder, "final"), record)
             content = {"final": metrics, "history": self.progress.history, "decision": model.config.decision}
             write_json(os.path.join(folder, "metrics.json"), content, sort_keys=True)
             numbers = ((name, value) for name, value in metrics.items() if isinstance(value, float))

@@ -5,10 +5,10 @@ import json
 from .found_json import find_json, looks_like_json
 from .replies import (
     DIMENSIONS,
-    read_contrasts,
+    parse_contrasts,
+    parse_rated,
     read_descriptors_json,
     read_descriptors_text,
-    read_rated,
     read_ratings,
     read_written,
     strip_reasoning,
@@ -199,7 +199,7 @@ class RatedTask(DescriptorTask):
         return _response_format("rated", _object(answers=_array(_object(number={"type": "integer"}, **fields))))
 
     def parse(self, content, texts, structured):
-        return read_rated(strip_reasoning(content), len(texts), self.prompt)
+        return parse_rated(strip_reasoning(content), len(texts), self.prompt)
 
     def accepts(self, value):
         return isinstance(value, dict) and set(value) == {"labels", *DIMENSIONS} and super().accepts(value["labels"])
@@ -310,7 +310,7 @@ class ContrastTask(WrittenTask):
         return _response_format("contrasts", _object(groups=_array(_object(texts=_array(text)))))
 
     def parse(self, content, texts, structured):
-        return [read_contrasts(strip_reasoning(content), self.prompt, json.loads(texts[0])["count"])]
+        return [parse_contrasts(strip_reasoning(content), self.prompt, json.loads(texts[0])["count"])]
 
     def accepts(self, value):
         return isinstance(value, list) and all(isinstance(group, list) for group in value)

@@ -6,7 +6,7 @@ from itertools import combinations
 from ..files import write_json
 from .job import Job
 from .normalise import NEUTRAL, normalise_labels
-from .output import check_output, store_path
+from .output import check_rows_output, store_path
 from .runner import ask_pending, prepare
 from .store import Store
 
@@ -91,7 +91,7 @@ def compare(rows, prompts, settings, output, *, store=None):
             `stopped`, why it ended early, or `None`.
     """
     path = store_path(output, store)
-    check_output(output, path)
+    check_rows_output(output, path)
     chosen = [replace(settings, prompt=name) for name in prompts]
     if settings.labels:  # they are for the closed prompts among them
         chosen = [

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 
-from ..descriptors.tables import is_blank
+from ..descriptors.tables import is_empty_text
 from .dialect import Dialect
 from .estimate import estimate
 from .money import WorstCase
@@ -42,7 +42,7 @@ class Job:
         self.dialect = Dialect(settings, task.structured_only)
         self.unique = {}
         for item_id, text in items:
-            if not is_blank(text):
+            if not is_empty_text(text):
                 self.unique.setdefault(self.key(text), (item_id, text.strip()))
         self.others = {}  # id and text of keys that left the input while a batch was to bring their answers
         self.rows = self._checked(store.rows(self.unique))
@@ -72,7 +72,7 @@ class Job:
         """`RowRecord`, *optional*: what is stored for a `TextRow`."""
         if row.error:
             return replace(EMPTY, reason=f"{row.place}: {row.error}; so it was not asked")
-        return EMPTY if is_blank(row.text) else self.rows.get(self.key(row.text))
+        return EMPTY if is_empty_text(row.text) else self.rows.get(self.key(row.text))
 
     def is_pending(self, key):
         row = self.rows.get(key)

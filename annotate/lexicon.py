@@ -2,7 +2,7 @@
 
 from ..descriptors.lexicon import COLUMNS, read_lexicon, write_lexicon
 from .job import Job
-from .output import check_output, store_path
+from .output import check_rows_output, store_path
 from .runner import ask_pending, prepare
 from .store import Store
 
@@ -25,7 +25,7 @@ def rate(descriptors, output, settings, *, store=None, known=None, on_estimate=N
     """
     known = dict(known or {})
     path = store_path(output, store)
-    check_output(output, path)
+    check_rows_output(output, path)
     asked = [term for term in dict.fromkeys(descriptors) if term not in known]
     task = prepare(settings, ("lexicon",))
     settings.read_key()

@@ -9,7 +9,7 @@ from ..files import writing
 from .normalise import VariantMap, normalise_labels
 from .store import RowRecord
 
-__all__ = ["EMPTY", "check_output", "json_line", "open_output", "store_path", "write_rows"]
+__all__ = ["EMPTY", "check_rows_output", "json_line", "open_output", "store_path", "write_rows"]
 
 EMPTY = RowRecord("", "", "", "invalid", reason="the text is empty, so it was not asked")
 
@@ -40,7 +40,7 @@ def _is_special(path):
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
-def check_output(path, store_path):
+def check_rows_output(path, store_path):
     """An output must be writable, and a file that no store stands beside is not ours to replace.
 
     Raises:

@@ -12,9 +12,21 @@ from .found_labels import answer_list, as_list, labels_in_json, numbered, text_t
 from .normalise import normalise
 
 __all__ = [
-    "DIMENSIONS", "Outcome", "check_labels", "check_rated", "invalid", "is_refusal", "numbered_answers",
-    "read_contrasts", "read_descriptors_json", "read_descriptors_text", "read_dimensions", "read_rated",
-    "read_ratings", "read_written", "strip_reasoning",
+    "DIMENSIONS",
+    "Outcome",
+    "check_labels",
+    "check_rated",
+    "invalid",
+    "is_refusal",
+    "numbered_answers",
+    "parse_contrasts",
+    "parse_rated",
+    "read_descriptors_json",
+    "read_descriptors_text",
+    "read_dimensions",
+    "read_ratings",
+    "read_written",
+    "strip_reasoning",
 ]  # fmt: skip
 
 LONGEST = 60  # characters of a descriptor
@@ -237,7 +249,7 @@ def read_dimensions(answer):
     return rating
 
 
-def read_rated(content, count, prompt):
+def parse_rated(content, count, prompt):
     """Descriptors with ratings: `{"labels": [...], "valence": ...}`; for several texts, in `answers` with numbers."""
     try:
         data = read_json(content, ("labels", "answers"))
@@ -281,7 +293,7 @@ def read_written(content, prompt, wanted, rated=False):
     return Outcome("ok", kept)
 
 
-def read_contrasts(content, prompt, wanted):
+def parse_contrasts(content, prompt, wanted):
     """Groups of contrasts, from `{"groups": [{"texts": [{"text", "labels", "valence", ...}]}]}`: one item, a block of
     groups.
     """

@@ -19,7 +19,7 @@ from .faults import FatalError, FormatUnsupported, LimitNameUnsupported, Request
 from .job import Job
 from .limits import Gate, Stopped
 from .money import Attempt, Budget, BudgetReached
-from .output import check_output, store_path, write_rows
+from .output import check_rows_output, store_path, write_rows
 from .progress import RequestProgress
 from .prompts import Prompt, load_prompt
 from .replies import Outcome
@@ -349,7 +349,7 @@ def annotate(source, output, settings, *, store=None, every=False, merge_variant
     task = prepare(settings)
     rows = text_rows(source, settings.quiet, **reading)
     path = store_path(output, store)
-    check_output(output, path)
+    check_rows_output(output, path)
     if settings.limit != 0:  # with 0, the output is written anew and nothing is asked
         settings.read_key()
     with Store(path) as opened:

@@ -7,7 +7,7 @@ import re
 
 from .job import Job
 from .normalise import normalise_labels
-from .output import check_output, json_line, open_output, store_path
+from .output import check_rows_output, json_line, open_output, store_path
 from .replies import DIMENSIONS
 from .runner import ask_pending, prepare
 from .store import Store
@@ -103,7 +103,7 @@ def write_texts(count, output, settings, *, genres=(), themes=(), size=None, see
         raise ValueError(f"count: must be at most {MOST:,}, for all are planned before the first is asked for")
     items, rows = _items(task.prompt, list(genres), list(themes), count, size, seed), _ROWS[task.prompt.task]
     path = store_path(output, store)
-    check_output(output, path)
+    check_rows_output(output, path)
     settings.read_key()
     with Store(path) as opened:
         job = Job(task, [(item, item) for item in items], settings, opened)

@@ -26,12 +26,12 @@ __all__ = [
     "caption",
     "confusion",
     "correlation_of",
-    "emotion_space",
     "error_bars",
     "line_against",
     "new_figure",
     "per_label_f1",
     "place_labels",
+    "plot_emotion_space",
     "reliability",
     "style",
     "suite_pictures",
@@ -259,7 +259,7 @@ def systems_by_protocol(name, result):
     return Picture(f"{name}-systems", alt, figure)
 
 
-def emotion_space(labels, embeddings, valence, title="Emotion space", name="emotion-space"):
+def plot_emotion_space(labels, embeddings, valence, title="Emotion space", name="emotion-space"):
     """Labels in the plane of their first two principal components, coloured by valence.
 
     Args:
@@ -368,7 +368,7 @@ def suite_pictures(suite):
     if suite.get("emotion_space"):
         space = suite["emotion_space"]
         title = f"Emotion space of {space['system']}"
-        pictures.append(emotion_space(space["labels"], space["embeddings"], space["valence"], title))
+        pictures.append(plot_emotion_space(space["labels"], space["embeddings"], space["valence"], title))
     return [picture for picture in pictures if picture is not None]
 
 

@@ -20,8 +20,8 @@ from .readers import (
 from .systems import BACKGROUND_TEXTS
 
 __all__ = [
-    "clean", "compare", "give_backgrounds", "measure_system", "parse_selection", "primary_value", "read_selection",
-    "run_benchmark", "run_suite", "scatter_points", "source_texts", "wants_calibration",
+    "clean", "compare_systems", "give_backgrounds", "measure_system", "parse_selection", "primary_value",
+    "read_selection", "run_benchmark", "run_suite", "scatter_points", "source_texts", "wants_calibration",
 ]  # fmt: skip
 
 PRIMARY = {MULTI_LABEL: "macro_f1", SINGLE_LABEL: "macro_f1", DIMENSIONS: "mean_pearson"}
@@ -153,7 +153,7 @@ def primary_value(task, result, protocol):
     return None if entry is None else entry[PRIMARY[task]]
 
 
-def compare(task, results, replicates, first):
+def compare_systems(task, results, replicates, first):
     """Paired bootstrap of the first system against every other one, protocol by protocol, `list[dict]`."""
     rows = []
     for other in results:
@@ -215,7 +215,7 @@ def run_benchmark(systems, data, calibration, replicates=1000, seed=0, say=None)
         "systems": results,
         "references": references,
         "published": [vars(figure) for figure in published_for(spec.name)],
-        "comparisons": compare(spec.task, results, draws, systems[0].name),
+        "comparisons": compare_systems(spec.task, results, draws, systems[0].name),
         "rank_correlations": protocols.rank_correlations(by_protocol),
     }
 

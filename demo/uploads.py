@@ -5,7 +5,7 @@ import os
 
 from ..descriptors.formats import format_of, read_file
 from ..descriptors.spreadsheet import writing_csv
-from ..descriptors.tables import is_blank
+from ..descriptors.tables import is_empty_text
 from .scoring import Mistake, check_threshold, dimension_names, parse_labels
 
 __all__ = [
@@ -218,7 +218,9 @@ def score_table(classify, table, column, labels, multi_label, threshold, progres
         )
     index = table.header.index(column)
     numbers = [
-        number for number, row in enumerate(table.rows) if number not in table.problems and not is_blank(row[index])
+        number
+        for number, row in enumerate(table.rows)
+        if number not in table.problems and not is_empty_text(row[index])
     ]
     if not numbers:
         raise Mistake(f"The column {column!r} is empty in every row.")

@@ -6,7 +6,7 @@ from typing import Required, TypedDict
 from .labels import UnreadableList, clean_labels, is_missing, read_labels, readable
 from .left_out import LeftOut
 from .sources import NoSuchSplit, iter_rows
-from .tables import is_blank
+from .tables import is_empty_text
 
 __all__ = ["DIMENSIONS", "SPLITS", "DescriptorRow", "check_row", "load_rows", "rating"]
 
@@ -109,7 +109,7 @@ def _named(values):
 def _text_problem(values):
     if "text" not in values:
         return f"a row needs `text` and `labels`; this one has {', '.join(map(str, values)) or 'nothing'}"
-    if not isinstance(values["text"], str) or is_blank(values["text"]):
+    if not isinstance(values["text"], str) or is_empty_text(values["text"]):
         return "`text` must be a string that is not blank"
     return None
 

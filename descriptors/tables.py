@@ -14,7 +14,7 @@ from .labels import UnreadableList, is_missing, read_labels, readable
 from .left_out import LeftOut
 from .sources import NoSuchSplit, iter_rows, name_of
 
-__all__ = ["FileRow", "NoSuchSplit", "TextRow", "is_blank", "iter_rows", "iter_texts", "read_texts"]
+__all__ = ["FileRow", "NoSuchSplit", "TextRow", "is_empty_text", "iter_rows", "iter_texts", "read_texts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def read_texts(source, *, blank="keep", say=None, **options):
     return rows
 
 
-def is_blank(text):
+def is_empty_text(text):
     """
     Whether a text shows nothing: white space, control and zero-width characters alone.
 
@@ -149,7 +149,7 @@ def is_blank(text):
     Example:
 
     ```python
-    >>> is_blank(" \\u200b\\n"), is_blank("?")
+    >>> is_empty_text(" \\u200b\\n"), is_empty_text("?")
     (True, False)
 
     ```
@@ -221,7 +221,7 @@ def _text(values, column, blank):
     if not isinstance(text, str):
         return "", f"{column!r} is {type(text).__name__}, not text"
     text = readable(text).strip()
-    if is_blank(text):
+    if is_empty_text(text):
         return "", "the text is blank" if blank == "error" else None
     return text, None
 

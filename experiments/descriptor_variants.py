@@ -12,8 +12,8 @@ from ..files import write_text
 
 __all__ = [
     "FAMILIES", "LABEL_DROPS", "build_variant", "descriptor_format", "drop_words", "frequent_descriptors",
-    "human_rows", "names_label", "other_labels", "plain_words", "relabel", "without_intensity", "write_lexicon",
-    "write_rows",
+    "human_rows", "names_label", "other_labels", "plain_words", "relabel", "without_intensity",
+    "write_variant_lexicon", "write_variant_rows",
 ]  # fmt: skip
 
 INTENSITY = frozenset(
@@ -146,7 +146,7 @@ def human_rows(data_dir):
     ]
 
 
-def write_lexicon(path, lexicon, drop):
+def write_variant_lexicon(path, lexicon, drop):
     """The lexicon as TSV, without descriptors and implied words that name the dropped labels."""
     lines = ["descriptor\tvalence\tarousal\tdominance\timplies"]
     for descriptor, ratings in lexicon.ratings.items():
@@ -157,7 +157,7 @@ def write_lexicon(path, lexicon, drop):
     return path
 
 
-def write_rows(folder, train, validation):
+def write_variant_rows(folder, train, validation):
     """A data set folder, `train.jsonl` and `validation.jsonl`, as `training.data.load_rows` reads it."""
     for name, rows in (("train", train), ("validation", validation)):
         kept = [{key: row[key] for key in ROW_KEYS if key in row} for row in rows]
@@ -225,8 +225,8 @@ def build_variant(spec, descriptors, data_dir, folder):
             split: relabel(rows, lambda labels: [label for label in labels if label in kept])
             for split, rows in splits.items()
         }
-    folder = write_rows(folder, splits["train"], splits["validation"])
+    folder = write_variant_rows(folder, splits["train"], splits["validation"])
     result = {"data": str(folder), "lexicon": str(descriptors)}
     if drop:
-        result["lexicon"] = str(write_lexicon(Path(folder).with_suffix(".lexicon.tsv"), lexicon, drop))
+        result["lexicon"] = str(write_variant_lexicon(Path(folder).with_suffix(".lexicon.tsv"), lexicon, drop))
     return result

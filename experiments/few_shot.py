@@ -19,7 +19,7 @@ BASELINES = {"multi_label": "logistic regression", "dimensions": "ridge regressi
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
-def macro_f1(targets, predicted):
+def mean_label_f1(targets, predicted):
     """Mean F1 of the labels; 0 for one that is neither there nor predicted."""
     found = (targets & predicted).sum(axis=0)
     return float(np.mean(2 * found / np.maximum(targets.sum(axis=0) + predicted.sum(axis=0), 1)))
@@ -113,7 +113,7 @@ def _kind(targets):
 
 
 def _figure(targets, predicted):
-    return macro_f1(targets, predicted) if targets.dtype == bool else pearson(targets, predicted)
+    return mean_label_f1(targets, predicted) if targets.dtype == bool else pearson(targets, predicted)
 
 
 def _figures(scores, embeds, targets, drawn, rest):

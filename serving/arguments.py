@@ -9,7 +9,7 @@ from ..predict import read_max_windows
 from .columns import FORMATS
 from .rows import SHARD_ROWS
 
-__all__ = ["lasting", "parse_arguments", "read_labels_argument"]
+__all__ = ["lasting", "parse_score_arguments", "read_labels_argument"]
 
 LARGEST = 2**31 - 1  # of anything that is counted
 # What does not change the rows that are written, and so may differ when a run goes on.
@@ -86,7 +86,7 @@ def _parser():
     return parser
 
 
-def parse_arguments(argv=None):
+def parse_score_arguments(argv=None):
     """
     Arguments of `emodistill score`, checked as far as that goes without reading anything.
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..files import check_output
 from ..normalisation_emodistill import plain_texts
 from ..version import __version__
-from .export_check import LIMITS, TEXTS, compare, failures
+from .export_check import LIMITS, TEXTS, compare_with_checkpoint, failures
 from .onnx import (
     DIGESTED,
     FORMAT,
@@ -47,7 +47,7 @@ def export(checkpoint, folder, quantize=None, labels=None, overwrite=False, repo
         report (`Callable[[str], None]`, *optional*): Told what is being done.
 
     Returns:
-        `dict[str, float]`: how far the export is from the checkpoint, see [`~serving.export_check.compare`].
+        `dict[str, float]`: how far the export is from the checkpoint, see `compare_with_checkpoint`.
 
     Raises:
         `ValueError`: if the export lost more than its precision may; nothing is written then.
@@ -71,7 +71,7 @@ def export(checkpoint, folder, quantize=None, labels=None, overwrite=False, repo
         report("writing the towers as graphs")
         left_out = _write_towers(classify, temporary, quantize, report)
         report(f"comparing with the checkpoint on {len(TEXTS)} texts")
-        figures = compare(classify, OnnxEmotionClassifier(temporary))
+        figures = compare_with_checkpoint(classify, OnnxEmotionClassifier(temporary))
         if told := failures(figures, quantize):
             raise ValueError(
                 f"the export is refused, since it does not answer as the checkpoint does: {'; '.join(told)}"

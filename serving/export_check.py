@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["LIMITS", "TEXTS", "compare", "failures"]
+__all__ = ["LIMITS", "TEXTS", "compare_with_checkpoint", "failures"]
 
 # What an export may lose, by precision: a lower cosine, a larger difference of scores, or a larger share of texts with
 # another best label, and it is refused. In fp32 a tie may fall either way.
@@ -67,7 +67,7 @@ TEXTS = (
 )  # fmt: skip
 
 
-def compare(original, exported, texts=TEXTS):
+def compare_with_checkpoint(original, exported, texts=TEXTS):
     """
     How far an export is from its checkpoint.
 
@@ -123,7 +123,7 @@ def failures(figures, quantize):
     What an export loses beyond its limits.
 
     Args:
-        figures (`dict[str, float]`): From [`compare`].
+        figures (`dict[str, float]`): From [`compare_with_checkpoint`].
         quantize (`str` or `None`): The precision: `None` for fp32, `"fp16"` or `"int8"`.
 
     Returns:

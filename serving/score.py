@@ -10,7 +10,7 @@ from pathlib import Path
 from ..durations import duration
 from ..files import writing
 from ..predict import warnings_as_lines
-from .arguments import lasting, parse_arguments, read_labels_argument
+from .arguments import lasting, parse_score_arguments, read_labels_argument
 from .columns import Layout
 from .engine import TextScorer
 from .folder import RunFolder
@@ -35,7 +35,7 @@ def main(argv=None):
     Raises:
         `ValueError`, `OSError`, `ImportError`: in one sentence, for arguments or an input that do not fit.
     """
-    args = parse_arguments(argv)
+    args = parse_score_arguments(argv)
     share = share_of_environment()
     if share.of > 1 and (args.one_file or args.input == "-"):
         what = "--output must be a folder" if args.one_file else "the input must be a file or data set, not -"

@@ -186,15 +186,17 @@ def test_every_module_says_what_is_public():
 
 
 def test_one_name_is_one_thing():
-    """Two classes of one name, or two modules, are told apart by nothing that a reader sees."""
-    classes = {}
+    """Two classes or public functions of one name are told apart by nothing that a reader sees."""
+    found = {}
     for place, _ in sources():
         if place.parts[0] in ("benchmarks", "tests") and place.parts[1] in ("readers", "metrics"):
             continue  # one file a set: each has the same names
+        listed = set(names_of(place)[1] or ()) - {"main"}
         for node in parsed(place).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                classes.setdefault(node.name, []).append(str(place))
-    twice = {name: places for name, places in classes.items() if len(places) > 1}
+            public = isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+            if public or (isinstance(node, ast.FunctionDef) and node.name in listed):
+                found.setdefault(node.name, []).append(str(place))
+    twice = {name: places for name, places in found.items() if len(places) > 1}
     assert not twice, twice
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emodistill.inputs_emodistill import is_blank, read_ahead, read_texts, sequence_of, without_surrogates
+from emodistill.inputs_emodistill import is_blank, read_ahead, read_inputs, sequence_of, without_surrogates
 from emodistill.language_emodistill import foreign_language
 
 
@@ -33,23 +33,23 @@ MISSING = [None, float("nan"), math.nan]
 
 @pytest.mark.parametrize("value", MISSING)
 def test_missing_values_are_called_missing(value):
-    assert read_texts(["a", value]).problems == {1: f"inputs must be strings, but text 1 is missing ({value})"}
+    assert read_inputs(["a", value]).problems == {1: f"inputs must be strings, but text 1 is missing ({value})"}
 
 
 def test_missing_values_of_pandas_too():
     import pandas
 
     column = pandas.Series(["a", None, "b"], dtype="string")
-    assert "text 1 is missing" in read_texts(sequence_of(column)).problems[1]
+    assert "text 1 is missing" in read_inputs(sequence_of(column)).problems[1]
     frame = pandas.DataFrame({"text": ["a", float("nan")]})
-    assert "text 1 is missing (nan)" in read_texts(sequence_of(frame["text"])).problems[1]
-    assert read_texts([pandas.NaT, pandas.NA]).problems.keys() == {0, 1}
+    assert "text 1 is missing (nan)" in read_inputs(sequence_of(frame["text"])).problems[1]
+    assert read_inputs([pandas.NaT, pandas.NA]).problems.keys() == {0, 1}
 
 
 def test_rows_bring_labels_of_their_own():
-    read = read_texts([{"text": "a", "labels": "joy, fear"}, "b", {"text": "c"}, {"text": None, "labels": []}])
+    read = read_inputs([{"text": "a", "labels": "joy, fear"}, "b", {"text": "c"}, {"text": None, "labels": []}])
     assert read.texts == ["a", "b", "c", ""] and read.label_sets == {0: "joy, fear"} and set(read.problems) == {3}
-    told = read_texts([{"text": "a", "label": 3}], first=7).problems[0]
+    told = read_inputs([{"text": "a", "label": 3}], first=7).problems[0]
     assert told.startswith("inputs must be strings, but text 7 is dict with the keys text, label")
 
 

@@ -17,7 +17,7 @@ from .data import (
     LabelVocabulary,
     LengthBucketSampler,
     even_rows,
-    load_rows,
+    load_training_rows,
     read_view,
     with_copies,
 )
@@ -28,7 +28,7 @@ from .objective import Objective, near_synonyms, positive_rate
 from .targets import Lexicon, felt_rating
 from .validation import Validator
 
-__all__ = ["Parts", "build", "build_model", "build_optimizer", "load_data"]
+__all__ = ["Parts", "build_model", "build_optimizer", "build_parts", "load_data"]
 
 # Arguments that say how labels become targets
 WEIGHING = ("implied_weight", "implied_decay", "salience_decay", "rated_weight")
@@ -80,7 +80,7 @@ class Parts:
     rated: bool
 
 
-def build(groups, data, accelerator, say=print):
+def build_parts(groups, data, accelerator, say=print):
     """
     Build a run.
 
@@ -258,8 +258,8 @@ def load_data(args, seed, say=None):
 
     `say` is told of rows that are left out; without it, none may be.
     """
-    train = load_rows(args.data, "train", args.data_config, say=say)
-    validation = load_rows(args.data, "validation", args.data_config, say=say)
+    train = load_training_rows(args.data, "train", args.data_config, say=say)
+    validation = load_training_rows(args.data, "validation", args.data_config, say=say)
     lexicon = Lexicon.load(lexicon_path(args.lexicon))
     lexicon.ratings = {word: felt_rating(known) for word, known in lexicon.ratings.items()}
     if validation is None:  # hold out by the text itself, so that the split does not move when rows are added
@@ -294,7 +294,7 @@ def _of_sources(rows, sources, kind):
 def _unread(args, seed, say):
     """Texts that nobody has read, as many as asked for."""
     number, name = unread_plan(args.unread_config)
-    rows = load_rows(args.data, "train", name, unread=True, say=say)
+    rows = load_training_rows(args.data, "train", name, unread=True, say=say)
     if args.sources:
         rows = _of_sources(rows, args.sources, "unread")
     return rows if number is None or number >= len(rows) else _drawn(rows, number, seed)

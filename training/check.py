@@ -5,7 +5,7 @@ import torch
 from ..decision_emodistill import DecisionConstants, EmbeddedLabels, score_labels
 from ..encoding_emodistill import encode_labels, encode_texts, evaluating
 
-__all__ = ["SENTENCES", "check"]
+__all__ = ["SENTENCES", "check_reading"]
 
 # Written for this check; no data set holds them.
 SENTENCES = {
@@ -85,7 +85,7 @@ SENTENCES = {
 
 
 @torch.no_grad()
-def check(model, tokenizer):
+def check_reading(model, tokenizer):
     """
     Count the sentences whose best label, of the twelve, is their own.
 
@@ -101,9 +101,9 @@ def check(model, tokenizer):
     ```python
     >>> import emodistill
     >>> from emodistill.loading import load_checkpoint
-    >>> from emodistill.training.check import check
+    >>> from emodistill.training.check import check_reading
 
-    >>> found = check(*load_checkpoint())
+    >>> found = check_reading(*load_checkpoint())
     >>> found["texts"], found["right"] > 40
     (48, True)
 

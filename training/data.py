@@ -18,7 +18,7 @@ __all__ = [
     "LabelVocabulary",
     "LengthBucketSampler",
     "even_rows",
-    "load_rows",
+    "load_training_rows",
     "read_view",
     "reference_words",
     "with_copies",
@@ -30,7 +30,7 @@ MIN_WORDS, MOST_WORDS = 20, 150  # size of a reference vocabulary
 MIN_SHARE = 5  # texts from each of several sources
 
 
-def load_rows(path, split, name=None, unread=False, say=None):
+def load_training_rows(path, split, name=None, unread=False, say=None):
     """
     Rows of a descriptor data set.
 

@@ -11,12 +11,12 @@ from ..files import write_json, writing_folder
 from ..modeling_emodistill import DIMENSION_HALF_RANGE, DIMENSION_MIDDLE, EmoDistillModel
 from .arguments import background_plan
 from .building import build_model
-from .check import check
+from .check import check_reading
 from .data import reference_words
 from .deciding import choose_decision
 from .targets import peoples_texts
 
-__all__ = ["export", "finish", "fit_reference", "mix_with_start", "refit_dimensions"]
+__all__ = ["finish_run", "fit_reference", "mix_with_start", "refit_dimensions", "save_trained"]
 
 # Share of a word's direction that its texts give; its own label embedding gives the rest. From 0.3 to 1 the gain is
 # much the same: docs/decisions.md.
@@ -29,7 +29,7 @@ MIN_SOURCE = 50  # texts of a source from which its correlation says something
 PENALTIES = (1 / 1000, 1 / 500, 1 / 250, 1 / 120, 1 / 60, 1 / 30)
 
 
-def finish(groups, parts, device, say=print):
+def finish_run(groups, parts, device, say=print):
     """
     From a run's best weights to its final model: mixed with the start, with background, vocabulary and decisions.
 
@@ -53,7 +53,7 @@ def finish(groups, parts, device, say=print):
     if keep < 1.0 or model_args.init:
         begun = replace(model_args, label_space=None) if model_args.init else model_args
         start = build_model(begun, parts.rated)[0].to(device).eval()
-        before = check(start, parts.tokenizer) if model_args.init else None
+        before = check_reading(start, parts.tokenizer) if model_args.init else None
     if keep < 1.0:
         mix_with_start(model, start, keep, whole=goes_on)
     validator = parts.validator
@@ -69,7 +69,7 @@ def finish(groups, parts, device, say=print):
         model.config.decision = choose_decision(model, validator, embeds, background)
     metrics = validator.measure(model, embeds)
     if before is not None:
-        after = check(model, parts.tokenizer)
+        after = check_reading(model, parts.tokenizer)
         metrics["check"] = {"texts": after["texts"], "before": before["right"], "after": after["right"]}
         say("built-in check: {before} of {texts} texts right before, {after} after".format(**metrics["check"]))
     return model.to("cpu", getattr(torch, args.export_dtype)), metrics
@@ -220,7 +220,7 @@ def _correlation(first, second):
     return (first * second).sum(dim=0) / (first.norm(dim=0) * second.norm(dim=0)).clamp(min=1e-12)
 
 
-def export(model, tokenizer, folder, record=None):
+def save_trained(model, tokenizer, folder, record=None):
     """Write a checkpoint: configuration, one safetensors file, tokenizer, `training.json`; complete or not at all."""
     with writing_folder(folder, replace=True) as temporary:
         model.save_pretrained(temporary)

@@ -8,7 +8,7 @@ from ..job import Job
 from ..output import store_path
 from ..runner import prepare, text_rows
 from ..store import Store
-from .flags import add_fields, add_input, add_output, finish, make_parser, reading, settings_from, show_estimate
+from .flags import add_fields, add_input, add_output, end_command, make_parser, reading, settings_from, show_estimate
 
 __all__ = ["main"]
 
@@ -48,4 +48,4 @@ def main(argv):
         say=(lambda line: None) if settings.quiet else (lambda line: print(line, file=sys.stderr, flush=True)),
         **reading(args),
     )
-    return finish(report, settings.quiet)
+    return end_command(report, settings.quiet)

@@ -15,7 +15,7 @@ __all__ = [
     "add_fields",
     "add_input",
     "add_output",
-    "finish",
+    "end_command",
     "make_parser",
     "reading",
     "settings_from",
@@ -158,7 +158,7 @@ def show_estimate(estimate):
         print("\n".join(estimate.lines()), file=sys.stderr, flush=True)
 
 
-def finish(report, quiet=False):
+def end_command(report, quiet=False):
     """Print what a run did and give its exit status."""
     if not quiet or report.stopped:
         print("\n".join(report.lines()), file=sys.stderr)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..lexicon import COLUMNS, rate, read_lexicon
 from ..vocabulary import read_counts
-from .flags import add_fields, add_output, finish, make_parser, settings_from, show_estimate
+from .flags import add_fields, add_output, end_command, make_parser, settings_from, show_estimate
 
 __all__ = ["main"]
 
@@ -42,4 +42,4 @@ def main(argv):
     print(f"{len(terms):,} distinct descriptors", file=sys.stderr)
     show = None if settings.quiet else show_estimate
     report = rate(terms, args.output, settings, store=args.store, known=known, on_estimate=show)
-    return finish(report, settings.quiet)
+    return end_command(report, settings.quiet)

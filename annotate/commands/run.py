@@ -10,7 +10,7 @@ from .flags import (
     add_fields,
     add_input,
     add_output,
-    finish,
+    end_command,
     make_parser,
     reading,
     settings_from,
@@ -60,7 +60,7 @@ def read(args):
         on_estimate=None if settings.quiet else show_estimate,
         **reading(args),
     )
-    return finish(report, settings.quiet)
+    return end_command(report, settings.quiet)
 
 
 def _dry_run(args, settings):

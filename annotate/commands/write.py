@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..written import write_texts
-from .flags import ListPrompts, add_fields, add_output, finish, make_parser, settings_from, show_estimate
+from .flags import ListPrompts, add_fields, add_output, end_command, make_parser, settings_from, show_estimate
 
 __all__ = ["main"]
 
@@ -42,7 +42,7 @@ def main(argv):
         store=args.store,
         on_estimate=None if settings.quiet else show_estimate,
     )
-    return finish(report, settings.quiet)
+    return end_command(report, settings.quiet)
 
 
 def _lines(path):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .statistics import compare_attribute, compare_unmatched, judge
+from .statistics import compare_attribute, compare_unmatched, judge_gaps
 from .templates import ATTRIBUTES, EMOTION_CONTEXT, NEUTRAL_CONTEXT, counterfactuals
 
 __all__ = ["LABELS", "audit_bias", "counterfactual_rows", "equity_rows", "term_scores"]
@@ -84,7 +84,7 @@ def audit_bias(score, labels=LABELS, attributes=None, equity=None):
         equity (`list[EquitySentence]`, *optional*): The Equity Evaluation Corpus.
 
     Returns:
-        `list[dict]`: see `statistics.judge`.
+        `list[dict]`: see `statistics.judge_gaps`.
 
     Example:
 
@@ -101,4 +101,4 @@ def audit_bias(score, labels=LABELS, attributes=None, equity=None):
     rows = counterfactual_rows(score, labels, attributes)
     if equity:
         rows += equity_rows(score, equity, labels)
-    return judge(rows)
+    return judge_gaps(rows)

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 __all__ = [
-    "FAMILY_LEVEL", "SMALLEST_GAP", "compare_attribute", "compare_unmatched", "gaps_of_terms", "holm", "judge",
+    "FAMILY_LEVEL", "SMALLEST_GAP", "compare_attribute", "compare_unmatched", "gaps_of_terms", "holm", "judge_gaps",
     "t_statistics",
 ]  # fmt: skip
 
@@ -150,7 +150,7 @@ def compare_unmatched(attribute, groups, first, second, labels, context):
     return rows
 
 
-def judge(rows, level=FAMILY_LEVEL, smallest=SMALLEST_GAP):
+def judge_gaps(rows, level=FAMILY_LEVEL, smallest=SMALLEST_GAP):
     """Adjust the p-values of all comparisons together and flag gaps that are both certain and large enough.
 
     Args:

@@ -16,7 +16,7 @@ import sys
 import time
 import urllib.request
 
-__all__ = ["give_work", "main", "measure", "start"]
+__all__ = ["give_work", "main", "measure_page", "start"]
 
 TEXT = (
     "I waited all year for it, and now that it is here I do not know what I feel. " * 60
@@ -50,7 +50,7 @@ def give_work(address):
         urllib.request.urlopen(request).close()
 
 
-def measure(number, busy):
+def measure_page(number, busy):
     """`tuple(float, int, bool)`: seconds to the end, exit status, and whether a process was left."""
     process, address = start()
     import psutil
@@ -82,7 +82,7 @@ def main(argv=None):
     failed = False
     for busy in (False, True):
         for number in (signal.SIGTERM, signal.SIGINT):
-            found = [measure(number, busy) for _ in range(options.times)]
+            found = [measure_page(number, busy) for _ in range(options.times)]
             slowest, statuses = max(seconds for seconds, _, _ in found), sorted({status for _, status, _ in found})
             left = sum(left for _, _, left in found)
             print(

@@ -22,7 +22,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-__all__ = ["Runs", "build_inputs", "main", "measure", "train"]
+__all__ = ["Runs", "build_inputs", "main", "measure_resume", "train"]
 
 TEXTS = {"joy": "what a happy sunny day", "anger": "he lied and i rage", "sadness": "she cried in the rain"}
 OPERATIONS = 150  # a process is killed within so many operations; a step with its state takes about thirty
@@ -122,7 +122,7 @@ class Runs:
         return hashlib.sha256((self.folder / name / "final" / "model.safetensors").read_bytes()).hexdigest()
 
 
-def measure(kills, seed=0, say=print):
+def measure_resume(kills, seed=0, say=print):
     """
     Train once in peace, and then killed so many times.
 
@@ -177,7 +177,7 @@ def main(argv=None):
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(argv)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    found = measure(options.kills, options.seed, say=lambda line: print(line, file=sys.stderr))
+    found = measure_resume(options.kills, options.seed, say=lambda line: print(line, file=sys.stderr))
     where = ", ".join(f"{count} in {part}" for part, count in found["places"].items())
     print("| kills | runs | starts that went on | damaged states | starts that failed | runs with the same weights |")
     print("|---|---|---|---|---|---|")

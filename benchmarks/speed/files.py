@@ -11,10 +11,10 @@ from .systems import tower_of
 from .texts import FEELINGS, stream_of_forums, texts_of_forums
 from .timing import in_turn, median_ratio
 
-__all__ = ["against_the_tower", "score_arms", "write_texts"]
+__all__ = ["against_the_tower", "score_arms", "write_table_of_texts"]
 
 
-def write_texts(path, rows, distinct=None, seed=0):
+def write_table_of_texts(path, rows, distinct=None, seed=0):
     """
     A CSV or Parquet file of made-up texts with an id and a region.
 
@@ -83,7 +83,7 @@ def against_the_tower(bench, _, settings):
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "texts.csv")
-        write_texts(source, settings.texts * ROWS)
+        write_table_of_texts(source, settings.texts * ROWS)
         for backend in settings.backends:
             seconds = in_turn(
                 score_arms(bench[backend], source, folder, settings.batch_size), settings.repeats, settings.clock

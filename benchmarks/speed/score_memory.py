@@ -14,13 +14,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .files import write_texts
+from .files import write_table_of_texts
 from .texts import FEELINGS
 
-__all__ = ["main", "peak_memory", "tiny_checkpoint"]
+__all__ = ["costless_checkpoint", "main", "peak_memory"]
 
 
-def tiny_checkpoint(folder):
+def costless_checkpoint(folder):
     """The default checkpoint's tokenizer around a random encoder that costs next to nothing."""
     import torch
     from transformers import AutoTokenizer, BertConfig
@@ -70,10 +70,10 @@ def main(argv=None):
     parser.add_argument("--shard-rows", type=int, default=10_000)
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
-        model = tiny_checkpoint(Path(folder, "tiny")) if args.model == "tiny" else args.model
+        model = costless_checkpoint(Path(folder, "tiny")) if args.model == "tiny" else args.model
         for rows, kind in itertools.product(map(int, args.rows.split(",")), args.formats.split(",")):
             source = Path(folder, f"{rows}.{kind}")
-            write_texts(source, rows, args.distinct)
+            write_table_of_texts(source, rows, args.distinct)
             seconds, megabytes = peak_memory(source, Path(folder, f"out-{rows}-{kind}"), model, args.shard_rows)
             told = f"{seconds:.0f} s of processor time, peak memory {megabytes:.0f} MB"
             print(f"{rows:,} rows of {kind}: {told}", flush=True)

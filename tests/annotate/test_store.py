@@ -13,7 +13,7 @@ from processes import environment
 from emodistill.annotate import Settings, Store, TextRow, annotate, load_prompt
 from emodistill.annotate.limits import Gate, Rate, Stopped, backoff, retry_after
 from emodistill.annotate.money import Budget, BudgetReached
-from emodistill.annotate.output import check_output, open_output, store_path, write_rows
+from emodistill.annotate.output import check_rows_output, open_output, store_path, write_rows
 from emodistill.annotate.prices import Price, estimate_tokens, find_price
 from emodistill.annotate.store import (
     IN_FLIGHT,
@@ -146,10 +146,10 @@ def test_an_output_that_no_run_wrote_is_not_replaced(tmp_path):
     output = tmp_path / "o.jsonl"
     output.write_text("precious\n")
     with pytest.raises(ValueError, match="move it away"):
-        check_output(output, tmp_path / "o.jsonl.sqlite")
+        check_rows_output(output, tmp_path / "o.jsonl.sqlite")
     for bad in (tmp_path, tmp_path / "no" / "folder.jsonl"):
         with pytest.raises((ValueError, OSError)):
-            check_output(bad, tmp_path / "s.sqlite")
+            check_rows_output(bad, tmp_path / "s.sqlite")
 
 
 @pytest.mark.parametrize(
@@ -401,7 +401,7 @@ def test_an_output_that_is_no_plain_file_needs_a_store_elsewhere(tmp_path):
     for special in ("/dev/null", "/dev/stdout"):
         with pytest.raises(ValueError, match="--store"):
             store_path(special)
-    check_output("/dev/null", store_path("/dev/null", tmp_path / "s.sqlite"))
+    check_rows_output("/dev/null", store_path("/dev/null", tmp_path / "s.sqlite"))
     write_rows("/dev/null", rows, lambda one: row("a"))
     assert not os.path.isfile("/dev/null")
 

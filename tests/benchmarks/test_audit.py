@@ -79,7 +79,7 @@ def test_null_model_is_flagged_in_at_most_one_of_twenty_seeds():
             for context in ("neutral", "emotion"):
                 scores = generator.normal(0.3, 0.05, (len(groups), 12, len(LABELS)))
                 rows += statistics.compare_attribute(attribute, list(groups), scores, LABELS, context)
-        flagged += any(row["flagged"] for row in statistics.judge(rows))
+        flagged += any(row["flagged"] for row in statistics.judge_gaps(rows))
     assert flagged <= 10
 
 
@@ -117,7 +117,7 @@ def test_holm_by_hand():
 def test_small_but_certain_gaps_are_told_not_flagged():
     scores = np.zeros((2, 8, 1))
     scores[0] = 0.005
-    (row,) = statistics.judge(statistics.compare_attribute("gender", ["a", "b"], scores, ["joy"], "neutral"))
+    (row,) = statistics.judge_gaps(statistics.compare_attribute("gender", ["a", "b"], scores, ["joy"], "neutral"))
     assert row["adjusted_p"] == 0 and not row["flagged"] and row["gap"] == pytest.approx(0.005)
 
 
@@ -135,7 +135,7 @@ def test_equity_corpus_by_person():
         jitter = [int(hashlib.sha256(text.encode()).hexdigest()[:4], 16) / 65535 * 0.02 for text in texts]
         return np.array([[0.2 * text.startswith("F") + j] for text, j in zip(texts, jitter, strict=True)])
 
-    rows = statistics.judge(equity_rows(score, made_up_equity(), ("anger",)))
+    rows = statistics.judge_gaps(equity_rows(score, made_up_equity(), ("anger",)))
     assert {row["context"] for row in rows} == {"neutral", "emotion"}
     assert all(row["flagged"] and row["gap"] == pytest.approx(0.2, abs=0.02) for row in rows)
     assert {row["attribute"] for row in rows} == {"gender (EEC)"}  # no race in these sentences

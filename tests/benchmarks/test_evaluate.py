@@ -12,7 +12,7 @@ from quick_measures import labels_where_they_fall
 from emodistill.benchmarks import systems
 from emodistill.benchmarks.cache import EmbeddingCache
 from emodistill.benchmarks.cli import evaluate
-from emodistill.benchmarks.plots import emotion_space, valence_arousal
+from emodistill.benchmarks.plots import plot_emotion_space, valence_arousal
 from emodistill.benchmarks.result_tables import ResultTable
 from emodistill.cli import main
 
@@ -285,7 +285,7 @@ def test_labels_of_the_emotion_space_lie_apart():
 
     heaps = np.repeat([[0.0, 0.3, 0.0], [0.4, 0.0, 0.1]], 5, axis=0) + np.arange(10)[:, None] / 500
     labels = [f"feeling number {number}" for number in range(10)]
-    figure = emotion_space(labels, heaps, np.arange(10)).figure
+    figure = plot_emotion_space(labels, heaps, np.arange(10)).figure
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     boxes = [text.get_window_extent(canvas.get_renderer()) for text in figure.axes[0].texts if text.get_text()]

@@ -111,7 +111,7 @@ def test_emotion_space_turns_pleasant_to_the_right():
     generator = np.random.default_rng(0)
     valence = np.linspace(1, 9, 12)
     embeddings = np.outer(-valence, generator.normal(size=5)) + generator.normal(scale=0.1, size=(12, 5))
-    picture = plots.emotion_space([f"e{i}" for i in range(12)], embeddings, valence)
+    picture = plots.plot_emotion_space([f"e{i}" for i in range(12)], embeddings, valence)
     shown = picture.figure.axes[0].collections[0].get_offsets()
     assert np.corrcoef(shown[:, 0], valence)[0, 1] > 0.95
     assert "12 emotion labels" in picture.alt

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emodistill.descriptors.spreadsheet import neutralise, writing_csv
-from emodistill.descriptors.tables import is_blank, iter_rows
+from emodistill.descriptors.tables import is_empty_text, iter_rows
 
 
 @pytest.mark.parametrize(
@@ -79,4 +79,4 @@ def test_no_cell_begins_a_formula_and_nothing_else_changes(tmp_path_factory, row
     assert [tuple(row.values.values()) for row in iter_rows(path, delimiter=",")] == [
         row for row in rows if not all(map(str.isspace, filter(None, row)))
     ]
-    assert is_blank("") and table.changed == 0
+    assert is_empty_text("") and table.changed == 0

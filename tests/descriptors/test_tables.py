@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from emodistill.descriptors.formats import read_file
 from emodistill.descriptors.labels import read_labels
-from emodistill.descriptors.tables import NoSuchSplit, is_blank, iter_rows, iter_texts, read_texts
+from emodistill.descriptors.tables import NoSuchSplit, is_empty_text, iter_rows, iter_texts, read_texts
 
 TEXTS = [
     "I am so glad",
@@ -753,7 +753,7 @@ def test_columns_are_found_and_guessed_at_in_the_message(tmp_path):
 @given(
     st.lists(
         st.tuples(
-            *[st.text(st.characters(exclude_categories=["Cs", "Cc"])).filter(lambda text: not is_blank(text))] * 2
+            *[st.text(st.characters(exclude_categories=["Cs", "Cc"])).filter(lambda text: not is_empty_text(text))] * 2
         ),
         min_size=1,
         max_size=6,

@@ -16,7 +16,7 @@ from emodistill.experiments import descriptor_variants, grid, grid_report
 from emodistill.experiments.cli import parse_overrides
 from emodistill.experiments.descriptor_variants import FAMILIES, LABEL_DROPS, descriptor_format, drop_words
 from emodistill.experiments.grid import load_grid
-from emodistill.training.data import load_rows
+from emodistill.training.data import load_training_rows
 from emodistill.training.targets import Lexicon
 
 pytestmark = [
@@ -182,7 +182,7 @@ def test_variant_without_a_label_trains_without_its_words(descriptors, data_dir,
     labels = {
         label
         for split in ("train", "validation")
-        for row in load_rows(found["data"], split)
+        for row in load_training_rows(found["data"], split)
         for label in row["labels"]
     }
     assert labels == {"rage", "fear", "neutral"}
@@ -194,7 +194,7 @@ def test_vocabulary_keeps_the_most_frequent_descriptors(descriptors, data_dir, t
     rows = [{"labels": ["b", "a"]}, {"labels": ["b"]}, {"labels": ["c", "a"]}, {"labels": ["d"]}]
     assert descriptor_variants.frequent_descriptors(rows, 3) == {"a", "b", "c"}
     found = descriptor_variants.build_variant({"vocabulary": 2}, descriptors, data_dir, tmp_path / "variant")
-    train = load_rows(found["data"], "train")
+    train = load_training_rows(found["data"], "train")
     assert len({label for row in train for label in row["labels"]}) == 2 and 0 < len(train) < 48
 
 

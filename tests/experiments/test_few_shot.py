@@ -26,7 +26,7 @@ def test_a_draw_has_so_many_of_each_label_and_leaves_half():
 
 def test_f1_of_a_label_by_hand():
     targets, predicted = np.array([[1, 0], [1, 0], [0, 0]]) > 0, np.array([[1, 0], [0, 0], [1, 0]]) > 0
-    assert few_shot.macro_f1(targets, predicted) == pytest.approx(0.25)
+    assert few_shot.mean_label_f1(targets, predicted) == pytest.approx(0.25)
 
 
 def test_the_curve_sees_what_there_is_to_learn():

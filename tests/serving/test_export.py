@@ -145,9 +145,7 @@ def test_threads_share_out_batches_and_change_nothing(pair, exports):
     several.embed_tokenized(tokenized, batch_size=4, progress=progress)
     assert sorted(seen) == list(range(len(tokenized.windows)))
     # The speed suite times the bare tower on these batches.
-    assert np.array_equal(
-        np.concatenate(tower_of(several, texts, 4)()), np.concatenate(tower_of(alone, texts, 4)())
-    )
+    assert np.array_equal(np.concatenate(tower_of(several, texts, 4)()), np.concatenate(tower_of(alone, texts, 4)()))
 
 
 @pytest.mark.parametrize("options", [
@@ -336,8 +334,10 @@ def test_smaller_forms_load_and_answer_nearly_alike(tmp_path, checkpoints, expor
 
 
 def test_an_export_that_answers_otherwise_is_refused_and_leaves_nothing(tmp_path, checkpoints, monkeypatch):
-    original = exporting.compare
-    monkeypatch.setattr(exporting, "compare", lambda *pair: {**original(*pair), "lowest_cosine": float("nan")})
+    original = exporting.compare_with_checkpoint
+    monkeypatch.setattr(
+        exporting, "compare_with_checkpoint", lambda *pair: {**original(*pair), "lowest_cosine": float("nan")}
+    )
     with pytest.raises(ValueError, match=r"refused.*lowest cosine nan is below"):
         exporting.export(str(checkpoints["bert"]), str(tmp_path / "bad"))
     assert os.listdir(tmp_path) == []

@@ -350,8 +350,10 @@ def test_ones_own_labels_are_all_kept(arguments, lexicon_file, rows_file):
 
 @pytest.mark.slow
 def test_labels_from_says_which_labels_teach(arguments, monkeypatch):
-    read = functools.cache(building.load_rows)  # the shipped set is large
-    monkeypatch.setattr(building, "load_rows", lambda *which, say: [dict(row) for row in read(*which, say=say)])
+    read = functools.cache(building.load_training_rows)  # the shipped set is large
+    monkeypatch.setattr(
+        building, "load_training_rows", lambda *which, say: [dict(row) for row in read(*which, say=say)]
+    )
     _, data, run = parse_arguments(arguments())
     data.data, data.data_config, data.closed_config = str(ROOT / "data" / "descriptors"), "default", "closed28"
     for data.labels_from in ("descriptors", "both", "closed"):
