@@ -158,7 +158,7 @@ def write_variant_lexicon(path, lexicon, drop):
 
 
 def write_variant_rows(folder, train, validation):
-    """A data set folder, `train.jsonl` and `validation.jsonl`, as `training.data.load_rows` reads it."""
+    """A data set folder, `train.jsonl` and `validation.jsonl`, as `training.data.load_training_rows` reads it."""
     for name, rows in (("train", train), ("validation", validation)):
         kept = [{key: row[key] for key in ROW_KEYS if key in row} for row in rows]
         lines = (json.dumps(row, ensure_ascii=False) for row in kept)
@@ -168,12 +168,12 @@ def write_variant_rows(folder, train, validation):
 
 def other_labels(descriptors, data_dir, supervision, matched):
     """Closed-list and human labels by text id, each only where the variant needs it."""
-    from ..training.data import load_rows
+    from ..training.data import load_training_rows
 
     closed, human = {}, {}
     if supervision == "closed" or matched == "all":
         for split in ("train", "validation"):
-            closed |= {row["id"]: row["labels"] for row in load_rows(descriptors, split, "closed28")}
+            closed |= {row["id"]: row["labels"] for row in load_training_rows(descriptors, split, "closed28")}
     if supervision == "human" or matched:
         human = {row["id"]: row["labels"] for row in human_rows(data_dir)}
     return closed, human
@@ -193,7 +193,7 @@ def build_variant(spec, descriptors, data_dir, folder):
     Returns:
         `dict`: training arguments `data` and `lexicon` for this variant.
     """
-    from ..training.data import load_rows
+    from ..training.data import load_training_rows
     from ..training.targets import Lexicon
 
     unknown = set(spec) - {"supervision", "format", "drop", "matched", "vocabulary"}
@@ -204,7 +204,7 @@ def build_variant(spec, descriptors, data_dir, folder):
     if matched not in (None, "all", "human"):
         raise ValueError(f"matched: {matched!r} is not all or human.")
     lexicon = Lexicon.load(descriptors)
-    splits = {split: load_rows(descriptors, split) for split in ("train", "validation")}
+    splits = {split: load_training_rows(descriptors, split) for split in ("train", "validation")}
     closed, human = other_labels(descriptors, data_dir, supervision, matched)
     for split, rows in splits.items():
         if matched:
