@@ -24,7 +24,7 @@ if __package__:
     from .training.encoders import check_sources, located
     from .training.finishing import finish_run, save_trained
     from .training.folder import claim_arguments, claim_inputs, locked
-    from .training.record import Record
+    from .training.record import Record, settings
     from .training.states import RunStates, StopSignal, TrainingProgress
 else:  # run as a script: the folder is the package, installed or not
     import emodistill.train_accelerate
@@ -70,8 +70,9 @@ class Trainer:
         warmup = int(args.warmup_ratio * self.total_steps)
         self.scheduler = get_scheduler("linear", self.optimizer, warmup, self.total_steps)
         self.progress = TrainingProgress()
+        run = settings(self.groups) | self.record.inputs
         self.states = RunStates(
-            args.output_dir, accelerator, self.network, self.optimizer, self.scheduler, self.progress
+            args.output_dir, accelerator, self.network, self.optimizer, self.scheduler, self.progress, run
         )
 
     def run(self):

@@ -146,7 +146,7 @@ def _read(output_dir):
         return None
     except (ValueError, RecursionError):
         content = None
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or not isinstance(content.get("inputs", {}), dict):
         raise ValueError(f"{_path(output_dir)} is damaged: choose another output_dir, or remove it to begin again")
     return content
 

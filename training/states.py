@@ -99,15 +99,17 @@ class RunStates:
         network ([`EmoDistillModel`]): The unwrapped model.
         optimizer, scheduler: Of the run.
         progress ([`TrainingProgress`]): Of the run.
+        run (`dict`, *optional*): Its settings and the digests of its inputs, so that it takes no other run's state.
     """
 
-    def __init__(self, output_dir, accelerator, network, optimizer, scheduler, progress):
+    def __init__(self, output_dir, accelerator, network, optimizer, scheduler, progress, run=None):
         self.folder = os.path.join(output_dir, "states")
         self.accelerator, self.network = accelerator, network
         self.optimizer, self.scheduler, self.progress = optimizer, scheduler, progress
+        self.run = json.loads(json.dumps(run or {}))  # as it will be read
 
     def save(self):
-        """Save the state of this step, and remove all but the newest [`KEEP_STATES`]."""
+        """Save the state of this step, and remove all but the newest [`KEEP_STATES`] up to it."""
         from accelerate.utils import gather_object
 
         numbers = [_random_state()]
@@ -115,9 +117,11 @@ class RunStates:
             numbers = gather_object(numbers)
         if self.accelerator.is_main_process:
             os.makedirs(self.folder, exist_ok=True)
-            with writing_folder(os.path.join(self.folder, f"step-{self.progress.step:08d}"), replace=True) as folder:
+            saved = f"step-{self.progress.step:08d}"
+            with writing_folder(os.path.join(self.folder, saved), replace=True) as folder:
                 self._write(folder, numbers)
-            for old in _names(self.folder)[:-KEEP_STATES]:
+            # Later ones were damaged when the run went on from an earlier one: they must not push this one out.
+            for old in [name for name in _names(self.folder) if name <= saved][:-KEEP_STATES]:
                 shutil.rmtree(os.path.join(self.folder, old), ignore_errors=True)
         self.accelerator.wait_for_everyone()
 
@@ -158,12 +162,19 @@ class RunStates:
                 )
             try:
                 _check(folder)
+                self._check_run(folder)
             except DamagedState as damage:
                 then = f"going on from {names[place + 1]}" if names[place + 1 :] else "beginning again"
                 say(f"the saved state {name} is damaged ({damage}); {then}")
             else:
                 return folder
         return None
+
+    def _check_run(self, folder):
+        """Raise [`DamagedState`] for another run's state; a setting that only one of two versions has says nothing."""
+        run = _json(os.path.join(folder, "state.json")).get("run", {})
+        if other := sorted(name for name in run.keys() & self.run.keys() if run[name] != self.run[name]):
+            raise DamagedState(f"another run's, with other {', '.join(other)}")
 
     def _write(self, folder, numbers):
         from safetensors.torch import save_file, save_model
@@ -185,6 +196,7 @@ class RunStates:
             "rates": [_rates(group) for group in optimizer["param_groups"]],
             "scaler": scaler.state_dict() if scaler is not None else None,
             "random": numbers,
+            "run": self.run,
         }
         write_json(os.path.join(folder, "state.json"), content)
         files = {name: _sha256(os.path.join(folder, name)) for name in sorted(os.listdir(folder))}

@@ -19,7 +19,7 @@ from emodistill.training.states import RunStates, TrainingProgress, last_state
 class Run:
     """A linear model that trains on random numbers: all that [`RunStates`] saves, without a data set."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, run=None):
         torch.manual_seed(0)
         self.accelerator = Accelerator(cpu=True)
         self.network = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
@@ -27,7 +27,9 @@ class Run:
         self.model, self.optimizer = self.accelerator.prepare(self.network, optimizer)
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda step: 1.0 / (1 + step))
         self.progress = TrainingProgress()
-        self.states = RunStates(folder, self.accelerator, self.network, self.optimizer, self.scheduler, self.progress)
+        self.states = RunStates(
+            folder, self.accelerator, self.network, self.optimizer, self.scheduler, self.progress, run
+        )
 
     def steps(self, number):
         for _ in range(number):
@@ -98,6 +100,31 @@ def test_a_damaged_state_is_told_and_the_one_before_serves(tmp_path, name, damag
     assert torch.equal(other.weights(), before)
     assert len(said) == 1 and "is damaged" in said[0] and "going on from step-00000001" in said[0]
     assert name in said[0] or (name, damage) == ("manifest.json", flip)  # then it may be another file's digest
+
+
+def test_damaged_states_push_out_no_whole_one(tmp_path):
+    run = Run(tmp_path)
+    for _ in range(2):
+        run.steps(5).states.save()
+    for name in ("step-00000005", "step-00000010"):
+        flip(tmp_path / "states" / name, "model.safetensors")
+    said, again = [], Run(tmp_path)
+    assert again.states.restore(said.append) is False and len(said) == 2
+    for step in (3, 4):
+        again.steps(step - again.progress.step).states.save()
+        other = Run(tmp_path)
+        assert other.states.restore(said.append) and other.progress.step == step
+
+
+def test_another_run_s_state_is_not_taken(tmp_path):
+    run = {"seed": 1, "data": "0a", "betas": (0.9, 0.99)}
+    Run(tmp_path, run).steps(1).states.save()
+    Run(tmp_path, run | {"seed": 2}).steps(2).states.save()
+    said, other = [], Run(tmp_path, run | {"a newer setting": 3})
+    assert other.states.restore(said.append) and other.progress.step == 1
+    assert said == [
+        "the saved state step-00000002 is damaged (another run's, with other seed); going on from step-00000001"
+    ]
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"sha256": 3}', '{"sha256": {"state.json": 1}}', "[" * 100_000])
