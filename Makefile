@@ -28,7 +28,7 @@ demo: $(VENV)/.all
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
 
-# The working loop: no wheels, browsers, kills or trainings, under 90 seconds on two cores.
+# The working loop: no wheels, browsers, kills, trainings or uploads, under 90 seconds on two cores.
 test-fast: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal -m "not slow" $(PYTEST_ARGS)
 

@@ -23,7 +23,7 @@ GIVEN = {
     "more_texts": ["What a day!", "How dare you!"],
 }
 # What reads the arguments of a command, as far as that goes without reading anything else.
-PARSERS = {"predict": "_arguments", "score": "parse_arguments", "export": "_parser", "adapt": "_arguments"}
+PARSERS = {"predict": "_arguments", "score": "parse_score_arguments", "export": "_parser", "adapt": "_arguments"}
 BEYOND = ("s3://", "duckdb", "someone/", "reviews.csv", "Settings(")
 
 

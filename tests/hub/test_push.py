@@ -13,6 +13,8 @@ from emodistill.hub.errors import HubError
 from emodistill.hub.folder import tree
 from emodistill.hub.push import publish
 
+pytestmark = pytest.mark.slow  # each publishes over HTTP
+
 REPO = f"{fake_hub.OWNER}/tiny"
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from emodistill.hub import sandbox
 
+pytestmark = pytest.mark.slow  # each starts programs behind walls
+
 WAYS = (sandbox.BUBBLEWRAP, sandbox.NAMESPACES)
 
 
