@@ -92,7 +92,9 @@ def require_data(argument, name):
     if os.path.exists(name):
         return
     if _mistyped(name) or Path(name).suffix in SUFFIXES:
-        raise ValueError(f"{argument} {name} is neither a file nor a folder here, nor a Hub id")
+        own = Path(name).parts[:2] == ("data", "descriptors")  # a configuration's, and installed packages lack it
+        hint = "; it comes with the repository: run this in a clone of it, or name another" if own else ""
+        raise ValueError(f"{argument} {name} is neither a file nor a folder here, nor a Hub id{hint}")
 
 
 def _mistyped(name):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from emodistill import cli
 from emodistill.training.arguments import GROUPS, background_plan, parse_arguments, qformer_shape
 from emodistill.training.config_files import find_config, read_yaml
-from emodistill.training.encoders import check_sources
+from emodistill.training.encoders import check_sources, require_data
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = str(ROOT / "configs" / "tiny.yaml")
@@ -230,3 +230,11 @@ def test_an_output_dir_that_is_a_file_is_told(tmp_path, capsys):
     (tmp_path / "run").write_text("x")
     assert cli.main(["train", *START, "--output-dir", str(tmp_path / "run")]) == 2
     assert "is a file; name a folder" in capsys.readouterr().err
+
+
+def test_the_repository_s_data_set_is_told_where_it_is_missing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"data data/descriptors is neither .* run this in a clone of it, or name"):
+        require_data("data", "data/descriptors")
+    with pytest.raises(ValueError, match=r"data mine\.csv is neither a file nor a folder here, nor a Hub id$"):
+        require_data("data", "mine.csv")
