@@ -123,7 +123,7 @@ def _settings(names):
     # Typing one's own labels leaves the set; what stands in the field stays when one's own is chosen.
     labels.input(lambda: OWN, None, preset, show_progress="hidden", api_visibility="private", queue=False)
     preset.input(
-        lambda name, labels: PRESETS.get(name, labels), [preset, labels], labels,
+        lambda name: PRESETS.get(name, gr.skip()), preset, labels,
         show_progress="hidden", api_visibility="private", queue=False,
     )  # fmt: skip
     mode.input(

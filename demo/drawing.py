@@ -1,6 +1,8 @@
 """What the page shows of a result: HTML bars and an SVG plane. Nothing is fetched, and every text is escaped."""
 
-from html import escape
+import html
+
+from ..descriptors.labels import readable
 
 __all__ = ["STYLE", "draw_notice", "draw_result", "draw_table", "draw_words"]
 
@@ -55,6 +57,11 @@ STYLE = """
   text-align: left; max-width: 18rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 footer { display: none !important; }
 """
+
+
+def escape(text):
+    """A text as HTML shows it, and as any encoding can carry it: half of a surrogate pair would end the reply."""
+    return html.escape(readable(text))
 
 
 def draw_notice(message, fine=False):

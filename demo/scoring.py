@@ -5,6 +5,8 @@ import re
 import threading
 from collections import Counter
 
+from ..descriptors.labels import readable
+
 __all__ = [
     "DEFAULT_THRESHOLDS",
     "PRESETS",
@@ -169,7 +171,7 @@ def parse_labels(text, multi_label=True):
 
     ```
     """
-    labels = [" ".join(part.split()) for part in re.split(r"[,;\n]", text or "")]
+    labels = [" ".join(part.split()) for part in re.split(r"[,;\n]", readable(text or ""))]
     labels = [label for label in labels if label]
     if not labels:
         raise Mistake("There are no labels. Type some emotions, separated by commas, or choose a label set.")

@@ -4,6 +4,7 @@ import json
 import os
 
 from ..descriptors.formats import format_of, read_file
+from ..descriptors.labels import readable
 from ..descriptors.spreadsheet import writing_csv
 from ..descriptors.tables import is_empty_text
 from .scoring import Mistake, check_threshold, dimension_names, parse_labels
@@ -93,7 +94,9 @@ def read_table(path):
     header = list(columns)
     problems = {index: _told(row) for index, row in enumerate(rows) if row.error}
     cells = [[_cell(row.values.get(name)) for name in header] for row in rows]
-    return UploadedTable(header, cells, delimiter if kind == "csv" else ",", problems)
+    # One that a formula begins with would make a formula of a row whose first cell is empty.
+    delimiter = delimiter if kind == "csv" and delimiter in DELIMITERS else ","
+    return UploadedTable([readable(name) for name in header], cells, delimiter, problems)
 
 
 def _limited(rows):
@@ -120,7 +123,7 @@ def _cell(value):
     """A value as a cell of text."""
     if value is None or (isinstance(value, float) and value != value):
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return readable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
 
 
 def _first_line(path):
