@@ -219,10 +219,11 @@ def _serve(args):
 
     models = Models(own_models(args.model))
     for name in [name for name in os.environ if name.lower() in proxies.PROXIES]:
-        del os.environ[name]  # the checkpoint is here: from now on the page asks nobody but itself
+        del os.environ[name]
     from .app import build_page, launch_options
-    from .guard import own_names
+    from .guard import ask_nobody_else, own_names
 
+    ask_nobody_else(args.host)  # the checkpoint is here
     page = build_page(models)
     _, address, _ = page.launch(
         server_name=args.host, server_port=args.port, prevent_thread_lock=True, quiet=True,
