@@ -42,12 +42,13 @@ def locked(output_dir):
     if fcntl is None or not _main_process():
         yield
         return
-    with open(os.path.join(output_dir, ".lock"), "a+", encoding="utf-8") as file:
+    with open(os.path.join(output_dir, ".lock"), "a+", encoding="utf-8", errors="replace") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            owner = file.read(20).strip() or "unknown"
+            owner = file.read(20).strip()
+            owner = owner if owner.isdigit() else "unknown"
             raise ValueError(
                 f"output_dir {output_dir} is in use by another run (process {owner}); wait for it, stop it, or choose "
                 "another output_dir"

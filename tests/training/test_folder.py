@@ -146,3 +146,10 @@ def test_a_loss_that_is_no_number_ends_the_run_at_its_step(arguments, tmp_path, 
     with pytest.raises(ValueError, match="the loss is nan at step 4: lower the learning rates"):
         trainer.run()
     assert last_state(tmp_path / "run").endswith("step-00000003")
+
+
+def test_a_lock_that_holds_no_number_is_still_a_lock(tmp_path):
+    with locked(tmp_path):
+        (tmp_path / ".lock").write_bytes(b"\xff\x00")
+        with pytest.raises(ValueError, match=r"in use by another run \(process unknown\)"), locked(tmp_path):
+            pass
