@@ -109,7 +109,7 @@ def main(argv=None):
     python = layered_environment(args.folder, pins)
     environment = os.environ | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     tested = subprocess.run([python, "-m", "pytest", "-q", *TESTS], cwd=ROOT, env=environment).returncode
-    return tested or try_an_export(f"{args.folder}-export", exported)
+    return tested or try_an_export(Path(args.folder, "export"), exported)
 
 
 if __name__ == "__main__":
