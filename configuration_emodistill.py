@@ -221,7 +221,6 @@ def set_dropout(config, attention=None, states=None):
 MOST_LAYERS = 1000  # more than any encoder has: a slip of zeros would be built for hours
 
 
-# What a field must be: its words, and the test.
 def _whole(value):
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -230,6 +229,7 @@ def _finite(value):
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+# What a field must be: its words, and the test.
 KINDS = {
     "a positive integer": lambda value: _whole(value) and value > 0,
     f"an integer from 1 to {MOST_LAYERS}": lambda value: _whole(value) and 0 < value <= MOST_LAYERS,

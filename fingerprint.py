@@ -1,15 +1,21 @@
-"""What embeddings were made of, as a digest: whoever keeps them on disk must know when they no longer hold."""
+"""Digests of what embeddings were made of and of files: whoever keeps them on disk must know when they no longer hold."""
 
 import hashlib
 import json
 
-__all__ = ["embedding_fingerprint"]
+__all__ = ["embedding_fingerprint", "file_digest"]
 
 # Not what embeddings depend on: where a configuration came from, how scores are decided, what training alone uses.
 IDLE = (
     "_name_or_path", "transformers_version", "decision", "dtype", "auto_map", "architectures", "custom_pipelines",
     "reference_words",
 )  # fmt: skip
+
+
+def file_digest(path):
+    """`str`: SHA-256 of a file, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def embedding_fingerprint(model, tokenizer, *parts):

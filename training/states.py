@@ -1,7 +1,6 @@
 """Saved states of a run: complete or not there, checked when read, and free of code that reading could run."""
 
 import base64
-import hashlib
 import json
 import os
 import random
@@ -13,6 +12,7 @@ from contextlib import suppress
 import torch
 
 from ..files import write_json, writing_folder
+from ..fingerprint import file_digest
 from .record import now
 
 __all__ = ["RunStates", "StopSignal", "TrainingProgress", "last_state"]
@@ -199,7 +199,7 @@ class RunStates:
             "run": self.run,
         }
         write_json(os.path.join(folder, "state.json"), content)
-        files = {name: _sha256(os.path.join(folder, name)) for name in sorted(os.listdir(folder))}
+        files = {name: file_digest(os.path.join(folder, name)) for name in sorted(os.listdir(folder))}
         write_json(os.path.join(folder, "manifest.json"), {"format": STATE_FORMAT, "sha256": files})
 
     def _read(self, folder):
@@ -254,7 +254,7 @@ def _check(folder):
         raise DamagedState(f"its format {manifest.get('format')!r} is not known")
     for name, digest in files.items():
         try:
-            found = _sha256(os.path.join(folder, os.path.basename(name)))
+            found = file_digest(os.path.join(folder, os.path.basename(name)))
         except OSError as error:
             raise DamagedState(f"{name}: {error.strerror}") from None
         if found != digest:
@@ -269,11 +269,6 @@ def _json(path):
         raise DamagedState(f"{os.path.basename(path)}: {error.strerror}") from None
     except (ValueError, RecursionError):
         raise DamagedState(f"{os.path.basename(path)} is not JSON") from None
-
-
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _rates(group):

@@ -142,7 +142,7 @@ def test_a_manifest_names_no_file_outside(tmp_path):
     secret.write_text("x")
     path = tmp_path / "states" / "step-00000001" / "manifest.json"
     manifest = json.loads(path.read_text())
-    manifest["sha256"]["../../secret"] = states._sha256(secret)
+    manifest["sha256"]["../../secret"] = states.file_digest(secret)
     path.write_text(json.dumps(manifest))
     assert Run(tmp_path).states.restore(lambda line: None) is False
 
