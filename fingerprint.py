@@ -1,4 +1,4 @@
-"""Digests of what embeddings were made of and of files: whoever keeps them on disk must know when they no longer hold."""
+"""Digests of files, and of what embeddings were made of: whoever keeps these must know when they no longer hold."""
 
 import hashlib
 import json
