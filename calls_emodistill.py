@@ -4,6 +4,7 @@ The pipeline and the exported model share this, so that the same call has the sa
 """
 
 import collections.abc
+import functools
 import importlib
 import warnings
 
@@ -28,6 +29,7 @@ from .results_emodistill import (
 __all__ = ["UNSET", "EmotionCalls"]
 
 MOST_PAIRS_TOLD = 3  # of labels that the model cannot tell apart
+LOOKED_AT = 1000  # texts of a call, whether they are in the model's language
 NO_LABELS = "labels is missing: give the emotion labels to choose from, for instance joy,anger"
 
 
@@ -119,11 +121,15 @@ class EmotionCalls:
         self._tell_language(read.texts)
         return {"texts": read.texts, "label_sets": read.label_sets, "problems": read.problems, "errors": errors}
 
+    def start_embedding(self, tokenized, batch_size, progress=None):
+        """A function that gives what `embed_tokenized` gives; a model with threads of its own begins at once."""
+        return functools.partial(self.embed_tokenized, tokenized, batch_size, progress=progress)
+
     def _tell_language(self, texts):
-        """Warn once of a text that is clearly not in the model's language."""
+        """Warn once of a text that is clearly not in the model's language; of very many texts some are looked at."""
         if self.language != "en" or "language" in self._told():
             return
-        for text in texts:
+        for text in texts[:: 1 + len(texts) // LOOKED_AT]:
             if language := foreign_language(text):
                 shown = text if len(text) <= 40 else text[:39] + "…"
                 self._tell(

@@ -10,6 +10,7 @@ __all__ = [
 ]  # fmt: skip
 
 MOST_BATCHES = 64  # read ahead, to sort their texts by length
+FEWEST_AT_ONCE = 512  # texts of a list, so that a run's start and end do not decide how fast it is
 # They look like nothing and are none of the categories below: fillers of Hangul, empty Braille, what replaced a byte.
 LOOK_BLANK = "\u115f\u1160\u3164\uffa0\u2800\ufffd"
 BLANK_CATEGORIES = {"Cc", "Cf", "Cn", "Mn", "Me", "Zs", "Zl", "Zp"}
@@ -232,8 +233,9 @@ def read_ahead(values, batch_size, batches=MOST_BATCHES, at_once=False):
         values (`Iterable`): The texts.
         batch_size (`int`): Texts in a batch.
         batches (`int`, *optional*, defaults to 64): Batches in a run; 1 reads no further ahead than it must.
-        at_once (`bool`, *optional*, defaults to `False`): Whether runs are whole from the start, as for a list. Those
-            of a stream begin with one batch and double, so that first results come soon.
+        at_once (`bool`, *optional*, defaults to `False`): Whether runs are whole from the start, as for a list, and
+            however small batches are hold some hundred texts. Those of a stream begin with one batch and double, so
+            that first results come soon.
 
     Returns:
         iterator of `list`
@@ -248,7 +250,8 @@ def read_ahead(values, batch_size, batches=MOST_BATCHES, at_once=False):
 
     ```
     """
-    values, size, error = iter(values), batch_size * (batches if at_once else 1), None
+    most = max(batch_size * batches, FEWEST_AT_ONCE if at_once else 1)
+    values, size, error = iter(values), most if at_once else batch_size, None
     while error is None:
         run = []
         try:
@@ -260,6 +263,6 @@ def read_ahead(values, batch_size, batches=MOST_BATCHES, at_once=False):
             error = raised
         if run:
             yield run
-        size = min(2 * size, batch_size * batches)
+        size = min(2 * size, most)
     if not isinstance(error, StopIteration):
         raise error

@@ -1,4 +1,4 @@
-"""Shards of rows to scores: reading and tokenising go on while the model works, and so does writing."""
+"""Shards of rows to scores: reading and tokenising go on while the model works, and so do deciding and writing."""
 
 import contextlib
 import functools
@@ -106,7 +106,7 @@ class TextScorer:
         probe = self.prepare(Shard(0, [Row(0, ".", labels=("joy", "anger") if own_labels else None)]))
         self.names = list(self._names(labels)) if labels is not None else []
         self.dimensions = []
-        self.dimensions = list(self._decided(probe, self._embedded(probe)).dimensions)
+        self.dimensions = list(self._decided(probe, self.read(probe)).dimensions)
 
     @staticmethod
     def _names(labels):
@@ -169,7 +169,10 @@ class TextScorer:
         Returns:
             [`Scored`]
         """
-        read = self._embedded(prepared, progress)
+        return self.decide(prepared, self.read(prepared, progress))
+
+    def decide(self, prepared, read):
+        """[`Scored`] of a prepared shard whose texts were read: what needs no model any more, a few labels apart."""
         decided = self._decided(prepared, read)
         errors = [
             error if error is not None or place is None else decided.refused.get(place)
@@ -182,13 +185,11 @@ class TextScorer:
                 scored.windows[index] = read.cut[text]
         return scored
 
-    def _embedded(self, prepared, progress=None):
-        """[`_Read`] of the distinct texts."""
+    def read(self, prepared, progress=None):
+        """The model's reading of a prepared shard, for [`decide`]; `progress` as in [`score`]."""
         embeds, read = [], _Read(None, [], {})
-        for part in prepared.parts:
-            tokenized = part()
-            wrap = progress and functools.partial(progress, share=tokenized.texts / len(prepared.texts))
-            embeds.append(self.classify.embed_tokenized(tokenized, self.batch_size, progress=wrap))
+        for tokenized, finish in self._one_ahead(prepared, progress):
+            embeds.append(finish())
             if len(tokenized.windows) > tokenized.texts:
                 windows = Counter(tokenized.owners)
                 for place, total in enumerate(tokenized.totals):
@@ -199,6 +200,18 @@ class TextScorer:
             list(progress([]))
         read.embeds = joined(embeds) if embeds else None
         return read
+
+    def _one_ahead(self, prepared, progress):
+        """Each part, and a function that gives its embeddings; by then the next has begun, so no thread runs dry."""
+        started = None
+        for part in prepared.parts:
+            tokenized = part()
+            wrap = progress and functools.partial(progress, share=tokenized.texts / len(prepared.texts))
+            before, started = started, (tokenized, self.classify.start_embedding(tokenized, self.batch_size, wrap))
+            if before:
+                yield before
+        if started:
+            yield started
 
     def _decided(self, prepared, read):
         """[`_Decided`] of the requests."""
@@ -279,12 +292,13 @@ def _quick_turns():
 
 def score_shards(scorer, shards, write, progress=None):
     """
-    Score shards in order, with the next one read and tokenised, and the last one written, in the meantime.
+    Score shards in order, with the next one read and tokenised, and the last one decided and written, in the meantime.
 
     Args:
         scorer ([`TextScorer`]): Scores one.
         shards (`Iterator[Shard]`): The shards to score.
-        write (`Callable[[Shard, Scored], None]`): Writes one; called in a thread of its own, in order.
+        write (`Callable[[Shard, Scored], None]`): Writes one; called in a thread of its own, which
+            decides too, in order.
         progress (`Callable[[Shard], Callable]`, *optional*): For a shard what wraps its iterators of batches.
 
     Raises:
@@ -298,15 +312,18 @@ def score_shards(scorer, shards, write, progress=None):
     def later(function, *arguments):
         return reader.submit(function, *arguments).result
 
+    def finish(prepared, read):
+        write(prepared.shard, scorer.decide(prepared, read))
+
     with _quick_turns(), ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
         reading, writing = reader.submit(ahead), None
         try:
             while (prepared := reading.result()) is not None:
                 reading = reader.submit(ahead)
-                scored = scorer.score(prepared, progress(prepared.shard) if progress else None)
+                read = scorer.read(prepared, progress(prepared.shard) if progress else None)
                 if writing is not None:
                     writing.result()
-                writing = writer.submit(write, prepared.shard, scored)
+                writing = writer.submit(finish, prepared, read)
         finally:
             if writing is not None:
                 writing.result()

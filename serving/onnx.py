@@ -5,11 +5,12 @@
 
 import collections.abc
 import hashlib
+import itertools
 import json
 import os
 import threading
 import types
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -54,6 +55,7 @@ STATISTICS_PARTS = {
 }
 DIGESTED = ("tokenizer.json", STATISTICS, LABELS, TEXT_TOWER, LABEL_TOWER)
 BATCH_SIZE, CACHED_LABEL_SETS = 32, 64
+AHEAD = 4  # batches for each thread that wait for it or are in work: it must not run dry while others are prepared
 # onnxruntime joins an addition and a layer norm to an operator that takes several times as long as the two.
 SLOW_FUSIONS = ["SkipLayerNormFusion"]
 
@@ -143,6 +145,19 @@ def _processors():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _in_order(pool, function, values, ahead):
+    """Results in order; so many values are taken and worked on before the first result is asked for."""
+    waiting = deque(pool.submit(function, value) for value in itertools.islice(values, ahead))
+
+    def results():
+        while waiting:
+            result = waiting.popleft().result()
+            waiting.extend(pool.submit(function, value) for value in itertools.islice(values, 1))
+            yield result
+
+    return results()
+
+
 def _mean_of_windows(tokenized, embeds):
     """Embeddings of texts, of each the mean of its windows by their tokens; as `encoding_emodistill` does in torch."""
     if len(tokenized.windows) == tokenized.texts:
@@ -201,6 +216,7 @@ class OnnxEmotionClassifier(EmotionCalls):
         self._threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0) or _processors()
         self._providers = providers or _providers(device)
         self._sessions, self._tokenizer, self._lock = {}, None, threading.RLock()
+        self._workers = None
         self._label_cache = OrderedDict()
         self._batch_size = batch_size
         self._parameters = self._sanitize_parameters(**options)
@@ -293,12 +309,21 @@ class OnnxEmotionClassifier(EmotionCalls):
 
     def _run(self, path, rows, batch_size, progress=None):
         """First output of a tower for rows of token ids, in their order; batches hold rows of like length."""
+        return self._started(path, rows, batch_size, progress)()
+
+    def _started(self, path, rows, batch_size, progress=None):
+        """A function that gives what [`_run`] gives; the first batches are being computed already."""
         batches = batches_of_like_length(rows, batch_size, TOKENS_AT_ONCE if self._on_processor else None)
-        output = np.empty((len(rows), self.config.projection_dim), dtype=np.float32)
-        results = self.run_batches(path, [self._feed([rows[place] for place in batch]) for batch in batches])
-        for batch in progress(batches) if progress else batches:
-            output[batch] = next(results)
-        return output
+        feeds = (self._feed([rows[place] for place in batch]) for batch in batches)
+        results = self.run_batches(path, feeds, len(batches))
+
+        def finish():
+            output = np.empty((len(rows), self.config.projection_dim), dtype=np.float32)
+            for batch in progress(batches) if progress else batches:
+                output[batch] = next(results)
+            return output
+
+        return finish
 
     def _feed(self, rows):
         """Token ids and attention mask of rows, padded to the longest."""
@@ -309,7 +334,7 @@ class OnnxEmotionClassifier(EmotionCalls):
             mask[place, : len(row)] = 1
         return {"input_ids": ids, "attention_mask": mask}
 
-    def run_batches(self, path, feeds):
+    def run_batches(self, path, feeds, number):
         """
         First output of a tower for each batch, in order.
 
@@ -318,22 +343,26 @@ class OnnxEmotionClassifier(EmotionCalls):
 
         Args:
             path (`str`): The tower's file.
-            feeds (`list[dict[str, numpy.ndarray]]`): `input_ids` and `attention_mask` of each batch.
+            feeds (`Iterable[dict[str, numpy.ndarray]]`): `input_ids` and `attention_mask` of each batch.
+            number (`int`): How many there are.
 
-        Yields:
-            `numpy.ndarray` of shape `(batch, d)`
+        Returns:
+            iterator of `numpy.ndarray` of shape `(batch, d)`
         """
-        shared_out = self._on_processor and self._threads > 1 and len(feeds) > 1
+        shared_out = self._on_processor and self._threads > 1 and number > 1
         session, names = self._session(path, 1 if shared_out else self._threads)
 
         def run(feed):
             return session.run(names, feed)[0]
 
-        if shared_out:
-            with ThreadPoolExecutor(min(self._threads, len(feeds)), "onnx") as pool:
-                yield from pool.map(run, feeds)
-        else:
-            yield from map(run, feeds)
+        return _in_order(self._pool(), run, iter(feeds), AHEAD * self._threads) if shared_out else map(run, feeds)
+
+    def _pool(self):
+        """The threads that batches are shared out among; a forked process needs its own."""
+        with self._lock:
+            if self._workers is None or self._workers[0] != os.getpid():
+                self._workers = os.getpid(), ThreadPoolExecutor(self._threads, "onnx")
+            return self._workers[1]
 
     def tokenize_texts(self, texts, max_windows=MAX_WINDOWS, normalise=None):
         """[`~tokenizing_emodistill.TokenizedTexts`] of strings; a second thread may do this."""
@@ -351,7 +380,12 @@ class OnnxEmotionClassifier(EmotionCalls):
         Returns:
             `numpy.ndarray` of shape `(texts, d)`: L2-normalised, fp32.
         """
-        return _mean_of_windows(tokenized, self._run(TEXT_TOWER, tokenized.windows, batch_size, progress))
+        return self.start_embedding(tokenized, batch_size, progress)()
+
+    def start_embedding(self, tokenized, batch_size=BATCH_SIZE, progress=None):
+        """As [`embed_tokenized`], but a function that gives the embeddings: its first batches are computed already."""
+        windows = self._started(TEXT_TOWER, tokenized.windows, batch_size, progress)
+        return lambda: _mean_of_windows(tokenized, windows())
 
     def encode_texts(self, texts, batch_size=BATCH_SIZE):
         """L2-normalised embeddings `(texts, d)` of a list of strings, or of one string, fp32."""

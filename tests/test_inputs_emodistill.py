@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emodistill.inputs_emodistill import is_blank, read_ahead, read_inputs, sequence_of, without_surrogates
+from emodistill.inputs_emodistill import (
+    FEWEST_AT_ONCE,
+    is_blank,
+    read_ahead,
+    read_inputs,
+    sequence_of,
+    without_surrogates,
+)
 from emodistill.language_emodistill import foreign_language
 
 
@@ -81,13 +88,16 @@ def test_what_a_stream_gave_before_it_failed_is_kept():
     assert got == [0, 1, 2, 3, 4]
 
 
-@given(st.integers(0, 300), st.integers(1, 7), st.integers(1, 5), st.booleans())
+@given(st.integers(0, 1500), st.integers(1, 7), st.integers(1, 100), st.booleans())
 def test_runs_are_the_stream(number, batch_size, batches, at_once):
     runs = list(read_ahead(iter(range(number)), batch_size, batches, at_once))
     assert [value for run in runs for value in run] == list(range(number))
-    assert all(0 < len(run) <= batch_size * batches for run in runs)
+    most = batch_size * batches
+    assert all(0 < len(run) <= (max(most, FEWEST_AT_ONCE) if at_once else most) for run in runs)
     if number and not at_once:
         assert len(runs[0]) <= batch_size
+    if at_once:  # as few as can be
+        assert len(runs) == -(-number // max(most, FEWEST_AT_ONCE))
 
 
 FOREIGN = {

@@ -164,6 +164,6 @@ def _onnx_tower(classify, batches, pad):
     ]
 
     def run():
-        return list(classify.run_batches(TEXT_TOWER, feeds))
+        return list(classify.run_batches(TEXT_TOWER, feeds, len(feeds)))
 
     return run

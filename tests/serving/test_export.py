@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -146,6 +147,29 @@ def test_threads_share_out_batches_and_change_nothing(pair, exports):
     assert sorted(seen) == list(range(len(tokenized.windows)))
     # The speed suite times the bare tower on these batches.
     assert np.array_equal(np.concatenate(tower_of(several, texts, 4)()), np.concatenate(tower_of(alone, texts, 4)()))
+
+
+def test_embedding_that_was_started_is_in_order_and_may_be_left(pair):
+    _, alone = pair
+    several = OnnxEmotionClassifier(alone.folder, threads=2)
+    parts = [[f"{text} {number}" for number in range(8)] for text in TEXTS[2:5]]
+    several.start_embedding(several.tokenize_texts(parts[0]), 1)  # whose result nobody wants
+    finish = [several.start_embedding(several.tokenize_texts(part), 1) for part in parts]  # all at once
+    for part, done in reversed(list(zip(parts, finish, strict=True))):
+        assert np.array_equal(done(), alone.encode_texts(part, batch_size=1))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes of that kind")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own(pair):
+    _, alone = pair
+    several = OnnxEmotionClassifier(alone.folder, threads=2)
+    expected = several.encode_texts(TEXTS, batch_size=2)
+    child = os.fork()
+    if not child:  # as a server that loads its model before it forks its workers
+        signal.alarm(60)
+        os._exit(0 if np.array_equal(several.encode_texts(TEXTS, batch_size=2), expected) else 3)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @pytest.mark.parametrize("options", [
