@@ -16,7 +16,7 @@ DESCRIPTORS = Path(__file__).resolve().parents[1] / "data" / "descriptors"
 COLUMNS = ("label", "true_positive_rate", "false_positive_rate", "positives", "negatives")
 
 
-def measure_rates(scorer, texts, truths):
+def measure_rates(scorer, texts, truths, progress=None):
     """
     Error rates of a scorer's decisions.
 
@@ -24,14 +24,16 @@ def measure_rates(scorer, texts, truths):
         scorer ([`TextScorer`]): With one label set for all.
         texts (`list[str]`): Texts.
         truths (`list[Collection[str]]`): For each the labels that hold; capitals do not matter.
+        progress (`Callable[[Shard], Callable]`, *optional*): As in [`score_shards`].
 
     Returns:
         `dict[str, ErrorRates]`: for each of the scorer's labels.
     """
     if not texts:
         return {}
-    rows = [Row(number, text) for number, text in enumerate(texts)]
-    predicted = [set(labels) for labels in scorer.score(scorer.prepare(Shard(0, rows))).predicted]
+    shard = Shard(0, [Row(number, text) for number, text in enumerate(texts)])
+    scored = scorer.score(scorer.prepare(shard), progress(shard) if progress else None)
+    predicted = [set(labels) for labels in scored.predicted]
     truths = [{label.strip().casefold() for label in labels} for labels in truths]
     rates = {}
     for name in scorer.names:
@@ -46,7 +48,7 @@ def measure_rates(scorer, texts, truths):
     return rates
 
 
-def rates_from_labelled(scorer, path, text_column=None, labels_column="labels", **reading):
+def rates_from_labelled(scorer, path, text_column=None, labels_column="labels", progress=None, **reading):
     """
     Error rates on a user's own labelled texts: the best there are, if they are drawn from those that are scored.
 
@@ -54,6 +56,7 @@ def rates_from_labelled(scorer, path, text_column=None, labels_column="labels", 
         scorer ([`TextScorer`]): The scorer.
         path (`str`): A table of texts, as [`iter_texts`] reads it.
         text_column, labels_column (`str`, *optional*): Its columns.
+        progress (`Callable`, *optional*): As in [`measure_rates`].
 
     Returns:
         [`KnownErrors`]
@@ -66,14 +69,14 @@ def rates_from_labelled(scorer, path, text_column=None, labels_column="labels", 
         for row in iter_texts(path, text_column=text_column, labels_column=labels_column, **reading)
         if row.error is None and row.labels
     ]
-    rates = measure_rates(scorer, [row.text for row in rows], [row.labels for row in rows])
+    rates = measure_rates(scorer, [row.text for row in rows], [row.labels for row in rows], progress)
     if not any(rate.positives for rate in rates.values()):
         raise ValueError(f"{path} has no text with one of the labels {', '.join(scorer.names[:8])}")
     name = os.path.basename(os.path.normpath(path))
     return KnownErrors(rates, f"Error rates were measured on {len(rows):,} labelled texts given for this ({name}).")
 
 
-def rates_from_held_out(scorer, folder=DESCRIPTORS):
+def rates_from_held_out(scorer, folder=DESCRIPTORS, progress=None):
     """
     Error rates on the held-out source texts of the descriptor data set, where it is there.
 
@@ -82,6 +85,7 @@ def rates_from_held_out(scorer, folder=DESCRIPTORS):
     Args:
         scorer ([`TextScorer`]): The scorer.
         folder (`str` or `Path`, *optional*): The data set; the one of a clone of the repository by default.
+        progress (`Callable`, *optional*): As in [`measure_rates`].
 
     Returns:
         [`KnownErrors`] or `None`: `None` where the data set is not there.
@@ -96,7 +100,7 @@ def rates_from_held_out(scorer, folder=DESCRIPTORS):
         labels = row.values.get("labels") or ()
         texts.append(row.values["text"])
         truths.append({*labels, *(word for label in labels for word in implies.get(label, ()))})
-    rates = measure_rates(scorer, texts, truths)
+    rates = measure_rates(scorer, texts, truths, progress)
     return KnownErrors(
         rates,
         f"Error rates were measured on {len(texts):,} held-out texts of the data set that the model learned from: a "

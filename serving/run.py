@@ -13,7 +13,7 @@ from .engine import score_shards
 from .rows import SHARD_ROWS, cut_shards
 from .tally import Tally
 
-__all__ = ["ScoringOutcome", "ScoringRun", "Share", "share_of_environment"]
+__all__ = ["ScoringOutcome", "ScoringProgress", "ScoringRun", "Share", "share_of_environment"]
 
 LOG_SECONDS = 30  # between two lines of progress where there is no terminal
 
@@ -168,8 +168,8 @@ class ScoringRun:
 class ScoringProgress:
     """Rows done, rate and remaining time: a bar on a terminal, a line every half minute elsewhere."""
 
-    def __init__(self, total, quiet, share, stream=None):
-        self.total, self.quiet, self.share = total, quiet, share
+    def __init__(self, total, quiet, share=None, stream=None):
+        self.total, self.quiet, self.share = total, quiet, share or Share()
         self.scored = self.skipped = 0
         self._stream = stream or sys.stderr
         self._lock = threading.Lock()  # shards are read in one thread, scored in another

@@ -14,7 +14,7 @@ from .arguments import lasting, parse_score_arguments, read_labels_argument
 from .columns import Layout
 from .engine import TextScorer
 from .folder import RunFolder
-from .run import ScoringRun, share_of_environment
+from .run import ScoringProgress, ScoringRun, share_of_environment
 from .source import TextTable
 
 __all__ = ["main"]
@@ -196,20 +196,14 @@ def _csv_header(paths):
 
 
 def _report(args, path, outcome, scorer):
-    from .error_rates import rates_from_held_out, rates_from_labelled, read_rates
     from .report import write_report
 
     errors = None
     if scorer.names and args.error_rates != "none":
         if not args.quiet:
             print("measuring error rates for the page", file=sys.stderr)
-        if args.labelled:
-            errors = rates_from_labelled(scorer, args.labelled, args.text_column, args.labelled_column)
-        elif args.error_rates:
-            errors = read_rates(args.error_rates, scorer.names)
-        else:
-            with contextlib.suppress(OSError, ValueError, ImportError):  # not every installation has them
-                errors = rates_from_held_out(scorer)
+        with contextlib.closing(ScoringProgress(None, args.quiet)) as progress:
+            errors = _error_rates(args, scorer, progress.of_shard)
     facts = [
         ("input", args.input),
         ("model", args.model or "the default checkpoint"),
@@ -221,9 +215,23 @@ def _report(args, path, outcome, scorer):
     write_report(path, outcome.tally, facts, errors, exclusive, args.group_by, args.time_column)
 
 
+def _error_rates(args, scorer, progress):
+    """[`KnownErrors`] from where the command line says, or `None`."""
+    from .error_rates import rates_from_held_out, rates_from_labelled, read_rates
+
+    if args.labelled:
+        return rates_from_labelled(scorer, args.labelled, args.text_column, args.labelled_column, progress)
+    if args.error_rates:
+        return read_rates(args.error_rates, scorer.names)
+    with contextlib.suppress(OSError, ValueError, ImportError):  # not every installation has them
+        return rates_from_held_out(scorer, progress=progress)
+    return None
+
+
 def _summary(outcome, scorer, share):
     tally = outcome.tally
-    lines = [f"{tally.rows:,} rows, {tally.distinct:,} different texts"]
+    numbers = (tally.rows, "row"), (tally.distinct, "different text")
+    lines = [", ".join(f"{number:,} {what}{'s' * (number != 1)}" for number, what in numbers)]
     if outcome.scored:
         rate = outcome.scored / max(outcome.seconds, 1e-9)
         whose = " by this process" if share.of > 1 else ""

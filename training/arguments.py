@@ -49,7 +49,12 @@ class ModelArguments:
         "default), separated by commas.",
     )
     projection_dim: int = _option(384, "Dimension of the shared space.", least=1)
-    freeze_label_encoder: bool = _option(False, "Keep the label encoder as pretrained; its output is then cached.")
+    freeze_label_encoder: bool | str = _option(
+        False,
+        "Keep the label encoder as pretrained; its output is then cached. `projection` keeps its projection too, so "
+        "that a label space which other models share stays theirs.",
+        among=(True, False, "projection"),
+    )
     freeze_text_layers: int = _option(
         0, "Lowest layers of the text encoder, with its embeddings, kept as they are.", least=0
     )

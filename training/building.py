@@ -250,6 +250,7 @@ def build_model(args, rated=True):
     model.freeze_lower_layers(args.freeze_text_layers, args.freeze_label_layers)
     if args.freeze_label_encoder:
         model.freeze_label_encoder()
+    model.label_projection.requires_grad_(args.freeze_label_encoder != "projection")
     return model, tokenizer, aligned
 
 
