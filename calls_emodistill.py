@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 
 from .decision_emodistill import dimension_scores, score_labels
-from .inputs_emodistill import is_blank, read_ahead, read_inputs
+from .inputs_emodistill import is_blank, one_ahead, read_ahead, read_inputs
 from .labels_emodistill import LabelSet
 from .language_emodistill import foreign_language
 from .options_emodistill import CHECKS, UNSET, given, known, one_of, read_batch_size
@@ -148,12 +148,12 @@ class EmotionCalls:
             self._told().add(key or message)
             warnings.warn(message, stacklevel=3)
 
-    def _results(self, inputs, batch_size, forward, preprocess_params, postprocess_params):
+    def _results(self, inputs, batch_size, begin, preprocess_params, postprocess_params):
         """
         Results of many texts: read ahead, sorted by length for the model, handed back in order, as they are ready.
 
-        `forward(model_inputs, batch_size, progress)` embeds what `preprocess` has read. Bad arguments, and bad texts
-        of a list, are told before anything is computed.
+        `begin(model_inputs, batch_size, progress)` gives a function that embeds what `preprocess` has read, or waits
+        until that is done. Bad arguments, and bad texts of a list, are told before anything is computed.
         """
         batch_size = read_batch_size(batch_size)
         stream, progress = preprocess_params.get("stream", False), preprocess_params.get("progress", False)
@@ -167,18 +167,21 @@ class EmotionCalls:
         values = (inputs[index] for index in range(len(inputs))) if sized else inputs
         runs = read_ahead(values, batch_size, at_once=sized, **({"batches": 1} if stream else {}))
 
-        def results():
+        def begun(bar):
             number = 0
+            for run in runs:
+                place, error = self._first_problem(run, number, options)
+                if good := run[:place]:  # what comes before a text that is none has its results first
+                    yield begin(self.preprocess(good, first=number, **options), batch_size, bar.of(len(good)))
+                if error:
+                    raise ValueError(error)
+                number += len(run)
+
+        def results():
             with Bar(progress, len(inputs) if sized else None) as bar:
-                for run in runs:
-                    place, error = self._first_problem(run, number, options)
-                    if good := run[:place]:  # what comes before a text that is none has its results first
-                        model_inputs = self.preprocess(good, first=number, **options)
-                        model_outputs = forward(model_inputs, batch_size, bar.of(len(good)))
-                        yield from self.postprocess(model_outputs, **postprocess_params)
-                    if error:
-                        raise ValueError(error)
-                    number += len(run)
+                # Of a list the next run is under way while results are made; a stream is read no further than it must.
+                for outputs in one_ahead(begun(bar)) if sized and not stream else begun(bar):
+                    yield from self.postprocess(outputs(), **postprocess_params)
 
         return results()
 

@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import dataclass
 
 __all__ = [
-    "Texts", "is_blank", "is_table", "many_texts", "read_ahead", "read_inputs", "sequence_of", "texts_of",
+    "Texts", "is_blank", "is_table", "many_texts", "one_ahead", "read_ahead", "read_inputs", "sequence_of", "texts_of",
     "without_surrogates",
 ]  # fmt: skip
 
@@ -221,6 +221,42 @@ def many_texts(inputs):
     given = texts_of(inputs)
     many = isinstance(given, collections.abc.Iterable) or hasattr(given, "__getitem__")
     return given if many and not isinstance(given, str | collections.abc.Mapping) else [given]
+
+
+def one_ahead(values):
+    """
+    Values of an iterator, each once the next has been taken: what taking that one begins goes on in the meantime.
+
+    What the iterator raises is raised after the value before.
+
+    Args:
+        values (`Iterable`): Functions that wait for something under way, for instance.
+
+    Yields:
+        Each value.
+
+    Example:
+
+    ```python
+    >>> from emodistill.inputs_emodistill import one_ahead
+
+    >>> list(one_ahead(print(f"{number} begins") or number for number in range(2)))
+    0 begins
+    1 begins
+    [0, 1]
+
+    ```
+    """
+    values, held, error = iter(values), [], None
+    while error is None:
+        try:
+            held.append(next(values))
+        except Exception as raised:
+            error = raised
+        if held and (error is not None or len(held) > 1):
+            yield held.pop(0)
+    if not isinstance(error, StopIteration):
+        raise error
 
 
 def read_ahead(values, batch_size, batches=MOST_BATCHES, at_once=False):

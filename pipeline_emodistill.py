@@ -1,6 +1,7 @@
 """The `zero-shot-emotion` pipeline: strings and labels in, dictionaries out."""
 
 import collections.abc
+import functools
 import threading
 from collections import Counter, OrderedDict
 
@@ -161,10 +162,12 @@ class ZeroShotEmotionPipeline(EmotionCalls, Pipeline):
     def get_iterator(self, inputs, num_workers, batch_size, preprocess_params, forward_params, postprocess_params):
         """Results of many texts in order, see [`~calls_emodistill.EmotionCalls`]."""
 
-        def forward(model_inputs, batch_size, progress):
-            return self.forward(model_inputs, **forward_params, batch_size=batch_size, progress=progress)
+        def begin(model_inputs, batch_size, progress):
+            return functools.partial(
+                self.forward, model_inputs, **forward_params, batch_size=batch_size, progress=progress
+            )
 
-        return self._results(inputs, batch_size, forward, preprocess_params, postprocess_params)
+        return self._results(inputs, batch_size, begin, preprocess_params, postprocess_params)
 
     def run_single(self, inputs, preprocess_params, forward_params, postprocess_params):
         """One text."""

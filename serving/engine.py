@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..arrays_emodistill import joined
+from ..inputs_emodistill import one_ahead
 from ..tokenizing_emodistill import MAX_WINDOWS
 from .rows import Row, Shard
 
@@ -188,7 +189,7 @@ class TextScorer:
     def read(self, prepared, progress=None):
         """The model's reading of a prepared shard, for [`decide`]; `progress` as in [`score`]."""
         embeds, read = [], _Read(None, [], {})
-        for tokenized, finish in self._one_ahead(prepared, progress):
+        for tokenized, finish in one_ahead(self._begun(prepared, progress)):  # so that no thread runs dry
             embeds.append(finish())
             if len(tokenized.windows) > tokenized.texts:
                 windows = Counter(tokenized.owners)
@@ -201,17 +202,12 @@ class TextScorer:
         read.embeds = joined(embeds) if embeds else None
         return read
 
-    def _one_ahead(self, prepared, progress):
-        """Each part, and a function that gives its embeddings; by then the next has begun, so no thread runs dry."""
-        started = None
+    def _begun(self, prepared, progress):
+        """Each part, and a function that gives its embeddings."""
         for part in prepared.parts:
             tokenized = part()
             wrap = progress and functools.partial(progress, share=tokenized.texts / len(prepared.texts))
-            before, started = started, (tokenized, self.classify.start_embedding(tokenized, self.batch_size, wrap))
-            if before:
-                yield before
-        if started:
-            yield started
+            yield tokenized, self.classify.start_embedding(tokenized, self.batch_size, wrap)
 
     def _decided(self, prepared, read):
         """[`_Decided`] of the requests."""

@@ -391,12 +391,21 @@ class OnnxEmotionClassifier(EmotionCalls):
         """L2-normalised embeddings `(texts, d)` of a list of strings, or of one string, fp32."""
         return self._forward(self.preprocess(many_texts(texts)), read_batch_size(batch_size))["embeds"]
 
-    def _forward(
+    def _forward(self, model_inputs, batch_size, progress=None, **how_read):
+        return self._begin(model_inputs, batch_size, progress, **how_read)()
+
+    def _begin(
         self, model_inputs, batch_size, progress=None, max_windows=MAX_WINDOWS, return_windows=False, normalise=None
     ):
+        """A function that gives the embeddings of texts and all that goes with them; they are under way already."""
         texts = model_inputs["texts"]
         tokenized = tokenize_texts(self.tokenizer, self.config, texts, max_windows, normalise, return_windows)
-        windows = self._run(TEXT_TOWER, tokenized.windows, batch_size, progress)
+        finish = self._started(TEXT_TOWER, tokenized.windows, batch_size, progress)
+        return lambda: self._outputs(model_inputs, tokenized, finish(), return_windows)
+
+    @staticmethod
+    def _outputs(model_inputs, tokenized, windows, return_windows):
+        texts = model_inputs["texts"]
         outputs = {**model_inputs, "embeds": _mean_of_windows(tokenized, windows), "plain": tokenized.plain}
         if len(tokenized.windows) > len(texts):
             read = Counter(tokenized.owners)
@@ -462,10 +471,10 @@ class OnnxEmotionClassifier(EmotionCalls):
         size = batch_size if batch_size is not None else self._batch_size
         size = size if size is not None else 1 if reading.get("stream") else BATCH_SIZE
 
-        def run(model_inputs, batch_size, progress):
-            return self._forward(model_inputs, batch_size, progress, **forward)
+        def begin(model_inputs, batch_size, progress):
+            return self._begin(model_inputs, batch_size, progress, **forward)
 
-        results = self._results(inputs, size, run, reading, options)
+        results = self._results(inputs, size, begin, reading, options)
         return list(results) if isinstance(inputs, list) else results
 
     @property

@@ -1,4 +1,5 @@
 import collections
+import contextlib
 import math
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from emodistill.inputs_emodistill import (
     FEWEST_AT_ONCE,
     is_blank,
+    one_ahead,
     read_ahead,
     read_inputs,
     sequence_of,
@@ -98,6 +100,20 @@ def test_runs_are_the_stream(number, batch_size, batches, at_once):
         assert len(runs[0]) <= batch_size
     if at_once:  # as few as can be
         assert len(runs) == -(-number // max(most, FEWEST_AT_ONCE))
+
+
+@given(st.integers(0, 6), st.booleans())
+def test_one_ahead_gives_all_and_then_what_was_raised(number, fails):
+    def values():
+        yield from range(number)
+        if fails:
+            raise KeyError("the disk went away")
+
+    got = []
+    with pytest.raises(KeyError) if fails else contextlib.nullcontext():
+        for value in one_ahead(values()):
+            got.append(value)
+    assert got == list(range(number))
 
 
 FOREIGN = {
