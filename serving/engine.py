@@ -311,7 +311,8 @@ def score_shards(scorer, shards, write, progress=None):
     def finish(prepared, read):
         write(prepared.shard, scorer.decide(prepared, read))
 
-    with _quick_turns(), ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
+    reader = ThreadPoolExecutor(1, "read")
+    with _quick_turns(), ThreadPoolExecutor(1, "write") as writer:
         reading, writing = reader.submit(ahead), None
         try:
             while (prepared := reading.result()) is not None:
@@ -321,5 +322,6 @@ def score_shards(scorer, shards, write, progress=None):
                     writing.result()
                 writing = writer.submit(finish, prepared, read)
         finally:
+            reader.shutdown(wait=False, cancel_futures=True)  # who ends early waits for no more rows or tokens
             if writing is not None:
                 writing.result()

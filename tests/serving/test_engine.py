@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import threading
 import types
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from emodistill.serving import run
 from emodistill.serving.columns import Layout
-from emodistill.serving.engine import TextScorer
+from emodistill.serving.engine import TextScorer, score_shards
 from emodistill.serving.rows import Row, Shard, cut_shards
 
 LABELS = ["joy", "anger", "fear"]
@@ -145,3 +146,21 @@ def test_rows_rate_and_remaining_time_are_told(monkeypatch):
     silent = io.StringIO()
     run.ScoringProgress(100, quiet=True, share=run.Share(), stream=silent)._add(5)
     assert not silent.getvalue()
+
+
+def test_a_run_that_ends_early_waits_for_no_more_rows(scorer, monkeypatch):
+    """Ctrl-C, or a full disk, while the pipe that gives the rows stays open."""
+    ended, waited = threading.Event(), []
+
+    def shards():
+        yield Shard(0, [Row(0, "a")])
+        waited.append(ended.wait(30))
+
+    def read(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scorer, "read", read)
+    with pytest.raises(KeyboardInterrupt):
+        score_shards(scorer, shards(), print)
+    assert not waited
+    ended.set()
