@@ -6,6 +6,7 @@ The pipeline and the exported model share this, so that the same call has the sa
 import collections.abc
 import functools
 import importlib
+import random
 import warnings
 
 import numpy as np
@@ -129,7 +130,9 @@ class EmotionCalls:
         """Warn once of a text that is clearly not in the model's language; of very many texts some are looked at."""
         if self.language != "en" or "language" in self._told():
             return
-        for text in texts[:: 1 + len(texts) // LOOKED_AT]:
+        if len(texts) > LOOKED_AT:  # by chance, since each second row of a table may be the translation of the first
+            texts = random.Random(0).sample(texts, LOOKED_AT)
+        for text in texts:
             if language := foreign_language(text):
                 shown = text if len(text) <= 40 else text[:39] + "…"
                 self._tell(

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emodistill.calls_emodistill import EmotionCalls
 from emodistill.inputs_emodistill import (
     FEWEST_AT_ONCE,
     is_blank,
@@ -141,3 +142,10 @@ def test_clearly_foreign_texts(language):
 @pytest.mark.parametrize("text", ENGLISH)
 def test_english_and_what_may_be_is_left_alone(text):
     assert foreign_language(text) is None
+
+
+@pytest.mark.parametrize("period", range(2, 7))
+def test_rows_that_are_translations_at_regular_places_are_told_of(period):
+    for rows in (2, 300, 500, 900, 2000):  # of many rows only some are looked at
+        with pytest.warns(UserWarning, match="a text looks like German"):
+            EmotionCalls()._tell_language([*["I am so sad"] * (period - 1), FOREIGN["German"]] * rows)
