@@ -221,6 +221,14 @@ class OnnxEmotionClassifier(EmotionCalls):
         self._batch_size = batch_size
         self._parameters = self._sanitize_parameters(**options)
 
+    def __getstate__(self):
+        # What use makes stays here: another process, or a copy, runs the folder's towers by itself.
+        made = {"_sessions": {}, "_tokenizer": None, "_lock": None, "_workers": None, "_label_cache": OrderedDict()}
+        return {**self.__dict__, **made, "_already_told": set()}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state, _lock=threading.RLock())
+
     def _read(self, name):
         path = os.path.join(self.folder, name)
         try:

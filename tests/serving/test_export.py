@@ -1,9 +1,11 @@
 """Exports: the same answers as the checkpoint, refused where they are not, without torch, for both encoders."""
 
+import copy
 import dataclasses
 import itertools
 import json
 import os
+import pickle
 import re
 import shutil
 import signal
@@ -170,6 +172,15 @@ def test_a_forked_process_has_threads_of_its_own(pair):
         signal.alarm(60)
         os._exit(0 if np.array_equal(several.encode_texts(TEXTS, batch_size=2), expected) else 3)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_an_export_in_use_is_copied_and_sent_to_other_processes_as_pipelines_are(exports):
+    exported = emodistill.load(exports / "bert", labels="joy, anger, fear", threads=2)
+    unused = pickle.dumps(exported)  # `datasets` knows by it what it has mapped before
+    expected = exported(TEXTS, batch_size=2)
+    assert pickle.dumps(exported) == unused
+    for copied in (pickle.loads(unused), copy.deepcopy(exported), copy.copy(exported)):
+        assert copied(TEXTS, batch_size=2) == expected
 
 
 @pytest.mark.parametrize("options", [
