@@ -139,6 +139,15 @@ def test_another_label_space_is_refused(bank, shared_classify, tiny_model):
         bank.check_pipeline(other)
 
 
+@pytest.mark.slow
+def test_the_packages_two_models_take_each_others_banks():
+    small, base = (pipeline("zero-shot-emotion", model=name, device="cpu") for name in ("small", "base"))
+    for one, other in ((small, base), (base, small)):
+        given = LabelBank.build(one, LABELS)
+        assert np.allclose(given.embeds, LabelBank.build(other, LABELS).embeds, atol=0.01), "eight bits, and half ones"
+        assert set(other("What a day!", labels=given)["labels"]) == set(LABELS)
+
+
 @pytest.mark.parametrize("cut", [0, 5, 100, -10])
 def test_damaged_files_get_one_sentence(file, cut):
     file.write_bytes(file.read_bytes()[:cut])
