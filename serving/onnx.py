@@ -145,6 +145,12 @@ def _processors():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _cannot_run(file, error):
+    """onnxruntime's own kinds of errors, over several lines, as one that commands tell in a sentence."""
+    said = str(error).strip() or type(error).__name__
+    return ValueError(f"{file} cannot be run: {said.splitlines()[0][:200]}")
+
+
 def _in_order(pool, function, values, ahead):
     """Results in order; so many values are taken and worked on before the first result is asked for."""
     waiting = deque(pool.submit(function, value) for value in itertools.islice(values, ahead))
@@ -302,8 +308,8 @@ class OnnxEmotionClassifier(EmotionCalls):
                         providers=self._providers,
                         disabled_optimizers=SLOW_FUSIONS if self._on_processor else [],
                     )
-                except Exception as error:  # of onnxruntime's own kinds
-                    raise ValueError(f"{file} cannot be run: {str(error).splitlines()[0][:200]}") from None
+                except Exception as error:
+                    raise _cannot_run(file, error) from None
                 self._sessions[path, threads] = session, [session.get_outputs()[0].name]
             return self._sessions[path, threads]
 
@@ -361,7 +367,10 @@ class OnnxEmotionClassifier(EmotionCalls):
         session, names = self._session(path, 1 if shared_out else self._threads)
 
         def run(feed):
-            return session.run(names, feed)[0]
+            try:
+                return session.run(names, feed)[0]
+            except Exception as error:  # a batch that memory does not hold, for instance
+                raise _cannot_run(os.path.join(self.folder, path), error) from None
 
         return _in_order(self._pool(), run, iter(feeds), AHEAD * self._threads) if shared_out else map(run, feeds)
 

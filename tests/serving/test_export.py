@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -438,6 +439,21 @@ def test_older_exports_without_digests_are_read(tmp_path, exports):
         (folder / "emodistill_onnx.json").write_text(content)
         with pytest.raises(ValueError, match=message):
             emodistill.load(folder)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_batch_that_cannot_be_run_is_told_in_a_sentence(pair, threads):
+    def run(*_):
+        raise RuntimeError("Failed to allocate memory\nfor requested buffer of size 99")
+
+    classify = OnnxEmotionClassifier(pair[1].folder, threads=threads)
+    expected = classify.encode_texts(TEXTS, batch_size=2)
+    whole = dict(classify._sessions)
+    classify._sessions.update({key: (types.SimpleNamespace(run=run), names) for key, (_, names) in whole.items()})
+    with pytest.raises(ValueError, match=r"model\.onnx cannot be run: Failed to allocate memory$"):
+        classify(TEXTS, labels="joy, anger")
+    classify._sessions.update(whole)
+    assert np.array_equal(classify.encode_texts(TEXTS, batch_size=2), expected), "works again"
 
 
 def test_safetensors_by_numpy_alone(tmp_path):
