@@ -10,7 +10,6 @@ PyTriton runs the server and hands it batches by Triton's Python backend; the la
 """
 
 import argparse
-import logging
 
 import numpy as np
 from pytriton.decorators import batch
@@ -47,7 +46,6 @@ def main():
             outputs=[Tensor(name="scores", dtype=np.float32, shape=(len(names),))],
             config=ModelConfig(max_batch_size=64, batcher=DynamicBatcher(max_queue_delay_microseconds=2000)),
         )
-        logging.getLogger(__name__).info("listening")
         triton.serve()
 
 

@@ -202,8 +202,7 @@ def _report(args, path, outcome, scorer):
     if scorer.names and args.error_rates != "none":
         if not args.quiet:
             print("measuring error rates for the page", file=sys.stderr)
-        with contextlib.closing(ScoringProgress(None, args.quiet)) as progress:
-            errors = _error_rates(args, scorer, progress.of_shard)
+        errors = _error_rates(args, scorer)
     facts = [
         ("input", args.input),
         ("model", args.model or "the default checkpoint"),
@@ -215,16 +214,18 @@ def _report(args, path, outcome, scorer):
     write_report(path, outcome.tally, facts, errors, exclusive, args.group_by, args.time_column)
 
 
-def _error_rates(args, scorer, progress):
+def _error_rates(args, scorer):
     """[`KnownErrors`] from where the command line says, or `None`."""
     from .error_rates import rates_from_held_out, rates_from_labelled, read_rates
 
-    if args.labelled:
-        return rates_from_labelled(scorer, args.labelled, args.text_column, args.labelled_column, progress)
     if args.error_rates:
         return read_rates(args.error_rates, scorer.names)
-    with contextlib.suppress(OSError, ValueError, ImportError):  # not every installation has them
-        return rates_from_held_out(scorer, progress=progress)
+    with contextlib.closing(ScoringProgress(None, args.quiet)) as measuring:
+        progress = measuring.of_shard
+        if args.labelled:
+            return rates_from_labelled(scorer, args.labelled, args.text_column, args.labelled_column, progress)
+        with contextlib.suppress(OSError, ValueError, ImportError):  # not every installation has them
+            return rates_from_held_out(scorer, progress=progress)
     return None
 
 
