@@ -18,7 +18,7 @@ def near_synonyms(embeds, threshold):
     return (embeds @ embeds.T) > threshold
 
 
-def group_loss(logits, targets, descriptors, groups, mask=None):
+def group_loss(logits, targets, groups, mask=None):
     """
     How hard a contrast finds it to choose between the descriptors of its group: cross-entropy over these alone.
 
@@ -27,8 +27,8 @@ def group_loss(logits, targets, descriptors, groups, mask=None):
 
     Args:
         logits (`torch.Tensor` of shape `(batch, labels)`): Scaled and biased similarities.
-        targets (`torch.Tensor` of shape `(batch, labels)`): What the choice should be, in proportion.
-        descriptors (`torch.Tensor` of shape `(batch, labels)`): Targets of at least a half are descriptors.
+        targets (`torch.Tensor` of shape `(batch, labels)`): Weights of each text's own labels, the choice it should
+            make in proportion; those of at least a half are descriptors.
         groups (`torch.LongTensor` of shape `(batch,)`): The group of each row; -1 for none.
         mask (`torch.BoolTensor` of shape `(batch, labels)`, *optional*): False for pairs that do not count.
 
@@ -42,12 +42,12 @@ def group_loss(logits, targets, descriptors, groups, mask=None):
     >>> from emodistill.training.objective import group_loss
 
     >>> targets, groups = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), torch.tensor([4, 4])
-    >>> round(group_loss(torch.zeros(2, 3), targets, targets, groups).item(), 4)  # one of two: log 2
+    >>> round(group_loss(torch.zeros(2, 3), targets, groups).item(), 4)  # one of two: log 2
     0.6931
 
     ```
     """
-    held = descriptors >= 0.5
+    held = targets >= 0.5
     mates = (groups[:, None] == groups) & (groups >= 0)[:, None]
     choices = (mates.float() @ held.float()) > 0
     if mask is not None:
@@ -112,12 +112,12 @@ class Objective:
             some = positive.any(dim=0)  # the batch's own labels, few beside the further negatives
             near = positive[:, some].float() @ self.synonyms[ids[some]][:, ids].float() > 0
             mask = positive | ~near
-        descriptors = targets
+        wanted = targets
         if self.teachers is not None:
-            targets = self.teachers(batch["rows"], ids).to(targets.dtype)
-        logits, loss = self.network.contrastive_loss(output.text_embeds, label_embeds, targets, mask)
-        if self.group_weight:
-            loss = loss + self.group_weight * group_loss(logits, targets, descriptors, batch["groups"], mask)
+            wanted = self.teachers(batch["rows"], ids).to(targets.dtype)
+        logits, loss = self.network.contrastive_loss(output.text_embeds, label_embeds, wanted, mask)
+        if self.group_weight:  # by what was written of each, for teachers take some for their mates
+            loss = loss + self.group_weight * group_loss(logits, targets, batch["groups"], mask)
         if self.consistency_weight:
             loss = loss + self.consistency_weight * copy_loss(output.text_embeds, batch["originals"])
         if self.embedding_weight:

@@ -1,5 +1,7 @@
 """Groups of contrasts, and copies about somebody else."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given
@@ -14,7 +16,7 @@ from emodistill.training.data import (
     with_copies,
 )
 from emodistill.training.distilling import Teachers
-from emodistill.training.objective import copy_loss, group_loss
+from emodistill.training.objective import Objective, copy_loss, group_loss
 from emodistill.training.targets import Lexicon
 
 ROWS = [
@@ -61,18 +63,43 @@ def test_a_group_is_asked_for_its_own_labels_only():
     targets = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]])
     groups = torch.tensor([0, 0, -1])
     logits = torch.zeros(3, 4, requires_grad=True)
-    loss = group_loss(logits, targets, targets, groups)
+    loss = group_loss(logits, targets, groups)
     loss.backward()
     assert loss.item() == pytest.approx(torch.log(torch.tensor(2.0)).item())
     assert logits.grad[2].abs().sum() == 0 and logits.grad[:, 2:].abs().sum() == 0
     right = torch.tensor([[9.0, -9.0, 9.0, 9.0], [-9.0, 9.0, 9.0, 9.0], [0.0, 0.0, 0.0, 0.0]])
-    assert group_loss(right, targets, targets, groups).item() < 1e-6
+    assert group_loss(right, targets, groups).item() < 1e-6
+
+
+def test_with_teachers_a_group_still_learns_from_its_own_descriptors():
+    class Network:
+        dimension_head = None
+
+        def contrastive_loss(self, text_embeds, label_embeds, targets, mask):
+            self.targets = targets
+            return text_embeds @ label_embeds.T, text_embeds.sum() * 0.0
+
+    network, wrong = Network(), Teachers(torch.tensor([[-9.0, 9.0], [9.0, -9.0]]), torch.eye(2), 0.0)
+    objective = Objective(network, None, None, 0.0, wrong, group_weight=1.0)
+    batch = {
+        "label_ids": torch.arange(2),
+        "targets": torch.eye(2),
+        "rows": torch.arange(2),
+        "groups": torch.tensor([3, 3]),
+    }
+    read_right, read_wrong = torch.tensor([[9.0, -9.0], [-9.0, 9.0]]), torch.tensor([[-9.0, 9.0], [9.0, -9.0]])
+    losses = [
+        objective(SimpleNamespace(text_embeds=texts, label_embeds=torch.eye(2)), batch).item()
+        for texts in (read_right, read_wrong)
+    ]
+    assert losses[0] < 1e-6 and losses[1] > 10
+    assert torch.allclose(network.targets, 1 - torch.eye(2), atol=1e-3)
 
 
 def test_a_group_that_agrees_and_a_batch_without_groups_cost_nothing():
     alike = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
-    assert group_loss(torch.randn(2, 2), alike, alike, torch.tensor([0, 0])).item() == 0
-    assert group_loss(torch.randn(2, 2), alike, alike, torch.tensor([-1, -1])).item() == 0
+    assert group_loss(torch.randn(2, 2), alike, torch.tensor([0, 0])).item() == 0
+    assert group_loss(torch.randn(2, 2), alike, torch.tensor([-1, -1])).item() == 0
 
 
 def test_copies_should_lie_where_their_originals_do():
