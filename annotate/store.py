@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..files import DiskFullError, disk_full_named, is_disk_full
+from ..full_disks import DiskFullError, disk_full_named, is_disk_full
 from .annotation_tasks import FORMAT_VERSION
 from .settings import STATUSES
 

@@ -18,9 +18,12 @@ import torch
 from safetensors.torch import save_file
 
 from emodistill import files
-from emodistill.files import DiskFullError, write_bytes, write_json, write_text, writing, writing_folder
+from emodistill.files import write_bytes, write_json, write_text, writing, writing_folder
+from emodistill.full_disks import DiskFullError, disk_full_named, is_disk_full
 
 ROOT = Path(__file__).resolve().parent.parent
+# A package of the same files whose own imports (torch, transformers) are not made
+BARE = f"import sys, types\nbare = sys.modules['bare'] = types.ModuleType('bare')\nbare.__path__ = [{str(ROOT)!r}]\n"
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="makes device nodes")
 as_user = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
 
@@ -113,7 +116,7 @@ def test_a_folder_without_new_files():
         (folder / "x").chmod(0o666)
         folder.chmod(0o555)
         done = python(
-            "import os, sys\nfrom files import *\nif os.geteuid() == 0: os.seteuid(65534)\n"
+            "import os, sys\nfrom bare.files import *\nif os.geteuid() == 0: os.seteuid(65534)\n"
             "path = sys.argv[1]\nwrite_text(path, 'new')\n"
             "try: write_text(path + 'y', 'new')\nexcept PermissionError as error: print('refused')",
             folder / "x",
@@ -125,10 +128,9 @@ def test_a_folder_without_new_files():
 
 
 def python(code, *arguments, **options):
-    """A process that knows `files.py` alone, which therefore needs nothing but the standard library."""
+    """A process that knows `files.py` and what it imports alone, which need nothing but the standard library."""
     options = {"capture_output": True, "text": True, "timeout": 60} | options
-    code = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n{code}"
-    done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], **options)
+    done = subprocess.run([sys.executable, "-c", BARE + code, *map(str, arguments)], **options)
     assert done.returncode == 0, done.stderr
     return done
 
@@ -200,7 +202,7 @@ def test_a_pipe_is_written_straight(tmp_path):
 @pytest.mark.parametrize("path", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
 def test_standard_output_goes_where_the_shell_sends_it(tmp_path, path):
     """Into a pipe; and into a plain file, in turn with what else is printed, appending to what was there."""
-    code = f"from files import *\nprint('before')\nwrite_text({path!r}, 'middle\\n')\nprint('after')"
+    code = f"from bare.files import *\nprint('before')\nwrite_text({path!r}, 'middle\\n')\nprint('after')"
     assert python(code).stdout == "before\nmiddle\nafter\n"
     (tmp_path / "log").write_text("old\n")
     with open(tmp_path / "log", "a") as log:
@@ -217,7 +219,7 @@ def too_large(write, path):
 
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    with files.disk_full_named(path):
+    with disk_full_named(path):
         write(path)
 
 
@@ -276,7 +278,7 @@ def test_every_library_s_full_disk_is_one_sentence(tmp_path, writer):
     ],
 )
 def test_what_is_a_full_disk(error, full):
-    assert files.is_disk_full(error) is full
+    assert is_disk_full(error) is full
 
 
 # ---- JSON
@@ -401,7 +403,7 @@ def test_a_kill_leaves_the_old_and_the_next_run_cleans_up(tmp_path):
     folder.mkdir()
     fill(folder, a="old")
     code = (
-        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom files import *\n"
+        f"{BARE}from bare.files import *\n"
         "with writing(sys.argv[1]) as file, writing_folder(sys.argv[2], replace=True) as folder:\n"
         "    file.write('half'); file.flush(); write_text(folder / 'a', 'half')\n"
         "    print('there', flush=True); sys.stdin.read()"

@@ -68,7 +68,7 @@ def parsed(place):
 def room_of(name):
     if name.endswith("_emodistill"):
         return "model"
-    return "training" if name == "train_accelerate" else name
+    return {"train_accelerate": "training", "full_disks": "files"}.get(name, name)
 
 
 def imported(place):
