@@ -24,7 +24,7 @@ from ..training.arguments import parse_arguments
 from ..training.config_files import CONFIGS, read_yaml
 from ..training.encoders import lexicon_path
 from ..training.folder import begin_again, changed_settings
-from ..training.record import files_digest, start_digests
+from ..training.record import changed_inputs, files_digest, start_digests
 
 __all__ = ["Stage", "load_recipe", "main", "run_recipe", "stage_state"]
 
@@ -136,9 +136,8 @@ def stage_state(stage, extra=()):
         changed = changed_settings(record["arguments"], groups)
         files = files_digest(groups[1].data, lexicon_path(groups[1].lexicon))
         changed += ["the data"] if record["data"]["files"] != files else []
-        now = start_digests(groups)
         verbs = {"start": "starts from", "label_space": "is aligned with", "teachers": "learns from"}
-        changed += [f"what it {verb}" for key, verb in verbs.items() if record["inputs"].get(key) != now.get(key)]
+        changed += [f"what it {verbs[name]}" for name in changed_inputs(record["inputs"], start_digests(groups))]
     except ValueError as error:
         return str(error)
     except (KeyError, TypeError):

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import fields
 
 from ..files import write_json
-from .record import settings
+from .record import changed_inputs, settings
 
 try:
     import fcntl
@@ -123,15 +123,15 @@ def claim_inputs(output_dir, inputs):
         `ValueError`: if the run was begun with others, naming them.
     """
     begun = _read(output_dir) or {}
-    before = begun.get("inputs") or inputs
-    changed = [INPUTS.get(name, name) for name in inputs if before.get(name) != inputs[name]]
-    if changed:
+    before = begun.get("inputs") or {}
+    if changed := [INPUTS.get(name, name) for name in changed_inputs(before, inputs)]:
         raise ValueError(
             f"output_dir {output_dir} holds a run with other inputs ({', '.join(changed)} changed since it began); "
             "put them back, choose another output_dir, or remove it to begin again"
         )
     if _main_process():
-        write_json(_path(output_dir), begun | {"inputs": inputs}, sort_keys=True)
+        known = {name: value for name, value in inputs.items() if value is not None}
+        write_json(_path(output_dir), begun | {"inputs": inputs | before | known}, sort_keys=True)
 
 
 def _path(output_dir):

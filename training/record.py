@@ -14,7 +14,8 @@ from ..version import __version__
 from .encoders import lexicon_path, located, teacher_names
 
 __all__ = [
-    "Record", "checkpoint_digest", "files_digest", "input_digests", "now", "rows_digest", "settings", "start_digests",
+    "Record", "changed_inputs", "checkpoint_digest", "files_digest", "input_digests", "now", "rows_digest", "settings",
+    "start_digests",
 ]  # fmt: skip
 
 # Arguments that change neither weights nor decisions
@@ -49,12 +50,14 @@ def _plain(value):
     return sorted(value) if isinstance(value, set | frozenset) else str(value)
 
 
-def checkpoint_digest(name):
+def checkpoint_digest(name, fetch=False):
     """
     SHA-256 of a checkpoint's weights: of its `model.safetensors`, or of all its safetensors files in order.
 
     Args:
-        name (`str`): A folder, or a Hub id whose files are in the local cache.
+        name (`str`): A folder, or a Hub id.
+        fetch (`bool`, *optional*, defaults to `False`): Whether a Hub id's weights are fetched where the local cache
+            lacks them, for a run that needs them at once.
 
     Returns:
         `str` or `None`: in hexadecimal digits; `None` where no weights are found.
@@ -62,19 +65,49 @@ def checkpoint_digest(name):
     if os.path.isdir(name):
         files = sorted(Path(name).glob("*.safetensors"))
     else:
-        from huggingface_hub import try_to_load_from_cache
-
-        try:
-            found = try_to_load_from_cache(name, "model.safetensors")
-        except ValueError:  # no Hub id either
-            found = None
-        files = [Path(found)] if isinstance(found, str) else []
+        found = _hub_weights(name, fetch)
+        files = [Path(found)] if found else []
     digest = hashlib.sha256()
     for file in files:
         with open(file, "rb") as opened:
             while block := opened.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest() if files else None
+
+
+def _hub_weights(name, fetch):
+    """Where the weights of a Hub id lie here, or `None`."""
+    from transformers.utils import cached_file
+
+    try:
+        return cached_file(
+            name, "model.safetensors", local_files_only=not fetch, _raise_exceptions_for_missing_entries=False
+        )
+    except (OSError, ValueError):  # no Hub id, or not to be reached: whatever loads the weights says so
+        return None
+
+
+def changed_inputs(before, now):
+    """
+    The inputs that two sets of digests tell apart; one that either does not know says nothing.
+
+    Args:
+        before, now (`dict[str, str]`): As [`input_digests`].
+
+    Returns:
+        `list[str]`: their names.
+
+    Example:
+
+    ```python
+    >>> from emodistill.training.record import changed_inputs
+
+    >>> changed_inputs({"data": "1", "start": None}, {"data": "2", "start": "3"})
+    ['data']
+
+    ```
+    """
+    return [name for name in now if None not in (before.get(name), now[name]) and before[name] != now[name]]
 
 
 def files_digest(*paths):
@@ -122,17 +155,18 @@ def input_digests(groups, train, validation, lexicon):
         `dict[str, str]`: for [`~training.folder.claim_inputs`].
     """
     inputs = {"data": rows_digest(train, validation), "lexicon": rows_digest(vars(lexicon))}
-    return inputs | start_digests(groups)
+    return inputs | start_digests(groups, fetch=True)
 
 
-def start_digests(groups):
+def start_digests(groups, fetch=False):
     """The part of [`input_digests`] that other runs made: what training starts from, and its teachers."""
     model, data_args = located(groups[0]), groups[1]
-    digests = {"start": checkpoint_digest(model.init or model.text_encoder)}
+    digests = {"start": checkpoint_digest(model.init or model.text_encoder, fetch)}
     if model.label_space:
-        digests["label_space"] = checkpoint_digest(model.label_space)
+        digests["label_space"] = checkpoint_digest(model.label_space, fetch)
     if data_args.teachers:
-        digests["teachers"] = rows_digest([checkpoint_digest(name) for name in teacher_names(data_args.teachers)])
+        teachers = [checkpoint_digest(name, fetch) for name in teacher_names(data_args.teachers)]
+        digests["teachers"] = None if None in teachers else rows_digest(teachers)
     return digests
 
 

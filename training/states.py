@@ -13,6 +13,7 @@ import torch
 
 from ..files import write_json, writing_folder
 from ..fingerprint import file_digest
+from .folder import INPUTS
 from .record import now
 
 __all__ = ["RunStates", "StopSignal", "TrainingProgress", "last_state"]
@@ -173,7 +174,8 @@ class RunStates:
     def _check_run(self, folder):
         """Raise [`DamagedState`] for another run's state; a setting that only one of two versions has says nothing."""
         run = _json(os.path.join(folder, "state.json")).get("run", {})
-        if other := sorted(name for name in run.keys() & self.run.keys() if run[name] != self.run[name]):
+        other = sorted(name for name in run.keys() & self.run.keys() if run[name] != self.run[name])
+        if other := [name for name in other if name not in INPUTS or None not in (run[name], self.run[name])]:
             raise DamagedState(f"another run's, with other {', '.join(other)}")
 
     def _write(self, folder, numbers):

@@ -10,6 +10,7 @@ from emodistill import cli
 from emodistill.train_accelerate import Trainer, main
 from emodistill.training.arguments import parse_arguments
 from emodistill.training.folder import begin_again, claim_arguments, claim_inputs, locked
+from emodistill.training.record import checkpoint_digest, start_digests
 from emodistill.training.states import StopSignal, last_state
 
 
@@ -62,6 +63,37 @@ def test_each_input_that_changed_is_named(tmp_path):
     claim_inputs(tmp_path, {"data": "1", "start": "2", "teachers": "3"})
     with pytest.raises(ValueError, match="encoder to start from, the teachers changed"):
         claim_inputs(tmp_path, {"data": "1", "start": "5", "teachers": "6"})
+
+
+def test_a_digest_that_was_not_known_refuses_nothing(tmp_path):
+    claim_inputs(tmp_path, {"data": "1", "start": None})
+    claim_inputs(tmp_path, {"data": "1", "start": "2"})
+    claim_inputs(tmp_path, {"data": "1", "start": None})
+    with pytest.raises(ValueError, match="encoder to start from changed"):
+        claim_inputs(tmp_path, {"data": "1", "start": "3"})
+
+
+def test_weights_of_the_hub_are_known_from_the_first_start_on(tmp_path, monkeypatch):
+    """A run fetches them, since it needs them at once; a look at what is done fetches nothing."""
+    file, calls = tmp_path / "model.safetensors", []
+
+    def cached_file(name, filename, local_files_only, **options):
+        calls.append(local_files_only)
+        if name == "a/b":
+            return None
+        if not local_files_only:
+            file.write_bytes(b"weights")
+        if not file.exists():
+            raise OSError("not in the cache")
+        return str(file)
+
+    monkeypatch.setattr("transformers.utils.cached_file", cached_file)
+    groups = parse_arguments(["--text_encoder", "someone/encoder", "--teachers", "someone/teacher"])
+    assert start_digests(groups) == {"start": None, "teachers": None} and not file.exists()
+    first = start_digests(groups, fetch=True)
+    assert first == start_digests(groups) and None not in first.values()
+    assert calls == [True] * 2 + [False] * 2 + [True] * 2
+    assert checkpoint_digest("a/b", fetch=True) is None
 
 
 def test_damaged_arguments_are_one_sentence(arguments, tmp_path, capsys):

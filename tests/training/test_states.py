@@ -117,8 +117,8 @@ def test_damaged_states_push_out_no_whole_one(tmp_path):
 
 
 def test_another_run_s_state_is_not_taken(tmp_path):
-    run = {"seed": 1, "data": "0a", "betas": (0.9, 0.99)}
-    Run(tmp_path, run).steps(1).states.save()
+    run = {"seed": 1, "data": "0a", "betas": (0.9, 0.99), "start": "1b"}
+    Run(tmp_path, run | {"start": None}).steps(1).states.save()
     Run(tmp_path, run | {"seed": 2}).steps(2).states.save()
     said, other = [], Run(tmp_path, run | {"a newer setting": 3})
     assert other.states.restore(said.append) and other.progress.step == 1
