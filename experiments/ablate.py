@@ -1,26 +1,31 @@
 """Trains and measures a grid of variants: one JSON a cell, resumable, with a table and pictures.
 
-A finished cell is kept with a digest of everything it was made from: the same command goes on where it stopped, and
-a changed cell is trained again.
+A finished cell is kept with a digest of its settings and of the files it was made from: the same command goes on where
+it stopped, and a cell whose settings, data, starting weights or benchmarks have changed is made again.
 """
 
 import hashlib
 import json
 import shutil
 import time
+from pathlib import Path
 
 from ..benchmarks import protocols, resampling
-from ..benchmarks.readers import DIMENSIONS, load_benchmark
+from ..benchmarks.readers import BENCHMARKS, DIMENSIONS, load_benchmark
 from ..benchmarks.suite import measure_system, parse_selection, primary_value, wants_calibration
 from ..benchmarks.systems import load_system
 from ..files import write_json, write_text
+from ..training.arguments import DataArguments
 from ..training.config_files import read_yaml
+from ..training.encoders import encoder_path, lexicon_path, start_path, teacher_names
+from ..training.record import checkpoint_digest, files_digest
 from . import descriptor_variants
 from .grid import safe_name
 from .grid_report import write_grid
 
 __all__ = [
-    "chosen_labels", "digest_of", "measure_cell", "read_cell", "read_validation", "run_cell", "run_grid", "train_cell",
+    "chosen_labels", "digest_of", "inputs_digest", "measure_cell", "read_cell", "read_validation", "run_cell",
+    "run_grid", "train_cell", "training_arguments",
 ]  # fmt: skip
 
 
@@ -29,35 +34,57 @@ def digest_of(*parts):
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
+def training_arguments(cell, grid, options):
+    """`dict`: what a cell asks of training, before a variant of its data is made; arguments as for `train_cell`.
+
+    The command line's `--descriptors` stands above the base, the cell above both, and `--set` above everything.
+    """
+    chosen = options.get("descriptors")
+    given = {"data": chosen, "lexicon": chosen} if chosen else {}
+    return {"data": DataArguments.data, **grid["base"], **given, **cell["train"], **options["overrides"]}
+
+
+def inputs_digest(arguments, *benchmarks):
+    """A digest of the files behind training arguments, and of the folders of benchmarks, wherever these lie."""
+    lexicon = arguments.get("lexicon")
+    teachers = arguments.get("teachers") or []
+    teachers = teachers if isinstance(teachers, list) else teacher_names(str(teachers))
+    starts = [arguments.get(name) for name in ("text_encoder", "init", "label_space")] + teachers
+    weights = [checkpoint_digest(start_path(encoder_path(str(name)))) for name in starts if name]
+    data = files_digest(str(arguments["data"]), lexicon_path(str(lexicon)) if lexicon else None)
+    return digest_of(data, weights, [files_digest(folder) for folder in benchmarks])
+
+
 def train_cell(cell, grid, options, work):
     """Train one cell; returns the checkpoint folder.
 
     Args:
         cell (`dict`): Of `load_grid`.
         grid (`dict`): Of `load_grid`.
-        options (`dict`): `descriptors`, `data_dir`, `overrides` (training arguments from the command line), `quiet`.
+        options (`dict`): `descriptors` (`None` for the base's own), `data_dir`, `overrides` (training arguments from
+            the command line), `quiet`.
         work (`Path`): The cell's folder; training goes on from what it holds.
 
     Raises:
         InterruptedError: training was stopped by a signal; its state is kept.
     """
     import yaml
+    from accelerate.state import AcceleratorState
 
     from ..train_accelerate import main as train
 
-    arguments = {**grid["base"], **cell["train"]}
+    arguments = training_arguments(cell, grid, options)
     if cell.get("descriptors"):
+        lexicon = arguments.get("lexicon")
         arguments |= {"data_config": None, "closed_config": None, "labels_from": "descriptors"}
         arguments |= descriptor_variants.build_variant(
-            cell["descriptors"], options["descriptors"], options["data_dir"], work / "descriptors"
+            cell["descriptors"], arguments["data"], options["data_dir"], work / "descriptors", lexicon
         )
-    elif options["descriptors"]:
-        arguments |= {"data": options["descriptors"], "lexicon": options["descriptors"]}
-    if not cell["train"].get("lexicon", True):
-        arguments["lexicon"] = None
-    arguments |= options["overrides"] | {"output_dir": str(work / "run")}
+        arguments["lexicon"] = arguments["lexicon"] if lexicon else None
+    arguments |= {"output_dir": str(work / "run")}
     config = work / "train.yaml"
     write_text(config, yaml.safe_dump(arguments, sort_keys=True))
+    AcceleratorState._reset_state()  # the cell before may have computed in another precision, which it would hold to
     status = train([str(config)], quiet=options["quiet"])
     if status:
         raise InterruptedError(f"training of {cell['name']} stopped with status {status}; the same command goes on.")
@@ -134,9 +161,14 @@ def run_cell(cell, grid, options, output, say):
     path = output / "cells" / f"{safe_name(cell['name'])}.json"
     work = output / "work" / safe_name(cell["name"])
     variant = cell.get("descriptors")
-    trained = digest_of(grid["base"], cell["train"], variant, options["overrides"], options["descriptors"])
+    arguments = training_arguments(cell, grid, options)
+    folders = {name: Path(options["data_dir"], spec.folder) for name, (spec, _) in BENCHMARKS.items()}
+    human = [folders["goemotions"]] if variant else []  # a variant may ask for its labels
+    trained = digest_of(arguments, variant, inputs_digest(arguments, *human))
     chosen = cell.get("measure_labels") or grid.get("measure_labels")
-    digest = digest_of(trained, grid["evaluate"], chosen, options["limit"])
+    names = [name for name, _ in parse_selection(",".join(grid["evaluate"]))[0]]
+    benchmarks = [files_digest(folders[name]) for name in names]
+    digest = digest_of(trained, grid["evaluate"], benchmarks, chosen, options["limit"])
     done = read_cell(path)
     if done and done["digest"] == digest:
         say(f"{cell['name']}: done before")

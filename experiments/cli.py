@@ -17,7 +17,7 @@ def ablate_parser():
     )
     parser.add_argument("grid", help="YAML file, or the name of a grid that comes with the package")
     parser.add_argument("--data-dir", help="directory with one folder a benchmark")
-    parser.add_argument("--descriptors", help="descriptor data set; the base configuration's own by default")
+    parser.add_argument("--descriptors", help="descriptor data set in place of the base's data and lexicon")
     parser.add_argument("--output", help="folder for cells and tables (default: ablations/GRID)")
     parser.add_argument("--only", action="append", metavar="CELL", help="this cell alone; may be given again")
     parser.add_argument(
@@ -55,7 +55,7 @@ def ablate(argv):
 
     quiet_libraries()
     options = {
-        "descriptors": args.descriptors or grid["base"].get("data"),
+        "descriptors": args.descriptors,
         "data_dir": args.data_dir,
         "overrides": parse_overrides(args.set),
         "limit": args.limit,

@@ -27,7 +27,7 @@ INTENSITY = frozenset(
 )
 PLAIN_WORDS = 60  # the words the lexicon implies most often count as plain, all others as precise
 IMPLIED_WORDS = 2  # plain words taken from each descriptor
-ROW_KEYS = ("id", "text", "labels", "source", "selection")  # what training reads of a row
+ROW_KEYS = ("id", "text", "labels", "source", "selection", "group")  # what training reads of a row
 
 # Eight labels each, spread over pleasant and unpleasant, calm and excited; no label stands in two of the sets.
 LABEL_DROPS = {
@@ -179,7 +179,7 @@ def other_labels(descriptors, data_dir, supervision, matched):
     return closed, human
 
 
-def build_variant(spec, descriptors, data_dir, folder):
+def build_variant(spec, descriptors, data_dir, folder, lexicon=None):
     """The training data that one ablation cell asks for.
 
     Args:
@@ -189,21 +189,24 @@ def build_variant(spec, descriptors, data_dir, folder):
         descriptors (`str`): The descriptor data set.
         data_dir (`str`): Benchmark directory, for human labels.
         folder (`str` or `Path`): Where the variant is written.
+        lexicon (`str`, *optional*): The lexicon, as training names it; that of the data set by default.
 
     Returns:
         `dict`: training arguments `data` and `lexicon` for this variant.
     """
     from ..training.data import load_training_rows
+    from ..training.encoders import lexicon_path
     from ..training.targets import Lexicon
 
     unknown = set(spec) - {"supervision", "format", "drop", "matched", "vocabulary"}
     if unknown:
         raise ValueError(f"descriptors: unknown key {', '.join(sorted(unknown))} in an ablation cell.")
-    supervision, drop = spec.get("supervision", "descriptors"), tuple(spec.get("drop", ()))
+    supervision, drop = spec.get("supervision", "descriptors"), tuple(spec.get("drop") or ())
     matched = spec.get("matched")
     if matched not in (None, "all", "human"):
         raise ValueError(f"matched: {matched!r} is not all or human.")
-    lexicon = Lexicon.load(descriptors)
+    named = str(lexicon or descriptors)
+    lexicon = Lexicon.load(lexicon_path(named))
     splits = {split: load_training_rows(descriptors, split) for split in ("train", "validation")}
     closed, human = other_labels(descriptors, data_dir, supervision, matched)
     for split, rows in splits.items():
@@ -226,7 +229,7 @@ def build_variant(spec, descriptors, data_dir, folder):
             for split, rows in splits.items()
         }
     folder = write_variant_rows(folder, splits["train"], splits["validation"])
-    result = {"data": str(folder), "lexicon": str(descriptors)}
+    result = {"data": str(folder), "lexicon": named}
     if drop:
         result["lexicon"] = str(write_variant_lexicon(Path(folder).with_suffix(".lexicon.tsv"), lexicon, drop))
     return result

@@ -1,6 +1,7 @@
 """Ablation grids: descriptor variants, training through the real entry point, resuming, tables."""
 
 import json
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from quick_training import few_label_sets
 
 from emodistill.cli import main
 from emodistill.descriptors.labels import GOEMOTIONS
-from emodistill.experiments import descriptor_variants, grid, grid_report
+from emodistill.experiments import ablate, descriptor_variants, grid, grid_report
 from emodistill.experiments.cli import parse_overrides
 from emodistill.experiments.descriptor_variants import FAMILIES, LABEL_DROPS, descriptor_format, drop_words
 from emodistill.experiments.grid import load_grid
@@ -224,6 +225,124 @@ def test_mistakes_are_one_sentence(grid_file, data_dir, tmp_path, capsys):
     assert "unknown key cell" in capsys.readouterr().err
     assert main(["ablate", "dimension", "--list"]) == 0
     assert "d=50" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("chosen", "overrides", "train", "expected"),
+    [
+        (None, {}, {}, ("a.jsonl", "default")),
+        (None, {}, {"data": "b.jsonl"}, ("b.jsonl", "default")),
+        ("set", {}, {}, ("set", "set")),
+        ("set", {}, {"data": "b.jsonl"}, ("b.jsonl", "set")),
+        ("set", {}, {"lexicon": None}, ("set", None)),
+        ("set", {"data": "c.jsonl"}, {"data": "b.jsonl"}, ("c.jsonl", "set")),
+    ],
+)
+def test_a_cells_own_data_and_lexicon_stand_above_the_bases(monkeypatch, tmp_path, chosen, overrides, train, expected):
+    made = []
+    monkeypatch.setattr("emodistill.train_accelerate.main", lambda argv, quiet: made.append(argv[0]) or 0)
+    known = {"base": {"init": "default", "data": "a.jsonl", "lexicon": "default"}}
+    options = {"descriptors": chosen, "data_dir": ".", "overrides": overrides, "quiet": True}
+    ablate.train_cell({"name": "b", "train": train}, known, options, tmp_path)
+    found = yaml.safe_load(Path(made[0]).read_text())
+    assert (found["data"], found["lexicon"]) == expected
+
+
+def test_a_variant_is_made_of_the_cells_own_data_and_lexicon(monkeypatch, descriptors, tmp_path):
+    made = []
+    monkeypatch.setattr("emodistill.train_accelerate.main", lambda argv, quiet: made.append(argv[0]) or 0)
+    options = {"descriptors": None, "data_dir": ".", "overrides": {}, "quiet": True}
+    cell = {"name": "b", "train": {"data": descriptors}, "descriptors": {"format": "first"}}
+    for lexicon in (None, descriptors):
+        ablate.train_cell(cell, {"base": {"data": "none.jsonl", "lexicon": lexicon}}, options, tmp_path)
+        found = yaml.safe_load(Path(made[-1]).read_text())
+        assert found["lexicon"] == lexicon and len(load_training_rows(found["data"], "train")) == 48
+
+
+def test_a_cell_is_made_again_where_data_or_benchmarks_have_changed(monkeypatch, data_dir, tmp_path):
+    """Its digest holds the files' contents, and not where they lie."""
+    rows, benchmarks, said = tmp_path / "rows.jsonl", tmp_path / "benchmarks", []
+    rows.write_text("one")
+    shutil.copytree(data_dir, benchmarks)
+
+    def train(argv, quiet):
+        folder = Path(yaml.safe_load(Path(argv[0]).read_text())["output_dir"], "final")
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text("{}")
+        return 0
+
+    monkeypatch.setattr("emodistill.train_accelerate.main", train)
+    monkeypatch.setattr(ablate, "measure_cell", lambda *_: {})
+    known = {"base": {"data": str(rows)}, "evaluate": ["emobank:dev"]}
+    options = {"descriptors": None, "data_dir": data_dir, "overrides": {}, "quiet": True, "limit": None}
+
+    def run(directory):
+        cell, chosen = {"name": "b", "group": "b", "train": {}}, options | {"data_dir": directory}
+        ablate.run_cell(cell, known, chosen, tmp_path, said.append)
+        return said[-1]
+
+    assert run(data_dir) == "b: measuring" and run(str(benchmarks)) == "b: done before"
+    rows.write_text("another")
+    assert run(data_dir) == "b: measuring" and run(data_dir) == "b: done before"
+    (benchmarks / "emobank" / "emobank.csv").write_text("other texts")
+    assert run(str(benchmarks)) == "b: measuring"
+
+
+@pytest.mark.parametrize("precisions", [("no", "bf16"), ("bf16", "no")])
+def test_cells_may_differ_in_precision(monkeypatch, tmp_path, precisions):
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    def train(argv, quiet):
+        wanted = yaml.safe_load(Path(argv[0]).read_text())["mixed_precision"]
+        assert Accelerator(mixed_precision=wanted).mixed_precision == wanted
+        return 0
+
+    monkeypatch.setattr("emodistill.train_accelerate.main", train)
+    options = {"descriptors": None, "data_dir": ".", "overrides": {}, "quiet": True}
+    for precision in precisions:
+        cell = {"name": precision, "train": {"mixed_precision": precision}}
+        ablate.train_cell(cell, {"base": {}}, options, tmp_path)
+    AcceleratorState._reset_state()
+
+
+def test_a_variant_keeps_groups_of_contrasts(tmp_path):
+    rows = [{"id": "a", "text": "x", "labels": ["joy"], "group": 7}, {"id": "b", "text": "y", "labels": ["fear"]}]
+    folder = descriptor_variants.write_variant_rows(tmp_path, rows, rows)
+    assert [row.get("group") for row in load_training_rows(str(folder), "train")] == [7, None]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("seeds: 13\ncells: [{name: a}]", "seeds must be a list of whole numbers, not 13"),
+        ("seeds: [x]\ncells: [{name: a}]", "seeds must be a list of whole numbers"),
+        ("cells: [small, large]", "cell 1 must hold `name: value`"),
+        ("cells: 5", "cells must be a list of cells, not 5"),
+        ("cells: {name: a}", "cells must be a list of cells"),
+        ("train: 5\ncells: [{name: a}]", "train must be `name: value`, not 5"),
+        ("cells: [{name: a}, {name: b, train: 5}]", r"cell 2 \(b\): train must be `name: value`, not 5"),
+        ("cells: [{name: a, train: {1: 2}}]", "train must be `name: value`"),
+        ("cells: [{name: [a]}]", "cell 1 has no name"),
+        ("cells: [{name: a, descriptors: first}]", "descriptors must be `name: value`, not 'first'"),
+        ("cells: [{name: a, descriptors: {drop: joy}}]", "descriptors: drop must be a list of labels, not 'joy'"),
+        ("cells: [{name: a, measure_labels: joy}]", "measure_labels must be a list of labels"),
+        ("cells: [{name: a, x: wide}]", "x must be a number, not 'wide'"),
+        ("evaluate: emobank\ncells: [{name: a}]", "evaluate must be a list of benchmarks"),
+        ("base: 5\ncells: [{name: a}]", "base must be words"),
+        ("plot: log\ncells: [{name: a}]", "plot must be `name: value`"),
+        ("title: 5\ncells: [{name: a}]", "title must be words"),
+        ("1: 5\nb: 5", "unknown key 1, b"),
+        ("cells: [{name: a, 1: 5, b: 5}]", "cell 1: unknown key 1, b"),
+        ("cells: [{name: d>50}, {name: d<50}]", "cells d>50 and d<50 would both be d-50.json"),
+        ("cells: [{name: a}, {name: A}]", "cells a and A would both be a.json"),
+        ("cells: [{name: 0}, {name: 0}]", "two cells have one name, 0"),
+    ],
+)
+def test_a_value_of_another_kind_and_a_name_twice_are_told(tmp_path, content, message):
+    (tmp_path / "grid.yaml").write_text(content)
+    with pytest.raises(ValueError, match=f"grid.yaml: .*{message}"):
+        load_grid(tmp_path / "grid.yaml")
 
 
 @pytest.mark.slow
