@@ -58,7 +58,7 @@ class Parts:
         lexicon ([`Lexicon`]): Of the run.
         background_rows (`list[dict]`): Texts of the background, with their `weights`.
         dimension_rows (`list[dict]`): Texts that dimensions are fitted on, with their `rating`.
-        texts (`int`): Training texts.
+        texts (`int`): Training texts with labels.
         rated (`bool`): Whether there are ratings to learn.
     """
 
@@ -146,7 +146,7 @@ def build_parts(groups, data, accelerator, say=print):
         lexicon=lexicon,
         background_rows=background_rows,
         dimension_rows=dimension_rows,
-        texts=len(train),
+        texts=sum(bool(row["labels"]) for row in train),
         rated=rated,
     )
 
@@ -188,7 +188,9 @@ def _finishing_rows(data_args, train, dataset):
     """Texts of the background with their weights, and texts that dimensions are fitted on with their ratings."""
     read = [row for row in train if row["labels"]]  # a prefix: texts that nobody read come last
     number, sources, _ = background_plan(data_args.background_texts)
-    places = even_rows(read, number, sources)
+    places = even_rows(read, max(2, number), sources)  # one text has no covariance
+    if len(places) < 2:
+        raise ValueError(f"a background needs two texts, and data {data_args.data} gives {len(places)} for it")
     background = [train[place] | {"weights": dataset.weights[place]} for place in places]
     places = even_rows(read, number * 3 // 2)  # dimensions are fitted on any source
     return background, [train[place] | {"rating": dataset.ratings[place]} for place in places]
@@ -260,6 +262,8 @@ def load_data(args, seed, say=None):
     `say` is told of rows that are left out; without it, none may be.
     """
     train = load_training_rows(args.data, "train", args.data_config, say=say)
+    if train is None:
+        raise ValueError(f"data {args.data} has no split `train`, whose texts are trained on: name one so")
     validation = load_training_rows(args.data, "validation", args.data_config, say=say)
     lexicon = Lexicon.load(lexicon_path(args.lexicon))
     lexicon.ratings = {word: felt_rating(known) for word, known in lexicon.ratings.items()}
@@ -270,6 +274,8 @@ def load_data(args, seed, say=None):
         validation = [row for row, out in zip(train, held_out, strict=True) if out]
         train = [row for row, out in zip(train, held_out, strict=True) if not out]
         lexicon.held_out = set()  # the lexicon's own split belongs to the data set it came with, not to this one
+    else:  # as it does where texts to train on have the descriptors that it holds out
+        lexicon.held_out -= {label for row in train for label in row["labels"]}
     if not train or not validation:
         raise ValueError(
             f"data {args.data} gives {len(train)} training and {len(validation)} validation texts; both are needed"
@@ -296,6 +302,8 @@ def _unread(args, seed, say):
     """Texts that nobody has read, as many as asked for."""
     number, name = unread_plan(args.unread_config)
     rows = load_training_rows(args.data, "train", name, unread=True, say=say)
+    if rows is None:
+        raise ValueError(f"unread_config {name} has no split `train`, whose texts teachers would read")
     if args.sources:
         rows = _of_sources(rows, args.sources, "unread")
     return rows if number is None or number >= len(rows) else _drawn(rows, number, seed)

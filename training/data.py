@@ -8,6 +8,7 @@ from torch.utils.data import Dataset, Sampler
 
 from ..decision_emodistill import NEUTRAL
 from ..descriptors import rows as descriptors
+from ..descriptors.labels import is_missing
 from ..normalisation_emodistill import plain_texts
 from .counterfactual import names_person, swap_person
 from .targets import mean_rating, weigh_labels
@@ -28,6 +29,9 @@ __all__ = [
 MIN_TEXTS = 10  # texts that a word must stand for to join the reference vocabulary
 MIN_WORDS, MOST_WORDS = 20, 150  # size of a reference vocabulary
 MIN_SHARE = 5  # texts from each of several sources
+# Keys that training itself adds to rows: a table's own columns of these names mean something else
+OWN_KEYS = ("closed", "copy_of", "plain", "rating", "weights")
+NAMES = ("id", "group", "source", "selection")
 
 
 def load_training_rows(path, split, name=None, unread=False, say=None):
@@ -42,13 +46,23 @@ def load_training_rows(path, split, name=None, unread=False, say=None):
         say (`Callable[[str], None]`, *optional*): Told of rows that are left out.
 
     Returns:
-        `list[dict]` or `None`: the rows; `None` if the data set has no such split.
+        `list[dict]` or `None`: the rows, without columns that are named as what training adds to them; `None` if the
+        data set has no such split.
 
     Raises:
         `ValueError`, `OSError`: if the path does not exist, or more than a few rows lack `text` or `labels`, naming
             the first one's place.
     """
-    return descriptors.load_rows(path, split, name, labels=not unread, say=say)
+    rows = descriptors.load_rows(path, split, name, labels=not unread, say=say)
+    return None if rows is None else [_row(values) for values in rows]
+
+
+def _row(values):
+    """A row as training takes it: names are words, or `None` where a cell is empty."""
+    row = {name: value for name, value in values.items() if name not in OWN_KEYS}
+    for name in row.keys() & set(NAMES):
+        row[name] = None if is_missing(row[name]) or not str(row[name]).strip() else str(row[name])
+    return row
 
 
 def read_view(path, argument, name, rows):
@@ -258,7 +272,11 @@ def with_copies(rows, share):
         `list[dict]`: copies have `copy_of`, the place of their original.
     """
     named = [place for place, row in enumerate(rows) if names_person(row["text"])] if share else []
-    chosen = named[:: max(1, round(1 / share))] if share else []
+    if 0 < share <= 0.2:  # as good, and what checkpoints were made with
+        chosen = named[:: round(1 / share)]
+    else:
+        number = round(share * len(named))
+        chosen = [named[index * len(named) // number] for index in range(number)]
     copies = [(place, swap_person(rows[place]["text"])) for place in chosen]
     return rows + [rows[place] | {"text": text, "copy_of": place} for place, text in copies if text is not None]
 
@@ -350,10 +368,13 @@ class DescriptorBatches:
                 targets[row, self.vocabulary.ids[label]] = weight
         places = {item["index"]: row for row, item in enumerate(items)}
         present = targets.gt(0).any(dim=0)
-        if self.extra_negatives:
+        drawn = self.extra_negatives
+        if not drawn and not present.any():  # texts that nobody read: teachers need labels to judge them by
+            drawn = min(len(items), len(self.vocabulary))
+        if drawn:
             # Seeded by the batch's own texts, so that a resumed run draws the same ones.
             generator = torch.Generator().manual_seed(sum((item["index"] + 1) * 7919 for item in items))
-            present[torch.multinomial(self.frequency, self.extra_negatives, generator=generator)] = True
+            present[torch.multinomial(self.frequency, drawn, generator=generator)] = True
         return {
             "input_ids": input_ids,
             "attention_mask": attention_mask,

@@ -68,7 +68,7 @@ def choose_decision(model, validator, embeds, background_embeds, seed=0, sets=60
     How far labels are centred and what priors add is judged by macro-F1, of the labels that hold and of the best label
     where just one holds, in equal parts, on each source by itself and then on average: each stands for a target, whose
     labels are as common as they are there. Of all that do as well as the best, within a standard error over sources,
-    the one that leaves least of the sources' own frequencies. Where no two sources are large enough, all texts are
+    the one that leaves least of the sources' own frequencies. Where no two sources can be judged, all texts are
     judged together, and the standard error is over label sets. Slope and temperature are judged by cross-entropy.
 
     Args:
@@ -104,6 +104,8 @@ def choose_decision(model, validator, embeds, background_embeds, seed=0, sets=60
         replace(constants, label_centering=share, prior_weight=weight) for share in centrings for weight in weights
     ]
     groups = _sources([validator.rows[place].get("source") for place in places])
+    if groups and len(_quality(texts, cases, groups, statistics, constants)) < 2:  # the others lack the sets' words
+        groups = []
     constants = _most_centred(kinds, [_quality(texts, cases, groups, statistics, constants) for constants in kinds])
     slopes = [replace(constants, multi_label_slope=round(0.1 * step, 2)) for step in range(2, 51)]
     constants = min(slopes, key=lambda constants: _cross_entropy(texts, cases, statistics, constants, True))

@@ -167,6 +167,8 @@ def refit_dimensions(model, embeds, ratings, sources):
         sources (`list[str]`): Where each text comes from.
     """
     known = ~ratings.isnan().any(dim=1)
+    if not known.any():  # the lexicon has none of the labels: the head stays as it was trained
+        return
     inputs = embeds.cpu()[known].double()
     targets = (ratings[known].double() - DIMENSION_MIDDLE) / DIMENSION_HALF_RANGE
     groups = _groups([source for source, is_known in zip(sources, known.tolist(), strict=True) if is_known])

@@ -110,7 +110,7 @@ class Validator:
         if not number or number >= len(self.rows):
             return self
         rows = [self.rows[place] for place in even_rows(self.rows, number)]
-        background = self.background[:: -(-len(self.background) // number)]
+        background = self.background[:: -(-len(self.background) // max(2, number))]  # one has no covariance
         return Validator(rows, self.lexicon, self.tokenizer, background, self.batch_size, self.autocast)
 
     def plain_constants(self):
@@ -149,8 +149,10 @@ class Validator:
         """
         with evaluating(model):
             descriptors = encode_labels(model, self.tokenizer, self.descriptors)
-            plain = encode_labels(model, self.tokenizer, self.plain_words)
+            plain = encode_labels(model, self.tokenizer, self.plain_words) if self.plain_words else None
         retrieval = mean_average_precision((embeds @ descriptors.T).cpu(), self.descriptor_targets)
+        if plain is None:  # all texts are neutral
+            return {"retrieval_map": retrieval, "plain_f1": 0.0, "selection": retrieval / 2}
         # Without a reference vocabulary, which would extend them.
         statistics = LabelStatistics(background=tuple(part.cpu() for part in model.background))
         label_set = EmbeddedLabels(self.plain_words, plain.cpu())

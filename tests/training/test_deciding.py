@@ -1,11 +1,14 @@
 """How decision constants are chosen: every source in equal parts."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import torch
 
 from emodistill.decision_emodistill import DecisionConstants, EmbeddedLabels, LabelStatistics
-from emodistill.training.deciding import MIN_SOURCE, _most_centred, _quality, _sources
+from emodistill.training import deciding
+from emodistill.training.deciding import MIN_SOURCE, _most_centred, _quality, _sources, choose_decision
+from emodistill.training.targets import Lexicon
 
 CONSTANTS = DecisionConstants(version=2, multi_label_competition=0.4)
 
@@ -61,3 +64,17 @@ def test_words_that_a_source_lacks_are_not_judged_there():
     targets[:MIN_SOURCE, 1:] = False  # the forum has one of the words alone: nothing to tell apart
     cases = [(EmbeddedLabels(list("abcdef"), unit), targets)]
     assert _quality(texts, cases, _sources(sources), statistics, CONSTANTS).shape == (1,)
+
+
+def test_where_a_single_source_can_be_judged_all_are_judged_together(tiny_model, tokenizer, monkeypatch):
+    texts, targets, sources, unit, _ = source_texts()
+    words = ["joy", "anger", "fear", "sad", "calm", "pride"]
+    labels = [[words[place]] for place in targets.int().argmax(dim=1).tolist()]
+    labels[:MIN_SOURCE] = [["joy"]] * MIN_SOURCE  # nothing to tell apart in the forum
+    rows = [{"text": "", "labels": read, "source": name} for read, name in zip(labels, sources, strict=True)]
+    validator = SimpleNamespace(rows=rows, lexicon=Lexicon({}, {}, set()), closed=[], tokenizer=tokenizer)
+    model = tiny_model(projection_dim=16)
+    model.set_background(texts)
+    monkeypatch.setattr(deciding, "encode_labels", lambda *_: unit)
+    found = choose_decision(model, validator, texts, texts, sets=4)
+    assert 0.0 <= found["label_centering"] <= 1.0
