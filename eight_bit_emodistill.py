@@ -124,7 +124,7 @@ def _pack(name, tensor):
     import torch  # in functions: `push --help` asks this file a question and must not wait for it
 
     if name.startswith(EXACT) or tensor.ndim != 2 or tensor.numel() < SMALLEST or not torch.isfinite(tensor).all():
-        return {"full": tensor.contiguous()}
+        return {"full": tensor.clone(memory_format=torch.contiguous_format)}  # safetensors takes no shared memory
     scale = tensor.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 127
     rows = (tensor / scale).round().to(torch.int8)
     deflated = zlib.compress(rows.numpy().tobytes(), 9)

@@ -36,6 +36,9 @@ def main(argv=None):
         return 1
     target = args.target or CHECKPOINTS_FOLDER / CHECKPOINTS[args.name]
     target.mkdir(parents=True, exist_ok=True)
+    if target.samefile(args.checkpoint):
+        print(f"{args.checkpoint} is where it would be installed: give another folder as --target", file=sys.stderr)
+        return 1
     install(args.checkpoint, target)
     print(f"installed in {target}")
     return 0

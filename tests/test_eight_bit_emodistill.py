@@ -26,6 +26,16 @@ def test_rows_come_back_within_half_a_step(tmp_path_factory, seed, rows, columns
     assert found["scalar"] == 3.25 and torch.equal(found["row"], matrix[1])
 
 
+@pytest.mark.parametrize("size", [3, 150])
+def test_tensors_that_share_memory_are_kept_for_each_name(tmp_path, size):
+    matrix = torch.randn(size, size, generator=torch.Generator().manual_seed(3))
+    state = {"one": matrix, "two": matrix, "background": matrix, "reference": matrix[1:], "turned": matrix.T}
+    write_eight_bit(state, str(tmp_path))
+    found = read_eight_bit(str(tmp_path))
+    assert set(found) == set(state) and torch.equal(found["reference"], matrix[1:])
+    assert all(torch.allclose(found[name], state[name], atol=0.05) for name in state)
+
+
 def test_statistics_stay_as_they_are(tmp_path):
     square = torch.randn(150, 150, generator=torch.Generator().manual_seed(3))
     state = {"background_covariance": square @ square.T, "text_encoder.weight": square @ square.T}

@@ -38,3 +38,15 @@ def test_an_unfinished_run_is_not_installed(script, tmp_path, capsys):
     assert script["main"]([str(tmp_path), "--target", str(tmp_path / "installed")]) == 1
     assert "config.json is missing: give the `final` folder" in capsys.readouterr().err
     assert not (tmp_path / "installed").exists()
+
+
+def test_a_checkpoint_is_not_installed_over_itself(script, tmp_path, capsys):
+    folder, link = tmp_path / "own", tmp_path / "link"
+    folder.mkdir()
+    link.symlink_to(folder)
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_text("kept")
+    for target in (folder, link, folder / ".." / "own"):
+        assert script["main"]([str(folder), "--target", str(target)]) == 1
+        assert "is where it would be installed" in capsys.readouterr().err
+    assert {path.read_text() for path in folder.iterdir()} == {"kept"} and len(list(folder.iterdir())) == 4
