@@ -17,19 +17,24 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_type_hints
 
-from ..training.arguments import parse_arguments
+from ..files import write_text
+from ..training.arguments import GROUPS, parse_arguments
 from ..training.config_files import CONFIGS, read_yaml
 from ..training.encoders import lexicon_path
 from ..training.folder import begin_again, changed_settings
-from ..training.record import changed_inputs, files_digest, start_digests
+from ..training.record import changed_inputs, files_digest, input_digests, start_digests
 
 __all__ = ["Stage", "load_recipe", "main", "run_recipe", "stage_state"]
 
 KEYS = {"title", "output_dir", "stages"}
 STAGE_KEYS = {"name", "config", "set"}
+INPUTS = {"start": "what it starts from", "label_space": "what it is aligned with", "teachers": "what it learns from"}
+UNFINISHED = ("begun", "to do")
 
 
 @dataclass
@@ -51,8 +56,22 @@ class Stage:
 
     def command(self, extra=()):
         """`list[str]`: the arguments of `emodistill train`."""
-        flags = [f"--{name}={_flag(value)}" for name, value in self.settings.items()]
-        return [str(self.config), *flags, *extra, f"--output_dir={self.output_dir}"]
+        flags = [f"--{name}={_flag(value)}" for name, value in self.settings.items() if not _needs_file(value)]
+        return [str(self._file()), *flags, *extra, f"--output_dir={self.output_dir}"]
+
+    def _file(self):
+        """`Path`: the stage's file, or a copy with those settings that no flag can say."""
+        special = {name.replace("-", "_"): value for name, value in self.settings.items() if _needs_file(value)}
+        if not special:
+            return self.config
+        import yaml
+
+        values = {str(name).replace("-", "_"): value for name, value in read_yaml(self.config).items()}
+        if not hasattr(self, "_folder"):
+            self._folder = tempfile.TemporaryDirectory(prefix="emodistill-")
+        path = Path(self._folder.name, self.config.name)
+        write_text(path, yaml.safe_dump(values | special))
+        return path
 
     @property
     def final(self):
@@ -60,7 +79,23 @@ class Stage:
         return Path(self.output_dir, "final")
 
 
+def _needs_file(value):
+    """Whether a value is one of YAML's alone: nothing, `no` (which it reads as false), or a mapping."""
+    return value is None or value is False or isinstance(value, dict)
+
+
+def check_nothing(settings, place):
+    """Raise `ValueError` where an argument that needs a value is set to null."""
+    kinds = {name: kind for group in GROUPS for name, kind in get_type_hints(group).items()}
+    for name, value in settings.items():
+        kind = kinds.get(name.replace("-", "_"))
+        if value is None and kind and type(None) not in getattr(kind, "__args__", ()):
+            raise ValueError(f"{place}: {name} is null, but needs a value; leave it out for the file's own")
+
+
 def _flag(value):
+    if value is None:
+        return "null"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -104,8 +139,9 @@ def load_recipe(name, output_dir=None):
         if not isinstance(entry, dict) or not {"name", "config"} <= entry.keys() <= STAGE_KEYS:
             raise ValueError(f"{path}: stage {number} needs `name` and `config`, and may have `set`")
         settings, stage = entry.get("set") or {}, str(entry["name"])
-        if not isinstance(settings, dict):
+        if not isinstance(settings, dict) or not all(isinstance(name, str) for name in settings):
             raise ValueError(f"{path}: `set` of stage {stage} must hold `name: value`")
+        check_nothing(settings, f"{path}: `set` of stage {stage}")
         if stage in (known.name for known in stages) or os.path.basename(stage) != stage or stage in ("", ".", ".."):
             raise ValueError(f"{path}: stage {number} needs a name of its own, without slashes, not {stage!r}")
         config = folder / str(entry["config"])
@@ -115,34 +151,70 @@ def load_recipe(name, output_dir=None):
     return stages
 
 
-def stage_state(stage, extra=()):
+def stage_state(stage, extra=(), rows=False):
     """
     Whether a stage has to run.
 
     Args:
         stage ([`Stage`])
         extra (`Sequence[str]`, *optional*): Flags that go to every stage.
+        rows (`bool`, *optional*, defaults to `False`): Whether to read the data of a stage that is begun and compare
+            it, too, which takes as long as training does before its first step.
 
     Returns:
-        `str`: `"done"`, `"begun"`, `"to do"`, or, where it is done from something else than it would be now, what
-        has changed since.
+        `str`: `"done"`, `"begun"`, `"to do"`, or, where it is done or begun from something else than it would be now,
+        what has changed since.
     """
     try:
         record = json.loads((stage.final / "training.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return "begun" if os.path.isdir(os.path.join(stage.output_dir, "states")) else "to do"
+        return _unfinished_state(stage, extra, rows)
     try:
         groups = parse_arguments(stage.command(extra))
         changed = changed_settings(record["arguments"], groups)
         files = files_digest(groups[1].data, lexicon_path(groups[1].lexicon))
         changed += ["the data"] if record["data"]["files"] != files else []
-        verbs = {"start": "starts from", "label_space": "is aligned with", "teachers": "learns from"}
-        changed += [f"what it {verbs[name]}" for name in changed_inputs(record["inputs"], start_digests(groups))]
+        changed += _changed_inputs(record["inputs"], groups)
     except ValueError as error:
         return str(error)
-    except (KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError):
         return "its training.json"
     return ", ".join(changed) or "done"
+
+
+def _changed_inputs(before, groups):
+    return [INPUTS[name] for name in changed_inputs(before, start_digests(groups))]
+
+
+def _unfinished_state(stage, extra, rows):
+    """As `stage_state`, of a stage without a final checkpoint: the trainer refuses to go on from something else."""
+    state = "begun" if os.path.isdir(os.path.join(stage.output_dir, "states")) else "to do"
+    try:
+        before = json.loads(Path(stage.output_dir, "arguments.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return state
+    except (OSError, ValueError):
+        return "its arguments.json"
+    try:
+        inputs = before.get("inputs")
+        if inputs is None and state == "to do":  # refused before it came as far as its data
+            return state
+        groups = parse_arguments(stage.command(extra))
+        changed = changed_settings(before, groups) + (_changed_inputs(inputs, groups) if inputs else [])
+        if rows and inputs and not changed:
+            changed = ["the data"] if _changed_rows(inputs, groups) else []
+    except (ValueError, OSError):  # which the trainer tells, too
+        return state
+    except (AttributeError, KeyError, TypeError):
+        return "its arguments.json"
+    return ", ".join(changed) or state
+
+
+def _changed_rows(before, groups):
+    from ..training.building import load_data
+
+    now = input_digests(groups, *load_data(groups[1], groups[2].seed, lambda *_: None))
+    return bool(changed_inputs(before, now))
 
 
 def run_recipe(stages, extra=(), only=(), again=False, train=None, say=print):
@@ -169,11 +241,11 @@ def run_recipe(stages, extra=(), only=(), again=False, train=None, say=print):
             raise ValueError(f"--only {pattern} fits no stage; they are {', '.join(stage.name for stage in stages)}")
     chosen = [stage for stage in stages if not only or any(fnmatch.fnmatchcase(stage.name, name) for name in only)]
     for number, stage in enumerate(chosen, start=1):
-        state, flags = stage_state(stage, extra), list(extra)
+        state, flags = stage_state(stage, extra, rows=again), list(extra)
         if state == "done":
             say(f"stage {number} of {len(chosen)}, {stage.name}: done before")
             continue
-        if state not in ("begun", "to do"):
+        if state not in UNFINISHED:
             if not again:
                 raise ValueError(
                     f"stage {stage.name} in {stage.output_dir} was made from something else: {state} changed since; "
@@ -234,12 +306,17 @@ def main(argv=None):
     stages = load_recipe(options.recipe, options.output_dir)
     if wrong := [pair for pair in options.settings if "=" not in pair]:
         raise ValueError(f"--set {wrong[0]} is not NAME=VALUE")
-    extra = [f"--{pair}" for pair in options.settings]
+    pairs = [pair.partition("=")[::2] for pair in options.settings]
+    nothing = {name: None for name, value in pairs if value in ("null", "~")}
+    check_nothing(nothing, "--set")
+    for stage in stages:
+        stage.settings |= nothing
+    extra = [f"--{name}={value}" for name, value in pairs if name not in nothing]
     if options.list:
         for stage in stages:
             details = "".join(f" {name}={_flag(value)}" for name, value in stage.settings.items())
             state = stage_state(stage, extra)
-            shown = state if state in ("done", "begun", "to do") else f"changed: {state}"
+            shown = state if state in ("done", *UNFINISHED) else f"changed: {state}"
             print(f"{stage.name:<16} {shown:<8} {stage.config.name}{details}")
         return 0
     return run_recipe(stages, extra, options.only, options.again)

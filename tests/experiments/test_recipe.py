@@ -14,8 +14,9 @@ from emodistill import cli
 from emodistill.experiments import recipe
 from emodistill.experiments.recipe import load_recipe, run_recipe, stage_state
 from emodistill.training.arguments import parse_arguments
+from emodistill.training.building import load_data
 from emodistill.training.encoders import lexicon_path
-from emodistill.training.record import files_digest, settings, start_digests
+from emodistill.training.record import files_digest, input_digests, settings, start_digests
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -110,6 +111,64 @@ def test_what_was_made_from_something_else_is_told_and_made_anew_on_demand(folde
     assert all(stage_state(known) == "done" for known in stages)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(other_seed, "seed changed"), (other_weights, "what it starts from changed"), (more_data, "the data changed")],
+)
+def test_a_stage_begun_from_something_else_is_made_anew_on_demand(folder, change, message):
+    """The trainer would refuse to go on from it."""
+    rows = [{"text": text, "labels": [label]} for text in "abcdefghijkl" for label in ("joy", "fear")]
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    stages = load_recipe(folder)[:2]
+    run_recipe(stages, only=["first"], train=pretend, say=lambda line: None)
+    groups = parse_arguments(stages[1].command())
+    inputs = input_digests(groups, *load_data(groups[1], groups[2].seed, lambda *_: None))
+    begun = Path("out", "second", "states")
+    begun.mkdir(parents=True)
+    (begun.parent / "arguments.json").write_text(json.dumps(settings(groups) | {"inputs": inputs}))
+    assert stage_state(stages[1]) == stage_state(stages[1], rows=True) == "begun"
+    change()
+    if change is more_data:
+        Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[2:]))
+    stages = load_recipe(folder)[1:2]
+    if change is not more_data:  # which is read where it is asked for
+        with pytest.raises(ValueError, match=message):
+            run_recipe(stages, train=pretend, say=lambda line: None)
+    assert run_recipe(stages, again=True, train=pretend, say=lambda line: None) == 0
+    assert not begun.exists() and stages[0].final.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "value"),
+    [
+        ("synonym_mask: null", "synonym_mask", None),
+        ("synonym-mask: ~", "synonym_mask", None),
+        ("lexicon: null", "lexicon", None),
+        ("mixed_precision: no", "mixed_precision", "no"),
+        ("tie_word_embeddings: false", "tie_word_embeddings", False),
+        ("sources: [a, b]", "sources", "a, b"),
+    ],
+)
+def test_a_setting_means_what_it_means_in_a_stages_file(folder, words, name, value):
+    path = folder / "1.yaml"
+    path.write_text(path.read_text() + "lexicon: default\nsynonym_mask: 0.5\nmixed_precision: bf16\n")
+    (folder / "recipe.yaml").write_text(f"stages:\n- {{name: first, config: 1.yaml, set: {{seed: 3, {words}}}}}\n")
+    stage = load_recipe(folder)[0]
+    model, data, run = parse_arguments(stage.command())
+    assert (vars(model) | vars(data) | vars(run))[name] == value and run.seed == 3
+
+
+def test_null_on_the_command_line_is_nothing_too(folder, monkeypatch):
+    run = []
+    monkeypatch.setattr(recipe, "_train", lambda command: run.append(parse_arguments(command)) or pretend(command))
+    (folder / "1.yaml").write_text((folder / "1.yaml").read_text() + "lexicon: default\n")
+    assert cli.main(["recipe", str(folder), "--only", "first", "--set", "lexicon=null", "--set", "seed=4"]) == 0
+    _, data, arguments = run[0]
+    assert data.lexicon is None and arguments.seed == 4
+    with pytest.raises(ValueError, match="--set: epochs is null, but needs a value"):
+        recipe.main([str(folder), "--set", "epochs=null"])
+
+
 def test_some_stages_alone(folder):
     run = []
     train = lambda command: run.append(Path(command[0]).name) or pretend(command)  # noqa: E731
@@ -131,6 +190,8 @@ def test_some_stages_alone(folder):
         ("stages: [{name: ../a, config: 1.yaml}]\n", "needs a name of its own"),
         ("stages: [{name: a, config: 1.yaml}, {name: a, config: 2.yaml}]\n", "needs a name of its own"),
         ("stages: [{name: a, config: 1.yaml, set: 3}]\n", "must hold `name: value`"),
+        ("stages: [{name: a, config: 1.yaml, set: {epochs: null}}]\n", "stage a: epochs is null, but needs a value"),
+        ("stages: [{name: a, config: 1.yaml, set: {1: 2}}]\n", "must hold `name: value`"),
         ("stages: [a]\nsteps: 3\n", "unknown key steps"),
     ],
 )
