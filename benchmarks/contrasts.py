@@ -26,14 +26,25 @@ def read_contrasts(path):
 
     Returns:
         `list[dict]`: rows with `group`, `theme`, `text`, `labels` and, where it was rated, `valence`.
+
+    Raises:
+        `ValueError`: if the data set keeps none, or none that can be told apart.
     """
     import datasets
 
     from ..descriptors.inputs import HELD_OUT_GROUP
 
     split = datasets.load_dataset(str(path), "default")
-    rated = {row["id"]: row["valence"] for row in datasets.load_dataset(str(path), "rated")["validation"]}
-    rows = [row for row in split["validation"] if row["selection"] == HELD_OUT_GROUP]
+    rated = {}
+    if "rated" in datasets.get_dataset_config_names(str(path)):
+        readings = datasets.load_dataset(str(path), "rated")
+        rated = {row["id"]: row["valence"] for row in readings.get("validation", ())}
+    rows = [row for row in split.get("validation", ()) if row.get("selection") == HELD_OUT_GROUP]
+    if not contrast_pairs(rows):
+        raise ValueError(
+            f"{path} keeps no contrasts to measure: no two texts of a group whose selection is `{HELD_OUT_GROUP}` in "
+            "its validation split differ in their descriptors"
+        )
     return [row | {"valence": rated.get(row["id"])} for row in rows]
 
 
@@ -122,8 +133,12 @@ def main(argv=None):
     parser.add_argument("--model", required=True, help="checkpoint: small, base, a folder or a Hub id")
     parser.add_argument("--bf16", action="store_true", help="compute in bf16")
     arguments = parser.parse_args(argv)
+    try:
+        rows = read_contrasts(arguments.data)
+    except ValueError as error:
+        parser.error(str(error))
     system = load_system(arguments.model, autocast=arguments.bf16)
-    print(json.dumps(measure_contrasts(system, read_contrasts(arguments.data)), indent=2))
+    print(json.dumps(measure_contrasts(system, rows), indent=2))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,51 @@
+"""Contrasts that a data set keeps out of training."""
+
+import json
+
+import pytest
+
+from emodistill.benchmarks.contrasts import main, read_contrasts
+from emodistill.descriptors.inputs import HELD_OUT_GROUP
+
+ROWS = [
+    {"id": f"{number}", "text": label, "labels": [label], "selection": HELD_OUT_GROUP, "group": 1, "theme": "work"}
+    for number, label in enumerate(("joy", "fear"))
+]
+
+
+def write(folder, configs):
+    """A data set with the validation rows of each configuration."""
+    blocks = []
+    for name, rows in configs.items():
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        blocks.append(f"- config_name: {name}\n  data_files:\n  - split: validation\n    path: {name}.jsonl\n")
+    (folder / "README.md").write_text(f"---\nconfigs:\n{''.join(blocks)}---\n")
+    return str(folder)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path_factory):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
+
+
+@pytest.mark.parametrize("rated", [True, False])
+def test_valence_is_there_where_it_was_rated(tmp_path, rated):
+    configs = {"default": ROWS} | ({"rated": [{"id": "0", "valence": 7.5}]} if rated else {})
+    found = read_contrasts(write(tmp_path, configs))
+    assert [(row["text"], row["valence"]) for row in found] == [("joy", 7.5 if rated else None), ("fear", None)]
+
+
+@pytest.mark.parametrize(
+    "change", [{"selection": "other"}, {"labels": ["joy"]}, {"labels": ["neutral"]}], ids=lambda change: str(change)
+)
+def test_a_data_set_without_contrasts_is_told(tmp_path, change, capsys):
+    path = write(tmp_path, {"default": [row | change for row in ROWS]})
+    with pytest.raises(SystemExit):
+        main(["--data", path, "--model", "small"])
+    assert "keeps no contrasts to measure" in capsys.readouterr().err
+
+
+def test_a_data_set_without_the_column_is_told(tmp_path):
+    path = write(tmp_path, {"default": [{"id": "a", "text": "x", "labels": ["joy"]}]})
+    with pytest.raises(ValueError, match="keeps no contrasts to measure"):
+        read_contrasts(path)
