@@ -8,7 +8,7 @@ from .left_out import LeftOut
 from .sources import NoSuchSplit, iter_rows
 from .tables import is_empty_text
 
-__all__ = ["DIMENSIONS", "SPLITS", "DescriptorRow", "check_row", "load_rows", "rating"]
+__all__ = ["DIMENSIONS", "SPLITS", "DescriptorRow", "check_row", "load_rows", "rating", "ratings"]
 
 SPLITS = ("train", "validation")
 DIMENSIONS = ("valence", "arousal", "dominance")
@@ -165,15 +165,16 @@ def check_row(row):
         labels = _labels(values, True)
     except ValueError as error:
         raise ValueError(f"{row.place}: {error}") from None
-    return checked | {"text": text, "labels": labels} | _ratings(row)
+    return checked | {"text": text, "labels": labels} | ratings(values, row.place)
 
 
-def _ratings(row):
-    found = {name: row.values.get(name) for name in DIMENSIONS}
+def ratings(values, place):
+    """The three ratings of a row, `dict[str, float]`, all `None` where it has none; `ValueError` for anything else."""
+    found = {name: values.get(name) for name in DIMENSIONS}
     missing = [name for name in DIMENSIONS if is_missing(found[name]) or found[name] == ""]
     if len(missing) == len(DIMENSIONS):
         return dict.fromkeys(DIMENSIONS)
-    return {name: rating(found[name], name, row.place) for name in DIMENSIONS}
+    return {name: rating(found[name], name, place) for name in DIMENSIONS}
 
 
 def rating(value, name, place):

@@ -217,10 +217,14 @@ def parse_arguments(argv):
     model, data, run = (group(**{option.name: found[option.name] for option in fields(group)}) for group in GROUPS)
     for group in (model, data, run):
         for option in fields(group):
+            if option.default is None and str(getattr(group, option.name)).strip() == "":
+                setattr(group, option.name, None)  # as a script's empty variable gives it
             _check_range(option, getattr(group, option.name))
-    for group, name in ((model, "init"), (model, "label_space"), (data, "teachers")):
-        if value := getattr(group, name):
-            setattr(group, name, ", ".join(_stage(part.strip(), run.output_dir) for part in value.split(",")))
+    for name in ("init", "label_space"):
+        if value := getattr(model, name):
+            setattr(model, name, _stage(value.strip(), run.output_dir))
+    if data.teachers:
+        data.teachers = ", ".join(_stage(part.strip(), run.output_dir) for part in data.teachers.split(","))
     _check(model, data, run)
     return model, data, run
 

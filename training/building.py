@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from ..descriptors.left_out import LeftOut
+from ..descriptors.rows import DIMENSIONS, ratings
 from ..encoding_emodistill import encode_labels
 from ..loss_emodistill import logit_of_rate
 from ..modeling_emodistill import EmoDistillModel
@@ -119,8 +121,10 @@ def build_parts(groups, data, accelerator, say=print):
     teachers = None
     if data_args.teachers:
         texts, folder = [row["text"] for row in rows], os.path.join(args.output_dir, "teachers")
+        width = network.config.projection_dim if args.embedding_weight else None
         with accelerator.main_process_first():
-            teachers = load_teachers(data_args.teachers, texts, vocabulary.labels, folder, device, autocast, say)
+            labels = vocabulary.labels
+            teachers = load_teachers(data_args.teachers, texts, labels, folder, device, autocast, say, width)
     objective = Objective(
         network, synonyms, _ratings(lexicon, vocabulary).to(device), args.dimension_weight if rated else 0.0, teachers,
         args.group_weight, args.consistency_weight, args.embedding_weight,
@@ -282,7 +286,7 @@ def load_data(args, seed, say=None):
         )
     if args.sources:
         train = _of_sources(train, args.sources, "training")
-    train = _with_views(args, train, validation)
+    train = _with_views(args, train, validation, say)
     if args.max_texts and args.max_texts < len(train):
         train = _drawn(train, args.max_texts, seed)
     if args.unread_config:
@@ -321,10 +325,12 @@ def _drawn(rows, number, seed):
             chosen += units[index]
         if len(chosen) == number:
             break
+    if not chosen:
+        raise ValueError(f"{number} texts cannot be drawn: groups of contrasts stay whole, and each has more")
     return [rows[place] for place in sorted(chosen)]
 
 
-def _with_views(args, train, validation):
+def _with_views(args, train, validation, say=None):
     """Training rows with `closed` labels, `plain` words and `rating` as asked for; validation rows get these too."""
     if args.closed_config:
         closed = read_view(args.data, "closed_config", args.closed_config, train + validation)
@@ -332,16 +338,33 @@ def _with_views(args, train, validation):
             row["closed"] = closed[row["id"]]["labels"] if row["id"] in closed else []
         if args.labels_from == "closed":
             train = [row | {"labels": row["closed"], "closed": []} for row in train if row["closed"]]
+            if not train:
+                raise ValueError(f"labels_from closed: closed_config {args.closed_config} labels no training text")
         if args.labels_from == "descriptors":  # then the closed list only says how many labels a text has
             train = [row | {"closed": []} for row in train]
     if args.rated_config:
         rated = read_view(args.data, "rated_config", args.rated_config, train + validation)
-        for row in [*train, *validation]:
-            if found := rated.get(row["id"]):
-                row["plain"] = found["labels"]
-                rating = tuple(found[name] for name in ("valence", "arousal", "dominance"))
+        for row, found in _read_ratings(args, rated, [*train, *validation], say):
+            row["plain"] = found["labels"]
+            if None not in (rating := tuple(found[name] for name in DIMENSIONS)):  # else the lexicon's
                 row["rating"] = felt_rating(rating)
     return train
+
+
+def _read_ratings(args, rated, rows, say):
+    """Each text that `rated_config` reads, with that reading, its ratings as numbers; wrong ones are told."""
+    found, bad = [], LeftOut(say)
+    for row in rows:
+        if reading := rated.get(row["id"]):
+            place = f"rated_config {args.rated_config}, id {row['id']}"
+            try:
+                found.append((row, reading | ratings(reading, place)))
+            except ValueError as error:
+                bad.add(place, str(error).removeprefix(f"{place}: "))
+    bad.settle(len(found) + bad.count)
+    if all(reading[DIMENSIONS[0]] is None for _, reading in found):
+        raise ValueError(f"rated_config {args.rated_config} rates no text of data {args.data}: leave it out")
+    return found
 
 
 def _place(text):

@@ -81,7 +81,10 @@ def read_view(path, argument, name, rows):
     Raises:
         `ValueError`: if the data set is a single file, or a row has no `id`.
     """
-    if os.path.isfile(path) or not all("id" in row for row in rows):
+    splits = () if os.path.isfile(path) else descriptors.SPLITS
+    read = (load_training_rows(path, split, name, unread=True) for split in splits)  # ratings may come without words
+    view = [row for found in read for row in found or ()]
+    if os.path.isfile(path) or not all(row.get("id") for row in [*rows, *view]):
         hint = (
             ": leave it out, and set labels_from to descriptors" if argument == "closed_config" else ": leave it out"
         )
@@ -89,8 +92,7 @@ def read_view(path, argument, name, rows):
             f"{argument} {name} needs a data set with that configuration and an `id` in each row, which {path} is "
             f"not{hint}"
         )
-    splits = (descriptors.load_rows(path, split, name, labels=False) for split in ("train", "validation"))
-    return {row["id"]: row for rows in splits for row in rows or []}  # ratings may come without plain words
+    return {row["id"]: row for row in view}
 
 
 def even_rows(rows, most, sources=None):

@@ -62,7 +62,7 @@ class Teachers:
         return torch.sigmoid(self.text_embeds[rows].float() @ self.label_embeds[ids].float().T + self.bias)
 
 
-def load_teachers(folders, texts, labels, cache_dir, device, autocast=False, say=print):
+def load_teachers(folders, texts, labels, cache_dir, device, autocast=False, say=print, width=None):
     """
     Read teachers and embed all texts and labels with each, once: a run that goes on finds them in its own folder.
 
@@ -74,17 +74,22 @@ def load_teachers(folders, texts, labels, cache_dir, device, autocast=False, say
         device (`torch.device`): Where they are computed, and live.
         autocast (`bool`): Whether to compute in bf16.
         say (`Callable`): Told of each teacher.
+        width (`int`, *optional*): Dimension that their embeddings must have, where a student learns these too.
 
     Returns:
         [`Teachers`]: on that device.
 
     Raises:
-        `ValueError`: if no checkpoint is named, or one is neither a folder nor a Hub id.
+        `ValueError`: if no checkpoint is named, or one is neither a folder nor a Hub id, or of another dimension.
     """
     names = teacher_names(folders)
     parts = []
     for number, name in enumerate(names, start=1):
         say(f"teacher {number} of {len(names)}: {name}")
+        if width and (own := EmoDistillModel.config_class.from_pretrained(name).projection_dim) != width:
+            raise ValueError(
+                f"embedding_weight needs teachers of the model's dimension, {width}; {name} has {own}: leave it out"
+            )
         parts.append(_embed(name, texts, labels, cache_dir, device, autocast))
     factors = [math.sqrt(part["scale"].item() / len(parts)) for part in parts]
     text_embeds, label_embeds = (

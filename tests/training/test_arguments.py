@@ -69,6 +69,21 @@ def test_mistakes_are_told_in_one_sentence(flag, message):
     assert "\n" not in str(caught.value) and "usage:" not in str(caught.value)
 
 
+def test_an_empty_word_is_not_given_and_only_teachers_are_several():
+    model, data, _ = parse("--init", "", "--lexicon", " ", "--teachers", "")
+    assert model.init is data.lexicon is data.teachers is None
+    with pytest.raises(ValueError, match="give text_encoder for a new model"):
+        parse_arguments(["--init", ""])
+    model, data, _ = parse_arguments(["--init", "out,put/final", "--teachers", "a,stage:b", "--output_dir", "runs/c"])
+    assert model.init == "out,put/final" and data.teachers == "a, runs/b/final"
+
+
+def test_a_trained_model_is_no_encoder(checkpoint):
+    for name in ("small", "default", str(checkpoint)):
+        with pytest.raises(ValueError, match="is a trained model, no encoder: give it as init"):
+            check_sources(parse_arguments(["--text_encoder", name]))
+
+
 def test_both_spellings_of_a_flag_are_one():
     assert parse("--output-dir", "a")[2].output_dir == parse("--output_dir", "a")[2].output_dir == "a"
 

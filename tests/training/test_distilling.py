@@ -63,6 +63,11 @@ def test_embeddings_are_kept_and_made_anew_for_other_texts_or_weights(checkpoint
     assert len(calls) == 4 and not torch.equal(first.text_embeds, changed.text_embeds)
 
 
+def test_embeddings_of_another_dimension_cannot_be_learned(checkpoints, tmp_path):
+    with pytest.raises(ValueError, match=r"teachers of the model's dimension, 32; .* has 24"):
+        load_teachers(checkpoints[0], TEXTS, LABELS, str(tmp_path), torch.device("cpu"), width=32)
+
+
 def test_no_teachers_are_told(tmp_path):
     with pytest.raises(ValueError, match="at least one"):
         load([" ", ""], tmp_path)

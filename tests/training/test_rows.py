@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from emodistill.training.arguments import DataArguments
-from emodistill.training.building import _drawn, _finishing_rows, load_data
+from emodistill.training.building import _drawn, _finishing_rows, _with_views, load_data
 from emodistill.training.data import (
     DescriptorBatches,
     DescriptorDataset,
@@ -123,3 +123,31 @@ def test_a_background_has_two_texts_at_least(tokenizer):
 def test_a_share_of_the_texts_is_copied(share, copies):
     rows = [{"text": f"my friend cried on day {place}", "labels": ["sad"]} for place in range(30)]
     assert len(with_copies(rows, share)) == 30 + copies
+
+
+def viewed(monkeypatch, view, texts=20, say=None, **which):
+    """The training rows of `texts` texts, whose second reading is `view`."""
+    monkeypatch.setattr("emodistill.training.building.read_view", lambda *_: {row["id"]: row for row in view})
+    rows = [row | {"id": str(place)} for place, row in enumerate(some(texts))]
+    return _with_views(DataArguments(data="mine", **which), rows, [], say)
+
+
+def test_ratings_are_read_as_a_table_writes_them(monkeypatch):
+    words = {"labels": [], "valence": "5", "arousal": "4.5", "dominance": "5"}
+    view = [words | {"id": str(place)} for place in range(18)] + [{"id": "18", "labels": ["joy"]}]
+    said = []
+    rows = viewed(monkeypatch, [*view, words | {"id": "19", "valence": None}], say=said.append, rated_config="rated")
+    assert [row.get("rating") for row in rows] == [(5.0, 4.5, 5.0)] * 18 + [None] * 2 and rows[18]["plain"] == ["joy"]
+    assert said[0].startswith("rated_config rated, id 19: valence must be a number from 1 to 9, not None")
+
+
+def test_views_that_say_nothing_are_one_sentence(monkeypatch):
+    with pytest.raises(ValueError, match="rated_config rated rates no text of data mine"):
+        viewed(monkeypatch, [{"id": "1", "labels": ["joy"]}], rated_config="rated")
+    with pytest.raises(ValueError, match="closed_config closed labels no training text"):
+        viewed(monkeypatch, [], closed_config="closed", labels_from="closed")
+
+
+def test_fewer_texts_than_any_group_has_cannot_be_drawn():
+    with pytest.raises(ValueError, match="1 texts cannot be drawn: groups"):
+        _drawn(some(4, group="a"), 1, seed=1)
