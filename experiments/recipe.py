@@ -84,7 +84,7 @@ def _needs_file(value):
     return value is None or value is False or isinstance(value, dict)
 
 
-def check_nothing(settings, place):
+def _check_nothing(settings, place):
     """Raise `ValueError` where an argument that needs a value is set to null."""
     kinds = {name: kind for group in GROUPS for name, kind in get_type_hints(group).items()}
     for name, value in settings.items():
@@ -141,7 +141,7 @@ def load_recipe(name, output_dir=None):
         settings, stage = entry.get("set") or {}, str(entry["name"])
         if not isinstance(settings, dict) or not all(isinstance(name, str) for name in settings):
             raise ValueError(f"{path}: `set` of stage {stage} must hold `name: value`")
-        check_nothing(settings, f"{path}: `set` of stage {stage}")
+        _check_nothing(settings, f"{path}: `set` of stage {stage}")
         if stage in (known.name for known in stages) or os.path.basename(stage) != stage or stage in ("", ".", ".."):
             raise ValueError(f"{path}: stage {number} needs a name of its own, without slashes, not {stage!r}")
         config = folder / str(entry["config"])
@@ -308,7 +308,7 @@ def main(argv=None):
         raise ValueError(f"--set {wrong[0]} is not NAME=VALUE")
     pairs = [pair.partition("=")[::2] for pair in options.settings]
     nothing = {name: None for name, value in pairs if value in ("null", "~")}
-    check_nothing(nothing, "--set")
+    _check_nothing(nothing, "--set")
     for stage in stages:
         stage.settings |= nothing
     extra = [f"--{name}={value}" for name, value in pairs if name not in nothing]
