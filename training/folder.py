@@ -14,7 +14,7 @@ try:
 except ImportError:  # Windows: two runs in one folder are not noticed there
     fcntl = None
 
-__all__ = ["begin_again", "changed_settings", "claim_arguments", "claim_inputs", "locked"]
+__all__ = ["INPUTS", "begin_again", "changed_settings", "claim_arguments", "claim_inputs", "locked"]
 
 INPUTS = {
     "data": "the texts of data",
