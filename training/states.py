@@ -14,7 +14,7 @@ import torch
 from ..files import write_json, writing_folder
 from ..fingerprint import file_digest
 from .folder import INPUTS
-from .record import now
+from .record import changed_inputs, now
 
 __all__ = ["RunStates", "StopSignal", "TrainingProgress", "last_state"]
 
@@ -174,9 +174,12 @@ class RunStates:
     def _check_run(self, folder):
         """Raise [`DamagedState`] for another run's state; a setting that only one of two versions has says nothing."""
         run = _json(os.path.join(folder, "state.json")).get("run", {})
-        other = sorted(name for name in run.keys() & self.run.keys() if run[name] != self.run[name])
-        if other := [name for name in other if name not in INPUTS or None not in (run[name], self.run[name])]:
-            raise DamagedState(f"another run's, with other {', '.join(other)}")
+        inputs = self.run.keys() & INPUTS.keys()
+        settings = run.keys() & self.run.keys() - inputs
+        other = [name for name in settings if run[name] != self.run[name]]
+        other += changed_inputs(run, {name: self.run[name] for name in inputs})
+        if other:
+            raise DamagedState(f"another run's, with other {', '.join(sorted(other))}")
 
     def _write(self, folder, numbers):
         from safetensors.torch import save_file, save_model
