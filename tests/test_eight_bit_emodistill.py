@@ -45,6 +45,16 @@ def test_statistics_stay_as_they_are(tmp_path):
     assert not torch.equal(found["text_encoder.weight"], state["text_encoder.weight"])
 
 
+@pytest.mark.parametrize("level", [1e-6, 1.0, 1e4])
+def test_a_matrix_that_eight_bits_change_much_stays_as_it_is(tmp_path, level):
+    small = torch.randn(200, 200, generator=torch.Generator().manual_seed(3)) * 0.02
+    state = {"label_projection.weight": (torch.eye(200) + small) * level, "text_projection.weight": small * level}
+    write_eight_bit(state, str(tmp_path))
+    found = read_eight_bit(str(tmp_path))
+    same = {name: torch.equal(found[name], state[name]) for name in state}
+    assert same == {"label_projection.weight": True, "text_projection.weight": False}
+
+
 @pytest.fixture
 def folder(tiny_model, tokenizer, tmp_path):
     model = tiny_model().eval()
