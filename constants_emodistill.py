@@ -5,7 +5,7 @@ import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-__all__ = ["LATEST_VERSION", "DecisionConstants"]
+__all__ = ["LATEST_VERSION", "RANGES", "DecisionConstants"]
 
 LATEST_VERSION = 2  # of the rules; a checkpoint of any version up to it decides as it was saved
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import torch
 
+from ..constants_emodistill import RANGES
 from ..decision_emodistill import NEUTRAL, DecisionConstants, EmbeddedLabels, score_labels
 from ..encoding_emodistill import encode_labels
 from ..set_rules_emodistill import set_margins
@@ -21,6 +22,7 @@ MIN_TEXTS = 12  # held-out texts that a plain word must stand for to be asked fo
 MIN_SOURCE = 100  # held-out texts from which a source is judged by itself
 MIN_TRUE = 3  # texts of a source that a word must be true of to be judged there
 MOST_WORDS = 150
+ROUNDING = 1e-5  # of margins: texts that differ by no more of them do not differ
 TEMPERATURES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0)
 SET_SIZES = (3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 25, 30)
 
@@ -119,13 +121,21 @@ def _saved(constants):
 
 
 def _skewness(background_embeds, cases, statistics, constants):
-    """Mean skewness of the margins of plain words over the background."""
+    """Mean skewness of the margins of plain words over the background; texts without any spread have none."""
     values = []
     for label_set, _ in cases:
         threshold = label_set.threshold(statistics, constants, statistics.background)
         margins = set_margins(background_embeds @ label_set.extended(statistics, constants).T, threshold, constants)
-        values.append(((margins - margins.mean(dim=0)) / margins.std(dim=0)).pow(3).mean().item())
-    return round(sum(values) / len(values), 2)
+        spread = _deviation(margins)
+        standardised = (margins - margins.mean(dim=0)) / spread
+        values.append(standardised.where(spread > ROUNDING * margins.abs().amax(dim=0), 0.0).pow(3).mean().item())
+    lowest, highest, _ = RANGES["multi_label_skewness"]
+    return min(max(round(sum(values) / len(values), 2), lowest), highest)
+
+
+def _deviation(values):
+    """Standard deviation of rows, and 0 of a single one."""
+    return values.std(dim=0, correction=min(1, len(values) - 1))
 
 
 def _most_centred(kinds, qualities):
@@ -134,7 +144,7 @@ def _most_centred(kinds, qualities):
     level = []
     for constants, values in zip(kinds, qualities, strict=True):
         worse = best - values
-        if worse.mean() <= worse.std() / len(worse) ** 0.5:
+        if worse.mean() <= _deviation(worse) / len(worse) ** 0.5:
             level.append(constants)
     return max(level, key=lambda constants: (constants.label_centering, -constants.prior_weight))
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+import pytest
 import torch
 
 from emodistill.decision_emodistill import DecisionConstants, EmbeddedLabels, LabelStatistics
@@ -66,15 +67,40 @@ def test_words_that_a_source_lacks_are_not_judged_there():
     assert _quality(texts, cases, _sources(sources), statistics, CONSTANTS).shape == (1,)
 
 
-def test_where_a_single_source_can_be_judged_all_are_judged_together(tiny_model, tokenizer, monkeypatch):
+@pytest.fixture
+def choose(tiny_model, tokenizer, monkeypatch):
+    """`choose(texts, targets, sources, unit, background, sets=4)`: constants of a model whose labels are `unit`."""
+
+    def run(texts, targets, sources, unit, background, sets=4):
+        words = ["joy", "anger", "fear", "sad", "calm", "pride"]
+        labels = [[word for word, holds in zip(words, row, strict=True) if holds] for row in targets.tolist()]
+        rows = [{"text": "", "labels": read, "source": name} for read, name in zip(labels, sources, strict=True)]
+        validator = SimpleNamespace(rows=rows, lexicon=Lexicon({}, {}, set()), closed=[], tokenizer=tokenizer)
+        model = tiny_model(projection_dim=16)
+        model.set_background(background)
+        monkeypatch.setattr(deciding, "encode_labels", lambda *_: unit)
+        return choose_decision(model, validator, texts, background, sets=sets)
+
+    return run
+
+
+def test_where_a_single_source_can_be_judged_all_are_judged_together(choose):
     texts, targets, sources, unit, _ = source_texts()
-    words = ["joy", "anger", "fear", "sad", "calm", "pride"]
-    labels = [[words[place]] for place in targets.int().argmax(dim=1).tolist()]
-    labels[:MIN_SOURCE] = [["joy"]] * MIN_SOURCE  # nothing to tell apart in the forum
-    rows = [{"text": "", "labels": read, "source": name} for read, name in zip(labels, sources, strict=True)]
-    validator = SimpleNamespace(rows=rows, lexicon=Lexicon({}, {}, set()), closed=[], tokenizer=tokenizer)
-    model = tiny_model(projection_dim=16)
-    model.set_background(texts)
-    monkeypatch.setattr(deciding, "encode_labels", lambda *_: unit)
-    found = choose_decision(model, validator, texts, texts, sets=4)
-    assert 0.0 <= found["label_centering"] <= 1.0
+    targets[:MIN_SOURCE] = targets.new_tensor([True] + [False] * 5)  # nothing to tell apart in the forum
+    assert 0.0 <= choose(texts, targets, sources, unit, texts)["label_centering"] <= 1.0
+
+
+@pytest.mark.parametrize(("another", "skewness"), [(False, 0.0), (True, 10.0)])
+def test_a_background_of_nearly_one_text_gives_constants_that_can_be_saved(choose, another, skewness):
+    texts, targets, sources, unit, _ = source_texts()
+    background = texts[:1].repeat(2000, 1)
+    if another:  # near all labels alike
+        background[0] = torch.nn.functional.normalize(unit.sum(dim=0), dim=-1)
+    found = choose(texts, targets, sources, unit, background, sets=2)
+    assert DecisionConstants(**found).multi_label_skewness == skewness
+
+
+def test_a_single_label_set_is_enough(choose):
+    texts, targets, _, unit, _ = source_texts()
+    found = choose(texts, targets, ["forum"] * len(texts), unit, texts, sets=1)
+    assert DecisionConstants(**found).version == 2
