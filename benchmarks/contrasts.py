@@ -53,7 +53,7 @@ def contrast_pairs(rows):
     Pairs of a group that can be told apart by their first descriptors.
 
     Args:
-        rows (`list[dict]`): With `group` and `labels`, most salient first.
+        rows (`list[dict]`): With `group` and `labels`, most salient first; a row that lacks either is in no pair.
 
     Returns:
         `list[tuple[int, int]]`: places in `rows`.
@@ -71,7 +71,8 @@ def contrast_pairs(rows):
     """
     groups = defaultdict(list)
     for place, row in enumerate(rows):
-        groups[row["group"]].append(place)
+        if row.get("labels") and row.get("group") is not None:
+            groups[row["group"]].append(place)
     pairs = itertools.chain.from_iterable(itertools.combinations(places, 2) for places in groups.values())
     return [
         (first, second)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from emodistill.benchmarks.contrasts import main, read_contrasts
+from emodistill.benchmarks.contrasts import contrast_pairs, main, read_contrasts
 from emodistill.descriptors.inputs import HELD_OUT_GROUP
 
 ROWS = [
@@ -33,6 +33,11 @@ def test_valence_is_there_where_it_was_rated(tmp_path, rated):
     configs = {"default": ROWS} | ({"rated": [{"id": "0", "valence": 7.5}]} if rated else {})
     found = read_contrasts(write(tmp_path, configs))
     assert [(row["text"], row["valence"]) for row in found] == [("joy", 7.5 if rated else None), ("fear", None)]
+
+
+@pytest.mark.parametrize("gap", [{"labels": []}, {"labels": None}, {"group": None}], ids=str)
+def test_a_row_without_labels_or_group_is_in_no_pair(gap):
+    assert contrast_pairs([ROWS[0], ROWS[0] | gap, ROWS[1], ROWS[1] | gap]) == [(0, 2)]
 
 
 @pytest.mark.parametrize(
