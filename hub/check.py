@@ -5,6 +5,7 @@ import re
 import stat
 from pathlib import Path
 
+from ..fingerprint import file_digest
 from . import leaks, reference
 from .archives import contents
 from .folder import (
@@ -14,7 +15,6 @@ from .folder import (
     read_config,
     read_text,
     safetensors_header,
-    sha256,
     tree,
     weight_files,
 )
@@ -310,5 +310,5 @@ def _digests(folder):
     return [
         f"{name} has changed since {REFERENCE} was made"
         for name, digest in stored["sha256"].items()
-        if name in files and sha256(files[name]) != digest
+        if name in files and file_digest(files[name]) != digest
     ]

@@ -1,6 +1,5 @@
 """The publishable folder: a checkpoint with everything that loads it where this package is absent."""
 
-import hashlib
 import json
 import re
 import shutil
@@ -8,12 +7,13 @@ from pathlib import Path
 
 from .. import files
 from ..eight_bit_emodistill import is_eight_bit
+from ..fingerprint import file_digest
 from . import reference
 from .leaks import as_json
 
 __all__ = [
     "REFERENCE", "TOKENIZER", "build_folder", "code_files", "foreign_links", "is_published",
-    "own_outputs", "read_config", "read_text", "safetensors_header", "sha256", "tree", "weight_files",
+    "own_outputs", "read_config", "read_text", "safetensors_header", "tree", "weight_files",
 ]  # fmt: skip
 
 REFERENCE = "reference.json"
@@ -187,12 +187,6 @@ def tree(folder):
     return {name: names[name] for name in sorted(names) if not name.startswith((".cache/", ".git/"))}
 
 
-def sha256(path):
-    """SHA-256 of a file, as the Hub shows it."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def build_folder(checkpoint, folder, card):
     """Write the publishable folder of a checkpoint.
 
@@ -274,13 +268,14 @@ def _write_reference(folder):
 
     from .. import __version__
 
+    # README.md may be edited on the Hub, and this file cannot hold its own digest.
+    own = {name: path for name, path in tree(folder).items() if name not in ("README.md", REFERENCE)}
     content = {
         "texts": reference.TEXTS,
         "labels": reference.LABELS,
         "precision": "fp32 on a CPU; `emodistill verify` asks for agreement to 1e-5",
         "versions": {"emodistill": __version__, "torch": torch.__version__, "transformers": transformers.__version__},
-        # README.md may be edited on the Hub, and this file cannot hold its own digest.
-        "sha256": {name: sha256(path) for name, path in tree(folder).items() if name not in ("README.md", REFERENCE)},
+        "sha256": {name: file_digest(path) for name, path in own.items()},
         "outputs": own_outputs(folder),
     }
     files.write_text(folder / REFERENCE, json.dumps(content, ensure_ascii=False) + "\n")

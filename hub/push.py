@@ -9,10 +9,11 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..fingerprint import file_digest
 from ..loading import own_path
 from . import leaks
 from .errors import SENTENCES, HubError, hub_errors, is_transport, quiet_client, repository_id, status_of
-from .folder import build_folder, sha256, tree
+from .folder import build_folder, tree
 from .model_card import add_arguments, card_for, initial_card
 from .verify import verify_folder
 
@@ -112,7 +113,7 @@ def _differences(files, there):
         elif entry.size != path.stat().st_size:
             wrong.append(f"{name} has {entry.size} bytes, not {path.stat().st_size}")
         elif entry.lfs is not None:
-            if entry.lfs.sha256 != sha256(path):
+            if entry.lfs.sha256 != file_digest(path):
                 wrong.append(f"{name} has another content")
         elif entry.blob_id != _blob_id(path):
             wrong.append(f"{name} has another content")

@@ -10,11 +10,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from ..fingerprint import file_digest
 from ..loading import own_path
 from . import reference, sandbox
 from .check import are_numbers, check_content, check_files, stored_outputs
 from .errors import hub_errors, quiet_client, repository_id
-from .folder import REFERENCE, build_folder, code_files, is_published, own_outputs, sha256, tree
+from .folder import REFERENCE, build_folder, code_files, is_published, own_outputs, tree
 from .model_card import initial_card
 
 __all__ = ["TOLERANCE", "check_content", "check_files", "check_outputs", "main", "verify_folder"]
@@ -180,9 +181,9 @@ def changed_code(folder):
     Returns:
         `list[str]`: their names, sorted.
     """
-    own = {path.name: sha256(path) for path in code_files()}
+    own = {path.name: file_digest(path) for path in code_files()}
     files = {name: path for name, path in tree(folder).items() if name.endswith(".py")}
-    return sorted(name for name, path in files.items() if own.get(name) != sha256(path))
+    return sorted(name for name, path in files.items() if own.get(name) != file_digest(path))
 
 
 def _may_run(repo_id, folder, trusted):

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from ..files import write_json
+from ..fingerprint import file_digest
 
 __all__ = ["RunFolder"]
 
@@ -173,8 +174,7 @@ class RunFolder:
         noted = {name: value for name, value in record.items() if name != "seal"}
         digest = hashlib.sha256((self.path / MANIFEST).read_bytes())
         digest.update(json.dumps([number, noted], sort_keys=True).encode())
-        with open(self.shard_path(number), "rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(bytes.fromhex(file_digest(self.shard_path(number))))
         return digest.hexdigest()
 
     def _record_path(self, number):

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ..fingerprint import file_digest
 from ..version import __version__
 from .encoders import lexicon_path, located, teacher_names
 
@@ -133,13 +134,8 @@ def files_digest(*paths):
             name = file.relative_to(root) if file != root else Path(file.name)
             if any(part.startswith(".") for part in name.parts):
                 continue
-            digest.update(f"{name.as_posix()}\0".encode() + _sha256(file))
+            digest.update(f"{name.as_posix()}\0".encode() + bytes.fromhex(file_digest(file)))
     return digest.hexdigest()
-
-
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 def input_digests(groups, train, validation, lexicon):

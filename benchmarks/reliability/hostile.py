@@ -22,7 +22,8 @@ import time
 from pathlib import Path
 
 import emodistill
-from emodistill.hub.folder import REFERENCE, build_folder, sha256
+from emodistill.fingerprint import file_digest
+from emodistill.hub.folder import REFERENCE, build_folder
 from emodistill.hub.model_card import initial_card
 
 __all__ = [
@@ -93,7 +94,8 @@ def in_code(text):
 def accept(folder):
     """Make the stored digests those of the changed files, as whoever means harm would."""
     content = json.loads((folder / REFERENCE).read_text())
-    content["sha256"] = {name: sha256(folder / name) for name in content["sha256"] if (folder / name).is_file()}
+    present = [name for name in content["sha256"] if (folder / name).is_file()]
+    content["sha256"] = {name: file_digest(folder / name) for name in present}
     (folder / REFERENCE).write_text(json.dumps(content))
 
 

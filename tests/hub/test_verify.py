@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from emodistill import cli, eight_bit_emodistill
+from emodistill.fingerprint import file_digest
 from emodistill.hub import check, sandbox, verify
-from emodistill.hub.folder import REFERENCE, build_folder, code_files, own_outputs, sha256
+from emodistill.hub.folder import REFERENCE, build_folder, code_files, own_outputs
 from emodistill.hub.model_card import tensor_sizes
 
 
@@ -25,7 +26,8 @@ def accept_digests(folder):
     """Make the stored digests those of the changed files, so that only what else is wrong is left to find."""
 
     def refresh(content):
-        content["sha256"] = {name: sha256(folder / name) for name in content["sha256"] if (folder / name).is_file()}
+        present = [name for name in content["sha256"] if (folder / name).is_file()]
+        content["sha256"] = {name: file_digest(folder / name) for name in present}
 
     edit(folder / REFERENCE, refresh)
 
