@@ -27,13 +27,12 @@ from ..training.arguments import GROUPS, parse_arguments
 from ..training.config_files import CONFIGS, read_yaml
 from ..training.encoders import lexicon_path
 from ..training.folder import begin_again, changed_settings
-from ..training.record import changed_inputs, files_digest, input_digests, start_digests
+from ..training.record import INPUTS, changed_inputs, files_digest, input_digests, start_digests
 
 __all__ = ["Stage", "load_recipe", "main", "run_recipe", "stage_state"]
 
 KEYS = {"title", "output_dir", "stages"}
 STAGE_KEYS = {"name", "config", "set"}
-INPUTS = {"start": "what it starts from", "label_space": "what it is aligned with", "teachers": "what it learns from"}
 UNFINISHED = ("begun", "to do")
 
 
@@ -173,8 +172,8 @@ def stage_state(stage, extra=(), rows=False):
         groups = parse_arguments(stage.command(extra))
         changed = changed_settings(record["arguments"], groups)
         files = files_digest(groups[1].data, lexicon_path(groups[1].lexicon))
-        changed += ["the data"] if record["data"]["files"] != files else []
-        changed += _changed_inputs(record["inputs"], groups)
+        changed += [f"{INPUTS['data']} or {INPUTS['lexicon']}"] if record["data"]["files"] != files else []
+        changed += _named(record["inputs"], start_digests(groups))
     except ValueError as error:
         return str(error)
     except (AttributeError, KeyError, TypeError):
@@ -182,8 +181,9 @@ def stage_state(stage, extra=(), rows=False):
     return ", ".join(changed) or "done"
 
 
-def _changed_inputs(before, groups):
-    return [INPUTS[name] for name in changed_inputs(before, start_digests(groups))]
+def _named(before, now):
+    """The inputs that two sets of digests tell apart, in words."""
+    return [INPUTS[name] for name in changed_inputs(before, now)]
 
 
 def _unfinished_state(stage, extra, rows):
@@ -200,9 +200,9 @@ def _unfinished_state(stage, extra, rows):
         if inputs is None and state == "to do":  # refused before it came as far as its data
             return state
         groups = parse_arguments(stage.command(extra))
-        changed = changed_settings(before, groups) + (_changed_inputs(inputs, groups) if inputs else [])
+        changed = changed_settings(before, groups) + (_named(inputs, start_digests(groups)) if inputs else [])
         if rows and inputs and not changed:
-            changed = ["the data"] if _changed_rows(inputs, groups) else []
+            changed = _named(inputs, _digests(groups))
     except (ValueError, OSError):  # which the trainer tells, too
         return state
     except (AttributeError, KeyError, TypeError):
@@ -210,11 +210,11 @@ def _unfinished_state(stage, extra, rows):
     return ", ".join(changed) or state
 
 
-def _changed_rows(before, groups):
+def _digests(groups):
+    """All that training would learn from now, its texts read."""
     from ..training.building import load_data
 
-    now = input_digests(groups, *load_data(groups[1], groups[2].seed, lambda *_: None))
-    return bool(changed_inputs(before, now))
+    return input_digests(groups, *load_data(groups[1], groups[2].seed, lambda *_: None))
 
 
 def run_recipe(stages, extra=(), only=(), again=False, train=None, say=print):

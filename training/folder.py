@@ -7,22 +7,14 @@ import shutil
 from dataclasses import fields
 
 from ..files import write_json
-from .record import changed_inputs, settings
+from .record import INPUTS, changed_inputs, settings
 
 try:
     import fcntl
 except ImportError:  # Windows: two runs in one folder are not noticed there
     fcntl = None
 
-__all__ = ["INPUTS", "begin_again", "changed_settings", "claim_arguments", "claim_inputs", "locked"]
-
-INPUTS = {
-    "data": "the texts of data",
-    "lexicon": "the lexicon",
-    "start": "the checkpoint or encoder to start from",
-    "label_space": "the label space",
-    "teachers": "the teachers",
-}
+__all__ = ["begin_again", "changed_settings", "claim_arguments", "claim_inputs", "locked"]
 
 RESULTS = ("states", "best", "final")
 

@@ -15,10 +15,18 @@ from ..version import __version__
 from .encoders import lexicon_path, located, teacher_names
 
 __all__ = [
-    "Record", "changed_inputs", "checkpoint_digest", "files_digest", "input_digests", "now", "rows_digest", "settings",
-    "start_digests",
+    "INPUTS", "Record", "changed_inputs", "checkpoint_digest", "files_digest", "input_digests", "now", "rows_digest",
+    "settings", "start_digests",
 ]  # fmt: skip
 
+# What a run learns from, in words, by the names of its digests
+INPUTS = {
+    "data": "the texts of data",
+    "lexicon": "the lexicon",
+    "start": "the checkpoint or encoder to start from",
+    "label_space": "the label space",
+    "teachers": "the teachers",
+}
 # Arguments that change neither weights nor decisions
 VOLATILE = ("save_steps", "output_dir")
 PACKAGES = ("emodistill", "torch", "transformers", "accelerate", "datasets", "tokenizers", "safetensors", "numpy")

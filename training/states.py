@@ -13,8 +13,7 @@ import torch
 
 from ..files import write_json, writing_folder
 from ..fingerprint import file_digest
-from .folder import INPUTS
-from .record import changed_inputs, now
+from .record import INPUTS, changed_inputs, now
 
 __all__ = ["RunStates", "StopSignal", "TrainingProgress", "last_state"]
 

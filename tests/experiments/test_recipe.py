@@ -93,9 +93,9 @@ def other_weights():
 @pytest.mark.parametrize(
     ("change", "stage", "message"),
     [
-        (more_data, "first", "the data changed since"),
+        (more_data, "first", "the texts of data or the lexicon changed since"),
         (other_seed, "second", "seed changed since"),
-        (other_weights, "second", "what it starts from changed since"),
+        (other_weights, "second", "the checkpoint or encoder to start from changed since"),
     ],
 )
 def test_what_was_made_from_something_else_is_told_and_made_anew_on_demand(folder, change, stage, message):
@@ -113,7 +113,11 @@ def test_what_was_made_from_something_else_is_told_and_made_anew_on_demand(folde
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(other_seed, "seed changed"), (other_weights, "what it starts from changed"), (more_data, "the data changed")],
+    [
+        (other_seed, "seed changed"),
+        (other_weights, "to start from changed"),
+        (more_data, "the texts of data"),
+    ],
 )
 def test_a_stage_begun_from_something_else_is_made_anew_on_demand(folder, change, message):
     """The trainer would refuse to go on from it."""
@@ -131,6 +135,7 @@ def test_a_stage_begun_from_something_else_is_made_anew_on_demand(folder, change
     if change is more_data:
         Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[2:]))
     stages = load_recipe(folder)[1:2]
+    assert message.removesuffix(" changed") in stage_state(stages[0], rows=True)
     if change is not more_data:  # which is read where it is asked for
         with pytest.raises(ValueError, match=message):
             run_recipe(stages, train=pretend, say=lambda line: None)
