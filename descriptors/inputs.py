@@ -7,7 +7,7 @@ from pathlib import Path
 from .labels import GOEMOTIONS, clean_labels, is_missing, read_labels
 from .lexicon import load_lexicon, read_lexicon
 from .matching import comparison_key, fingerprint
-from .rows import DIMENSIONS, rating
+from .rows import ratings
 from .sources import NoSuchSplit, iter_rows
 
 __all__ = [
@@ -149,8 +149,10 @@ def read_rated(source):
     for place, identifier, values in _view(source, "rated"):
         words = values.get("labels")
         labels = [] if isinstance(words, list) and not words else _view_labels(values, place)
-        rated[identifier] = {"labels": labels}
-        rated[identifier] |= {name: rating(values.get(name), name, place) for name in DIMENSIONS}
+        try:
+            rated[identifier] = {"labels": labels} | ratings(values, needed=True)
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from None
     return rated
 
 

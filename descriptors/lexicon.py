@@ -6,7 +6,7 @@ from typing import NamedTuple, TypedDict
 from ..files import writing
 from .formats import format_of
 from .labels import clean_labels, is_missing
-from .rows import DIMENSIONS, rating
+from .rows import DIMENSIONS, ratings
 from .sources import NoSuchSplit, iter_rows
 
 __all__ = ["COLUMNS", "LexiconEntry", "LexiconSplits", "load_lexicon", "read_lexicon", "write_lexicon"]
@@ -122,7 +122,10 @@ def _entries(source, split, config):
         if all(is_missing(values[name]) for name in DIMENSIONS):  # a descriptor that nobody rated
             yield descriptor, None
             continue
-        entry = {name: rating(values[name], name, row.place) for name in DIMENSIONS}
+        try:
+            entry = ratings(values, needed=True)
+        except ValueError as error:
+            raise ValueError(f"{row.place}: {error}") from None
         yield descriptor, entry | {"implies": _words(values["implies"])}
 
 

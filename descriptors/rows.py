@@ -162,28 +162,37 @@ def check_row(row):
     given = {name: values[name] for name in checked if not is_missing(values.get(name)) and values[name] != ""}
     checked |= {name: readable(str(value)) for name, value in given.items()}
     try:
-        labels = _labels(values, True)
+        return checked | {"text": text, "labels": _labels(values, True)} | ratings(values)
     except ValueError as error:
         raise ValueError(f"{row.place}: {error}") from None
-    return checked | {"text": text, "labels": labels} | ratings(values, row.place)
 
 
-def ratings(values, place):
-    """The three ratings of a row, `dict[str, float]`, all `None` where it has none; `ValueError` for anything else."""
+def ratings(values, needed=False):
+    """
+    The three ratings of a row, `dict[str, float]`.
+
+    Args:
+        values (`dict`): The row.
+        needed (`bool`, *optional*, defaults to `False`): Whether it must have them; otherwise all are `None` where it
+            has none.
+
+    Raises:
+        `ValueError`: for anything else, see [`rating`].
+    """
     found = {name: values.get(name) for name in DIMENSIONS}
     missing = [name for name in DIMENSIONS if is_missing(found[name]) or found[name] == ""]
-    if len(missing) == len(DIMENSIONS):
+    if len(missing) == len(DIMENSIONS) and not needed:
         return dict.fromkeys(DIMENSIONS)
-    return {name: rating(found[name], name, place) for name in DIMENSIONS}
+    return {name: rating(found[name], name) for name in DIMENSIONS}
 
 
-def rating(value, name, place):
+def rating(value, name):
     """
     A rating on the scale from 1 to 9.
 
     Args:
         value (`float` or `str`): What stands there.
-        name, place (`str`): What it is and where, for the error.
+        name (`str`): What it is, for the error; where it stands is the reader's to say.
 
     Returns:
         `float`
@@ -194,7 +203,7 @@ def rating(value, name, place):
     Example:
 
     ```python
-    >>> rating("6.5", "valence", "lexicon.tsv, line 2")
+    >>> rating("6.5", "valence")
     6.5
 
     ```
@@ -205,4 +214,4 @@ def rating(value, name, place):
             return number
     except (ValueError, TypeError):
         pass
-    raise ValueError(f"{place}: {name} must be a number from 1 to 9, not {value!r}")
+    raise ValueError(f"{name} must be a number from 1 to 9, not {value!r}")

@@ -361,11 +361,10 @@ def _read_ratings(args, rated, rows, say):
     found, bad = [], LeftOut(say)
     for row in rows:
         if reading := rated.get(row["id"]):
-            place = f"rated_config {args.rated_config}, id {row['id']}"
             try:
-                found.append((row, reading | ratings(reading, place)))
+                found.append((row, reading | ratings(reading)))
             except ValueError as error:
-                bad.add(place, str(error).removeprefix(f"{place}: "))
+                bad.add(f"rated_config {args.rated_config}, id {row['id']}", str(error))
     bad.settle(len(found) + bad.count)
     if all(reading[DIMENSIONS[0]] is None for _, reading in found):
         raise ValueError(f"rated_config {args.rated_config} rates no text of data {args.data}: leave it out")
