@@ -105,9 +105,7 @@ def choose_decision(model, validator, embeds, background_embeds, seed=0, sets=60
     kinds = [
         replace(constants, label_centering=share, prior_weight=weight) for share in centrings for weight in weights
     ]
-    groups = _sources([validator.rows[place].get("source") for place in places])
-    if groups and len(_quality(texts, cases, groups, statistics, constants)) < 2:  # the others lack the sets' words
-        groups = []
+    groups = _sources([validator.rows[place].get("source") for place in places], cases)
     constants = _most_centred(kinds, [_quality(texts, cases, groups, statistics, constants) for constants in kinds])
     slopes = [replace(constants, multi_label_slope=round(0.1 * step, 2)) for step in range(2, 51)]
     constants = min(slopes, key=lambda constants: _cross_entropy(texts, cases, statistics, constants, True))
@@ -155,12 +153,22 @@ def _single(texts, label_set, targets):
     return texts[rows], targets[rows]
 
 
-def _sources(sources):
-    """Places of the texts of each source that is large enough, `list[torch.Tensor]`; empty unless there are two."""
+def _sources(sources, cases):
+    """
+    Places of the texts of each source that can be judged, `list[torch.Tensor]`; empty unless there are two.
+
+    It must be large enough, and the words of a set true of some of its texts.
+    """
     counts = Counter(sources)
     large = [name for name, count in sorted(counts.items(), key=str) if count >= MIN_SOURCE]
     places = [torch.tensor([place for place, name in enumerate(sources) if name == one]) for one in large]
-    return places if len(places) > 1 else []
+    judged = [one for one in places if any(len(_judged_words(targets[one], MIN_TRUE)) > 1 for _, targets in cases)]
+    return judged if len(judged) > 1 else []
+
+
+def _judged_words(targets, least):
+    """Places of the words that are true of at least so many texts."""
+    return (targets.sum(dim=0) >= least).nonzero().flatten()
 
 
 def _quality(texts, cases, groups, statistics, constants):
@@ -173,14 +181,14 @@ def _quality(texts, cases, groups, statistics, constants):
         single = targets.sum(dim=1) == 1
         values.append([_f1_of(decided, best, targets, single, places, least) for places in groups or [slice(None)]])
     values = torch.tensor(values)  # not a number where a source has too few of a set's words
-    return values.nanmean(dim=0)[~values.isnan().all(dim=0)] if groups else values[:, 0]
+    return values.nanmean(dim=0) if groups else values[:, 0]
 
 
 def _f1_of(decided, best, targets, single, places, least):
     """Macro-F1 of several labels and of the best, on some texts and the labels that are true of so many of them."""
     decided, best, targets, single = (values[places] for values in (decided, best, targets, single))
-    present = targets.sum(dim=0) >= least
-    if present.sum() < 2:
+    present = _judged_words(targets, least)
+    if len(present) < 2:
         return float("nan")
     value = macro_f1(decided[:, present], targets[:, present])
     if single.any():

@@ -35,7 +35,8 @@ def test_a_source_counts_no_more_for_being_larger():
 
     def quality(places):
         cases = [(EmbeddedLabels(list("abcdef"), unit), targets[places])]
-        return _quality(texts[places], cases, _sources([sources[place] for place in places]), statistics, CONSTANTS)
+        groups = _sources([sources[place] for place in places], cases)
+        return _quality(texts[places], cases, groups, statistics, CONSTANTS)
 
     once, repeated = quality(list(range(len(sources)))), quality(larger)
     assert once.shape == (2,) and torch.allclose(once, repeated, atol=1e-6)
@@ -46,8 +47,9 @@ def test_a_source_counts_no_more_for_being_larger():
 
 
 def test_sources_that_are_too_small_are_not_told_apart():
-    assert _sources(["forum"] * MIN_SOURCE + ["diary"] * (MIN_SOURCE - 1)) == []
-    forum, diary = _sources(["forum", "diary"] * MIN_SOURCE + [None])
+    cases = [(None, torch.ones(2 * MIN_SOURCE + 1, 2, dtype=torch.bool))]
+    assert _sources(["forum"] * MIN_SOURCE + ["diary"] * (MIN_SOURCE - 1), cases) == []
+    forum, diary = _sources(["forum", "diary"] * MIN_SOURCE + [None], cases)
     assert {tuple(forum.tolist()), tuple(diary.tolist())} == {
         tuple(range(0, 2 * MIN_SOURCE, 2)), tuple(range(1, 2 * MIN_SOURCE, 2))
     }  # fmt: skip
@@ -59,12 +61,13 @@ def test_of_what_does_as_well_the_most_centred_is_taken():
     assert _most_centred(kinds, level).label_centering == 0.4
 
 
-def test_words_that_a_source_lacks_are_not_judged_there():
-    texts, targets, sources, unit, statistics = source_texts()
-    targets = targets.clone()
+def test_a_source_that_lacks_the_words_is_not_judged():
+    _, targets, sources, _, _ = source_texts()
+    targets = torch.cat([targets, targets])
     targets[:MIN_SOURCE, 1:] = False  # the forum has one of the words alone: nothing to tell apart
-    cases = [(EmbeddedLabels(list("abcdef"), unit), targets)]
-    assert _quality(texts, cases, _sources(sources), statistics, CONSTANTS).shape == (1,)
+    sources = [*sources, *["plays"] * 2 * MIN_SOURCE]
+    assert [len(places) for places in _sources(sources, [(None, targets)])] == [MIN_SOURCE, 2 * MIN_SOURCE]
+    assert _sources(sources[: 2 * MIN_SOURCE], [(None, targets[: 2 * MIN_SOURCE])]) == []
 
 
 @pytest.fixture
