@@ -8,7 +8,9 @@ import json
 import os
 import zlib
 
-__all__ = ["INDEX", "eight_bit_shapes", "is_eight_bit", "read_eight_bit", "write_eight_bit"]
+__all__ = [
+    "INDEX", "eight_bit_shapes", "is_eight_bit", "read_eight_bit", "round_to_eight_bits", "write_eight_bit",
+]  # fmt: skip
 
 NAME = "weights-{:05d}-of-{:05d}.eight-bit.safetensors"
 INDEX = "weights.eight-bit.json"
@@ -72,6 +74,22 @@ def write_eight_bit(state, folder):
     return [*names, INDEX]
 
 
+def round_to_eight_bits(model):
+    """
+    Round a model's weights in place to what eight bits keep of them, so that writing them so changes nothing more.
+
+    What is fitted to a model's embeddings afterwards, such as its background, then fits the stored model: rounded
+    later, embeddings move together, and labels are given more often or less often than thresholds were set for.
+
+    Args:
+        model (`torch.nn.Module`): On any device, in fp32.
+    """
+    for name, tensor in model.state_dict().items():  # shares its memory with the model
+        if (rounded := _rounded(name, tensor.detach())) is not None:
+            rows, scale = rounded
+            tensor.copy_(rows * scale)
+
+
 def eight_bit_shapes(folder):
     """Shapes of a checkpoint's tensors by name, `dict[str, list[int]]`; a `ValueError` where the index is damaged."""
     try:
@@ -124,16 +142,26 @@ def _pack(name, tensor):
     """A tensor's parts: rows in 8 bits, deflated, and their scales; or itself."""
     import torch  # in functions: `push --help` asks this file a question and must not wait for it
 
-    full = {"full": tensor.clone(memory_format=torch.contiguous_format)}  # safetensors takes no shared memory
+    rounded = _rounded(name, tensor)
+    if rounded is None:
+        return {"full": tensor.clone(memory_format=torch.contiguous_format)}  # safetensors takes no shared memory
+    rows, scale = rounded
+    deflated = zlib.compress(rows.numpy().tobytes(), 9)
+    return {"rows": torch.frombuffer(bytearray(deflated), dtype=torch.uint8), "scale": scale.squeeze(1)}
+
+
+def _rounded(name, tensor):
+    """A tensor's rows in 8 bits and their scales, of shape `(rows, 1)`; `None` for one that stays as it is."""
+    import torch
+
     if name.startswith(EXACT) or tensor.ndim != 2 or tensor.numel() < SMALLEST or not torch.isfinite(tensor).all():
-        return full
+        return None
     scale = tensor.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 127
     rows = (tensor / scale).round().to(torch.int8)
     # One value far above the others of its row takes their bits: in a projection near the identity, each row has one.
     if torch.linalg.matrix_norm(rows * scale - tensor) > LARGEST_LOSS * torch.linalg.matrix_norm(tensor):
-        return full
-    deflated = zlib.compress(rows.numpy().tobytes(), 9)
-    return {"rows": torch.frombuffer(bytearray(deflated), dtype=torch.uint8), "scale": scale.squeeze(1)}
+        return None
+    return rows, scale
 
 
 def _unpack(name, tensors, shape):

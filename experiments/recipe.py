@@ -294,7 +294,8 @@ def main(argv=None):
         prog="emodistill recipe",
         description="Run the stages that make a model, in order; what is done is skipped, a stopped stage goes on.",
     )
-    parser.add_argument("recipe", help="a folder with a recipe.yaml, or the name of one of the package: minilm-l6, mpnet-base")
+    names = "minilm-l6, mpnet-base"
+    parser.add_argument("recipe", help=f"a folder with a recipe.yaml, or the name of one of the package: {names}")
     parser.add_argument("--output-dir", help="folder of all stages; the recipe's own by default")
     parser.add_argument("--only", action="append", default=[], metavar="STAGE",
                         help="run this stage alone, or those that fit a pattern; may be repeated")  # fmt: skip

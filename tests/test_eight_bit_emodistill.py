@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from emodistill import EmoDistillModel, eight_bit_emodistill
-from emodistill.eight_bit_emodistill import INDEX, eight_bit_shapes, is_eight_bit, read_eight_bit, write_eight_bit
+from emodistill.eight_bit_emodistill import (
+    INDEX,
+    eight_bit_shapes,
+    is_eight_bit,
+    read_eight_bit,
+    round_to_eight_bits,
+    write_eight_bit,
+)
 
 
 @settings(max_examples=25, deadline=None)
@@ -76,6 +83,23 @@ def test_a_checkpoint_in_eight_bits_loads_as_any_other(folder):
     packed.half().save_pretrained(folder.with_name("again"))  # what push publishes
     again = EmoDistillModel.from_pretrained(folder.with_name("again")).eval()
     assert (again.get_text_features(ids) * packed.float().get_text_features(ids)).sum() > 0.9999
+
+
+@pytest.mark.parametrize("level", [0.1, 1.0, 30.0])
+def test_rounded_weights_are_stored_as_they_are_from_half_precision_too(tiny_model, tmp_path, level):
+    model = tiny_model().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(level)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    round_to_eight_bits(model)
+    state = model.state_dict()
+    assert sum(not torch.equal(before[name], state[name]) for name in state) > 10
+    write_eight_bit(model.half().state_dict(), str(tmp_path))  # as training leaves it
+    found = read_eight_bit(str(tmp_path))
+    for name, tensor in state.items():
+        step = before[name].abs().amax(dim=-1, keepdim=True) / 127
+        assert ((found[name] - tensor.float()).abs() <= 0.07 * step).all(), name  # of half precision
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "index", "shape", "outside", "format"])

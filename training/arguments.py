@@ -169,7 +169,10 @@ class RunArguments:
     eval_steps: int | None = _option(None, "Optimiser steps between validations; once an epoch by default.", least=1)
     save_steps: int = _option(200, "Optimiser steps between saved states.", least=1)
     export_dtype: str = _option(
-        "float16", "Precision of the final checkpoint.", among=("float16", "bfloat16", "float32")
+        "float16",
+        "Precision of the final checkpoint; eight_bits: float16 of weights rounded to eight bits a value, for a "
+        "checkpoint that will be stored so.",
+        among=("float16", "bfloat16", "float32", "eight_bits"),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 
+from ..eight_bit_emodistill import round_to_eight_bits
 from ..encoding_emodistill import encode_labels
 from ..files import write_json, writing_folder
 from ..modeling_emodistill import DIMENSION_HALF_RANGE, DIMENSION_MIDDLE, EmoDistillModel
@@ -56,6 +57,10 @@ def finish_run(groups, parts, device, say=print):
         before = check_reading(start, parts.tokenizer) if model_args.init else None
     if keep < 1.0:
         mix_with_start(model, start, keep, whole=goes_on)
+    dtype = args.export_dtype
+    if dtype == "eight_bits":  # before anything is fitted to embeddings
+        round_to_eight_bits(model)
+        dtype = "float16"
     validator = parts.validator
     if kept and start.background is not None:
         say(f"background, reference vocabulary and decisions are kept from {model_args.init} ({parts.texts} texts)")
@@ -72,7 +77,7 @@ def finish_run(groups, parts, device, say=print):
         after = check_reading(model, parts.tokenizer)
         metrics["check"] = {"texts": after["texts"], "before": before["right"], "after": after["right"]}
         say("built-in check: {before} of {texts} texts right before, {after} after".format(**metrics["check"]))
-    return model.to("cpu", getattr(torch, args.export_dtype)), metrics
+    return model.to("cpu", getattr(torch, dtype)), metrics
 
 
 def _fit(model, parts, dimensions):

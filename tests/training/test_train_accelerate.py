@@ -15,7 +15,7 @@ import torch
 from accelerate.state import AcceleratorState
 from transformers import AutoTokenizer, pipeline
 
-from emodistill import EmoDistillModel, cli
+from emodistill import EmoDistillModel, cli, eight_bit_emodistill
 from emodistill.encoding_emodistill import encode_labels
 from emodistill.train_accelerate import Trainer, main
 from emodistill.training import building, finishing
@@ -123,6 +123,18 @@ def test_init_goes_on_from_a_trained_checkpoint(finished_run, tmp_path, rows_fil
     assert record["parent"] == {"name": str(first), "digest": digest(finished_run)} and record["encoder"] is None
     assert record["metrics"]["check"]["texts"] == 48 and record["data"]["rows"] == {"train": 230, "validation": 10}
     assert record["arguments"]["batch_size"] == 4 and record["versions"]["torch"] and record["steps"] > 0
+
+
+@pytest.mark.slow
+def test_a_checkpoint_for_eight_bits_is_fitted_as_it_will_be_stored(arguments, tmp_path, monkeypatch):
+    monkeypatch.setattr(eight_bit_emodistill, "SMALLEST", 2**8)
+    main(arguments(*SHORT, "--export_dtype", "eight_bits"))
+    model = EmoDistillModel.from_pretrained(tmp_path / "run" / "final")
+    assert json.loads((tmp_path / "run" / "final" / "config.json").read_text())["dtype"] == "float16"
+    eight_bit_emodistill.write_eight_bit(model.state_dict(), str(tmp_path))
+    stored = eight_bit_emodistill.read_eight_bit(str(tmp_path))
+    for name, tensor in model.float().state_dict().items():  # what half precision loses, and no step of eight bits
+        assert ((stored[name] - tensor).abs() <= 2e-3 * tensor.abs().max()).all(), name
 
 
 @pytest.mark.slow
