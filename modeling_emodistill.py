@@ -11,10 +11,8 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from .configuration_emodistill import EmoDistillConfig, set_dropout
-from .constants_emodistill import DecisionConstants
-from .decision_emodistill import LabelStatistics
 from .loss_emodistill import multi_positive_sigmoid_loss
-from .rules_emodistill import extend_labels
+from .statistics_emodistill import StatisticsMixin
 from .towers_emodistill import (
     EmoDistillQFormer,
     check_tokens,
@@ -97,14 +95,7 @@ class EmoDistillPreTrainedModel(PreTrainedModel):
             nn.init.constant_(module.logit_scale, self.config.logit_scale_init)
             module.logit_scale.log_()
             nn.init.constant_(module.logit_bias, self.config.logit_bias_init)
-            nn.init.zeros_(module.background_mean)
-            nn.init.zeros_(module.background_covariance)
-            nn.init.zeros_(module.background_count)
-            if module.config.reference_words:
-                nn.init.zeros_(module.reference_embeds)
-                nn.init.zeros_(module.reference_directions)
-                if module.reference_priors is not None:
-                    nn.init.zeros_(module.reference_priors)
+            module._init_statistics()
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, dtype=None, **kwargs):
@@ -145,7 +136,7 @@ class EmoDistillPreTrainedModel(PreTrainedModel):
         return model, info
 
 
-class EmoDistillModel(EmoDistillPreTrainedModel):
+class EmoDistillModel(StatisticsMixin, EmoDistillPreTrainedModel):
     r"""
     Scores texts against any labels: two encoders, a head each, and cosine similarity in a shared space.
 
@@ -184,17 +175,7 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         self.dimension_head = nn.Linear(d, len(names)) if names else None
         self.logit_scale = nn.Parameter(torch.empty(()))
         self.logit_bias = nn.Parameter(torch.empty(()))
-        # Mean and covariance (times d, so that half precision keeps it) of the embeddings of unlabelled background
-        # texts, and their number; the decision rules standardise by them. Persistent, so that loading fills them.
-        self.register_buffer("background_mean", torch.zeros(d))
-        self.register_buffer("background_covariance", torch.zeros(d, d))
-        self.register_buffer("background_count", torch.zeros(()))
-        # Over these plain words the labels of a set are extended; see `extend_labels`.
-        words = len(config.reference_words)
-        self.register_buffer("reference_embeds", torch.zeros(words, d) if words else None)
-        self.register_buffer("reference_directions", torch.zeros(words, d) if words else None)
-        priors = torch.zeros(words) if words and config.reference_priors else None
-        self.register_buffer("reference_priors", priors)  # older checkpoints have none
+        self._register_statistics(config)
         if config.tie_word_embeddings:
             self._tied_weights_keys = {
                 f"label_encoder.{embedding_name(self.label_encoder)}": (
@@ -452,88 +433,3 @@ class EmoDistillModel(EmoDistillPreTrainedModel):
         """
         logits = self.get_logits(text_embeds, label_embeds)
         return logits, multi_positive_sigmoid_loss(logits, targets, target_mask)
-
-    def set_background(self, text_embeds):
-        """
-        Keep mean and covariance of the embeddings of unlabelled texts, against which scores are standardised.
-
-        Args:
-            text_embeds (`torch.Tensor` of shape `(texts, d)`): At least two embeddings.
-        """
-        if len(text_embeds) < 2:
-            raise ValueError(f"the background needs at least two texts, not {len(text_embeds)}")
-        embeds = text_embeds.double()
-        self.background_mean.copy_(embeds.mean(dim=0))
-        self.background_covariance.copy_(torch.cov(embeds.T) * embeds.shape[1])
-        self.background_count.fill_(min(len(embeds), 2**15))  # only whether there is one matters; fp16 ends at 65504
-
-    @property
-    def background(self):
-        """`tuple(torch.Tensor, torch.Tensor)` or `None`: mean `(d,)` and covariance `(d, d)` in fp32, if set."""
-        if not self.background_count.item():
-            return None
-        return self.background_mean.float(), self.background_covariance.float() / self.config.projection_dim
-
-    def set_reference(self, words, embeds=None, directions=None, priors=None):
-        """
-        Keep the reference vocabulary, over which the labels of a set are extended.
-
-        Args:
-            words (`list[str]`): Plain emotion words; an empty list takes the vocabulary away, and labels then stay as
-                they are.
-            embeds (`torch.Tensor` of shape `(words, d)`): Their label embeddings, L2-normalised.
-            directions (`torch.Tensor` of shape `(words, d)`, *optional*): What each adds to a label that stands for
-                it, L2-normalised; the embeddings by default.
-            priors (`torch.Tensor` of shape `(words,)`, *optional*): How common each is among texts, from 0 to 1.
-
-        Raises:
-            `ValueError`: if embeddings or directions are not one row of `projection_dim` numbers for each word, or
-                priors not one number for each.
-        """
-        shape = (len(words), self.config.projection_dim)
-        parts = {"embeds": embeds, "directions": embeds if directions is None else directions}
-        for name, values in parts.items():
-            if words and (values is None or tuple(values.shape) != shape):
-                raise ValueError(f"{name} must have shape {shape}, one row for each of the words")
-            kept = values.detach().to(self.background_mean, copy=True) if words else None
-            setattr(self, f"reference_{name}", kept)
-        if priors is not None and tuple(priors.shape) != (len(words),):
-            raise ValueError(f"priors must have shape {(len(words),)}, one number for each of the words")
-        has_priors = priors is not None and len(words) > 0
-        self.reference_priors = priors.detach().to(self.background_mean, copy=True) if has_priors else None
-        self.config.reference_words, self.config.reference_priors = list(words), has_priors
-
-    @property
-    def reference(self):
-        """`tuple(torch.Tensor, torch.Tensor)` or `None`: embeddings and directions `(words, d)` in fp32, if set."""
-        if self.reference_embeds is None:
-            return None
-        return self.reference_embeds.float(), self.reference_directions.float()
-
-    @property
-    def statistics(self):
-        """[`LabelStatistics`]: background, reference vocabulary and the loss's own sigmoid, in fp32 on the CPU."""
-
-        def kept(parts):
-            return None if parts is None else tuple(part.detach().float().cpu() for part in parts)
-
-        priors = self.reference_priors
-        return LabelStatistics(
-            background=kept(self.background),
-            reference=kept(self.reference),
-            reference_priors=None if priors is None else priors.float().cpu(),
-            logit=kept((self.logit_scale.detach().cpu().float().exp(), self.logit_bias)),
-        )
-
-    def extend_labels(self, label_embeds):
-        """
-        A label set as version 1 of the decision rules sees it, see [`~rules_emodistill.extend_labels`].
-
-        Args:
-            label_embeds (`torch.Tensor` of shape `(labels, d)`): Embeddings of the whole set.
-
-        Returns:
-            `torch.Tensor` of shape `(labels, d)`: L2-normalised, fp32; unchanged without a reference vocabulary.
-        """
-        constants = DecisionConstants.from_config(self.config)
-        return extend_labels(label_embeds, self.reference, self.background, constants)
