@@ -10,7 +10,6 @@ import json
 import math
 import os
 import re
-import secrets
 import shutil
 import stat
 import sys
@@ -19,11 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .full_disks import disk_full_named
-
-try:
-    import fcntl
-except ImportError:  # Windows: what a killed run left behind stays until someone removes it
-    fcntl = None
+from .unfinished import LOCKS, hidden_name, lock_file, locked_folder, tidy
 
 __all__ = [
     "check_output",
@@ -35,7 +30,6 @@ __all__ = [
 ]
 
 _DESCRIPTOR = re.compile(r"/proc/(self|thread-self|\d+)(?:/task/\d+)?/fd/(\d+)")
-_LONGEST_NAME = 255  # bytes; what every usual file system takes
 
 
 # ---- files
@@ -95,9 +89,9 @@ def writing(path, mode="w", **open_options):
                 with open(descriptor, mode, closefd=False, **open_options) as file:
                     yield file
                 os.fsync(descriptor)
-                if fcntl is not None:
+                if LOCKS:
                     _take_name(temporary, target, before)
-            if fcntl is None:  # Windows renames no open file
+            if not LOCKS:  # Windows renames no open file
                 _take_name(temporary, target, before)
         finally:
             with contextlib.suppress(OSError):
@@ -217,16 +211,16 @@ def writing_folder(path, *, replace=False):
     target = Path(os.path.realpath(path))
     with disk_full_named(path):
         target.parent.mkdir(parents=True, exist_ok=True)
-        _tidy(target)
+        tidy(target)
         if target.exists() and not target.is_dir():
             raise NotADirectoryError(f"{path} is a file; a folder is to be written there")
         if not replace and target.is_dir() and any(target.iterdir()):
             raise FileExistsError(f"{path} is there already and is not empty; choose another folder, or move it away")
         inside = target.is_dir() and (os.path.ismount(target) or not _may(target.parent, os.W_OK | os.X_OK))
-        temporary = Path(_hidden(target / "folder" if inside else target, "tmp"))
+        temporary = Path(hidden_name(target / "folder" if inside else target, "tmp"))
         temporary.mkdir()
         try:
-            with _locked(temporary):
+            with locked_folder(temporary):
                 yield temporary
                 _flush_tree(temporary)
                 if inside:
@@ -247,7 +241,7 @@ def _replace_folder(temporary, target):
     if _exchange(temporary, target):  # what was there now has the temporary name, and goes with it
         _flush_folder(target.parent)
         return
-    aside = _hidden(target, "old")
+    aside = hidden_name(target, "old")
     try:
         os.rename(target, aside)
     except OSError as error:
@@ -403,10 +397,10 @@ def _may(path, rights):
 
 def _beside(target, before):
     """A new, empty, locked file and its descriptor: beside the target, or elsewhere if its folder takes no files."""
-    _tidy(target)
+    tidy(target)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     while True:
-        path = _hidden(target, "tmp")
+        path = hidden_name(target, "tmp")
         try:
             descriptor = os.open(path, flags, 0o600 if before else 0o666)
         except OSError as error:
@@ -414,8 +408,8 @@ def _beside(target, before):
                 raise
             descriptor, path = tempfile.mkstemp()
             return path, descriptor
-        _lock(descriptor)
-        if os.fstat(descriptor).st_nlink or fcntl is None:
+        lock_file(descriptor)
+        if os.fstat(descriptor).st_nlink or not LOCKS:
             break
         os.close(descriptor)  # taken for a leftover, by another process, before it was locked
     if before is not None and hasattr(os, "fchmod"):
@@ -440,68 +434,6 @@ def _take_name(temporary, target, before):
             os.fsync(place.fileno())
         return
     _flush_folder(target.parent)
-
-
-def _hidden(target, kind):
-    """A name beside the target that nobody else has: `.NAME.0a1b2c3d.tmp`."""
-    suffix = f".{secrets.token_hex(4)}.{kind}"
-    name = os.fsencode(target.name)[: _LONGEST_NAME - len(suffix) - 1]
-    return os.path.join(target.parent, "." + os.fsdecode(name) + suffix)
-
-
-def _tidy(target):
-    """Remove what killed runs left beside the target, and bring back a folder that one of them moved aside.
-
-    A run that goes on holds a lock on its file, so what can be locked is a leftover.
-    """
-    if fcntl is None:
-        return
-    stem = re.escape(os.path.basename(_hidden(target, "tmp"))[: -len("00000000.tmp")])
-    ours = re.compile(stem + r"[0-9a-f]{8}\.(tmp|old)", re.DOTALL)
-    try:
-        names = os.listdir(target.parent)
-    except OSError:
-        return
-    for name in filter(ours.fullmatch, names):
-        with contextlib.suppress(OSError):
-            _remove_leftover(target.parent / name, target)
-
-
-def _remove_leftover(path, target):
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        found = os.fstat(descriptor)
-        if found.st_uid != os.geteuid():
-            return
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if stat.S_ISDIR(found.st_mode):
-            if path.name.endswith(".old") and not target.exists():
-                os.rename(path, target)
-            else:
-                shutil.rmtree(path)
-        elif stat.S_ISREG(found.st_mode):
-            os.unlink(path)
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor):
-    if fcntl is not None:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-
-
-@contextmanager
-def _locked(folder):
-    if fcntl is None:
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        _lock(descriptor)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

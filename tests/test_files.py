@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from emodistill import files
+from emodistill import files, unfinished
 from emodistill.files import write_bytes, write_json, write_text, writing, writing_folder
 from emodistill.full_disks import DiskFullError, disk_full_named, is_disk_full
 
@@ -161,7 +161,7 @@ def test_a_planted_link_is_not_followed(tmp_path, monkeypatch):
     victim = tmp_path / "victim"
     victim.write_text("mine")
     guesses = iter(["0" * 8, "0" * 8, "1" * 8, "1" * 8])
-    monkeypatch.setattr(files.secrets, "token_hex", lambda count: next(guesses))
+    monkeypatch.setattr(unfinished.secrets, "token_hex", lambda count: next(guesses))
     for name in (".x.00000000.tmp", ".x.tmp", "x.tmp"):
         (tmp_path / name).symlink_to(victim)
     with pytest.raises(FileExistsError):

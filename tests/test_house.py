@@ -70,7 +70,7 @@ def parsed(place):
 def room_of(name):
     if name.endswith("_emodistill"):
         return "model"
-    return {"train_accelerate": "training", "full_disks": "files"}.get(name, name)
+    return {"train_accelerate": "training", "full_disks": "files", "unfinished": "files"}.get(name, name)
 
 
 def imported(place):
