@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from .batch_options import BatchOptions
-from .batch_service import ENDPOINT, BatchService, ResultsGone
+from .batch_service import BatchService, ResultsGone, is_error_line, request_line
 from .completions import read_body, read_completion
 from .faults import (
     FatalError,
@@ -102,7 +102,7 @@ class BatchRun:
         left = self._money_left()
         for keys in groups:
             body = self._body(keys, self._dialect_now())
-            line, counts = len(_line("x" * 48, body)) + 1, self.job.guess(body, len(keys))
+            line, counts = len(request_line("x" * 48, body)) + 1, self.job.guess(body, len(keys))
             worst = self._worst(body, keys)
             if left is not None and cost + worst > left:
                 break
@@ -192,8 +192,8 @@ class BatchRun:
             self._create(shard)
 
     def _upload(self, shard):
-        items = shard["items"]
-        lines = (_line(f"{shard['name']}-{n}", self._body(keys, items)) for n, keys in enumerate(items["groups"]))
+        items, groups = shard["items"], enumerate(shard["items"]["groups"])
+        lines = (request_line(f"{shard['name']}-{number}", self._body(keys, items)) for number, keys in groups)
         data = b"\n".join(lines) + b"\n"
         name = f"emodistill-{shard['name']}.jsonl"
         self._move(shard, "uploaded", file_id=self._call(lambda: self.service.upload(name, data)))
@@ -319,7 +319,7 @@ class BatchRun:
                 name, _, number = str(line.get("custom_id")).rpartition("-")
                 if name == shard["name"] and _is_index(number, len(groups)):
                     known = found.get(int(number))
-                    if known is None or (_is_error(known) and not _is_error(line)):
+                    if known is None or (is_error_line(known) and not is_error_line(line)):
                         found[int(number)] = line
         return found, gone if len(found) < len(groups) else None
 
@@ -417,16 +417,6 @@ class BatchRun:
         if after > self.settings.max_wait:
             raise FatalError(f"the server asks to wait {after:.0f} seconds; run again after that")
         time.sleep(max(seconds, after))
-
-
-def _line(custom_id, body):
-    """One line of a batch's file."""
-    line = {"custom_id": custom_id, "method": "POST", "url": ENDPOINT, "body": body}
-    return json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace")
-
-
-def _is_error(line):
-    return bool(line.get("error")) or not isinstance(line.get("response"), dict)
 
 
 def _is_index(number, count):

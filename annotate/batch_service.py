@@ -9,7 +9,7 @@ from .connection import async_client
 from .faults import Retriable, judge
 from .redaction import Redactor
 
-__all__ = ["ENDPOINT", "BatchService", "ResultsGone"]
+__all__ = ["BatchService", "ResultsGone", "is_error_line", "request_line"]
 
 ENDPOINT = "/v1/chat/completions"
 _METADATA = "emodistill_shard"
@@ -123,6 +123,17 @@ class BatchService:
         if not isinstance(answer, dict):
             raise Retriable("the server's answer is not JSON")
         return answer
+
+
+def request_line(custom_id, body):
+    """One line of a batch's file, `bytes`."""
+    line = {"custom_id": custom_id, "method": "POST", "url": ENDPOINT, "body": body}
+    return json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def is_error_line(line):
+    """Whether a line of a result file holds no answer."""
+    return bool(line.get("error")) or not isinstance(line.get("response"), dict)
 
 
 def _objects(text, redactor):
