@@ -118,7 +118,8 @@ def _figure(targets, predicted):
 
 def _figures(scores, embeds, targets, drawn, rest):
     """Of the zero-shot start, the adaptation and the regression, on the rest."""
-    from ..serving.adapt import fit, inner_scores
+    from ..serving.adapt import fit
+    from ..serving.corrections import inner_scores
 
     kind, names = _kind(targets), [str(place) for place in range(targets.shape[1])]
     mine = embeds[drawn].astype(np.float64)

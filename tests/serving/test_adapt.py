@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import emodistill
 from emodistill import cli
-from emodistill.serving.adapt import Adaptation, _logistic, _losses, fit
+from emodistill.serving import corrections
+from emodistill.serving.adapt import Adaptation, fit
 
 TEXTS = ["my dog is lost", "we won", "a happy day", "the cat cried", "so sad", "we laughed", "the rain", "my birthday"]
 
@@ -32,7 +33,7 @@ def split(parts, place):
 def test_what_is_off_is_put_right_on_other_texts(hidden):
     learnt, kept = split(world(1, texts=900, bias=1.5, hidden=hidden), 300)
     own = fit("multi_label", list("abcd"), learnt[1], learnt[0], learnt[2])
-    before = _losses("multi_label", kept[1], kept[2]).mean()
+    before = corrections.text_losses("multi_label", kept[1], kept[2]).mean()
     scores = own.scores(1 / (1 + np.exp(-kept[1])), kept[0])
     right, start = ((scores > 0.5) == kept[2]).mean(), ((kept[1] > 0) == kept[2]).mean()
     assert right > start + 0.03 and before > 0
@@ -66,12 +67,11 @@ def test_left_out_losses_are_those_of_fits_without_the_text(kind):
         values = values - np.log(np.exp(values).sum(axis=1, keepdims=True))
     if kind == "dimensions":
         targets = 2.0 * values + 1.0 + 0.1 * embeds[:, :3]
-    from emodistill.serving import adapt as module
 
     def fitted(v, t):
         if kind == "dimensions":
-            return module._least_squares(v, t)[:3]
-        return (module._logistic if kind == "multi_label" else module._softmax)(v, t, 3.0)
+            return corrections._least_squares(v, t)[:3]
+        return (corrections._logistic if kind == "multi_label" else corrections._softmax)(v, t, 3.0)
 
     _, _, inner = fitted(values, targets)
     for left in range(0, 30, 7):
@@ -84,7 +84,7 @@ def test_left_out_losses_are_those_of_fits_without_the_text(kind):
 
 def test_a_slope_never_turns_a_score_round():
     embeds, values, targets = world(2)
-    slopes, _, _ = _logistic(values, 1.0 - targets, ridge=0.3)
+    slopes, _, _ = corrections._logistic(values, 1.0 - targets, ridge=0.3)
     assert (slopes >= 0).all() and embeds.any()
 
 
