@@ -31,6 +31,7 @@ from ..tokenizing_emodistill import (
     forget_settings,
     tokenize_texts,
 )
+from .safetensors_file import read_safetensors
 
 __all__ = [
     "DIGESTED",
@@ -42,7 +43,6 @@ __all__ = [
     "TEXT_TOWER",
     "OnnxEmotionClassifier",
     "is_export",
-    "read_safetensors",
 ]  # fmt: skip
 
 FORMAT = 1
@@ -63,37 +63,6 @@ SLOW_FUSIONS = ["SkipLayerNormFusion"]
 def is_export(folder):
     """Whether a folder is what `emodistill export` writes."""
     return os.path.isfile(os.path.join(folder, SETTINGS))
-
-
-def read_safetensors(path):
-    """
-    Arrays and notes of a safetensors file, by NumPy alone: a length, a header in JSON, then the numbers.
-
-    Args:
-        path (`str`): The file.
-
-    Returns:
-        `tuple(dict[str, numpy.ndarray], dict[str, str])`: arrays mapped from the file, and its metadata.
-
-    Raises:
-        `ValueError`: if the file is damaged.
-    """
-    kinds = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8"}
-    try:
-        with open(path, "rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            if size > os.path.getsize(path):
-                raise ValueError("its header is longer than the file")
-            header = json.loads(file.read(size))
-        data = np.memmap(path, mode="r", dtype=np.uint8, offset=8 + size)
-        notes = header.pop("__metadata__", {})
-        arrays = {}
-        for name, entry in header.items():
-            first, last = entry["data_offsets"]
-            arrays[name] = data[first:last].view(kinds[entry["dtype"]]).reshape(entry["shape"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
-    return arrays, notes
 
 
 def _providers(device):

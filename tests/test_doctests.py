@@ -12,7 +12,7 @@ import emodistill
 # Rooms with examples that need neither a server nor more than the default checkpoint.
 MODULES = [
     "arrays_emodistill", "calls_emodistill", "configuration_emodistill", "constants_emodistill",
-    "modeling_emodistill", "labels_emodistill",
+    "modeling_emodistill", "statistics_emodistill", "labels_emodistill",
     "loss_emodistill", "decision_emodistill", "rules_emodistill", "towers_emodistill", "weights_emodistill", "loading",
     "inputs_emodistill", "language_emodistill", "results_emodistill", "normalisation_emodistill",
     "set_rules_emodistill", "eight_bit_emodistill", "watching_emodistill",
@@ -20,14 +20,16 @@ MODULES = [
     "encoding_emodistill", "fingerprint", "pipeline_emodistill", "predict", "cli", "train_accelerate",
     "training.arguments", "training.data", "training.distilling", "training.finishing", "training.objective",
     "training.states", "training.targets", "training.validation",
-    "durations", "files", "descriptors.build", "descriptors.commands", "descriptors.describe", "descriptors.formats",
+    "durations", "files", "unfinished",
+    "descriptors.build", "descriptors.commands", "descriptors.describe", "descriptors.formats",
     "descriptors.inputs", "descriptors.labels", "descriptors.lexicon", "descriptors.matching",
     "descriptors.parquet_output", "descriptors.rows", "descriptors.sources", "descriptors.splits",
     "descriptors.spreadsheet", "descriptors.survey", "descriptors.tables", "descriptors.text_files",
     "demo.drawing", "demo.guard", "demo.proxies", "demo.scoring", "demo.serve", "demo.uploads",
     "hub.model_card", "hub.check", "hub.dataset", "hub.errors", "hub.figures", "hub.folder", "hub.leaks", "hub.origin",
     "hub.pickles", "hub.push", "hub.sandbox", "hub.verify",
-    "serving.adapt", "serving.explain", "serving.load", "tokenizing_emodistill",
+    "serving.adapt", "serving.corrections", "serving.explain", "serving.load", "serving.safetensors_file",
+    "tokenizing_emodistill",
 ]  # fmt: skip
 MEASURING = [
     "benchmarks.audit.counterfactual", "benchmarks.audit.statistics",

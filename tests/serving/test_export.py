@@ -32,7 +32,8 @@ from emodistill.labels_emodistill import LabelSet
 from emodistill.normalisation_emodistill import normalise_text, spell_emoji
 from emodistill.serving import export as exporting
 from emodistill.serving import export_check, export_graphs
-from emodistill.serving.onnx import OnnxEmotionClassifier, read_safetensors
+from emodistill.serving.onnx import OnnxEmotionClassifier
+from emodistill.serving.safetensors_file import read_safetensors
 from emodistill.tokenizing_emodistill import tokenize_texts
 
 pytest.importorskip("onnxscript")
