@@ -322,6 +322,8 @@ class EmotionCalls:
             if isinstance(poles, str) or not isinstance(poles, collections.abc.Sequence) or len(poles) != 2:
                 raise ValueError(f"dimensions[{name!r}] must be a pair (upper labels, lower labels), not {poles!r}")
             sets = [LabelSet.parse(pole, argument=f"dimensions[{name!r}]") for pole in poles]
+            if set(sets[0].wordings) == set(sets[1].wordings):
+                raise ValueError(f"dimensions[{name!r}] has the same labels at both ends, so every text would be at 0")
             for label_set in sets:
                 self._tell_of_negations(label_set, False, f"dimensions[{name!r}]")
             axes[name] = tuple(self._embedded(label_set)[0].embeds for label_set in sets)

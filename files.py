@@ -6,6 +6,7 @@ and takes its own name when it is complete and on the disk: a reader sees what w
 
 import contextlib
 import errno
+import glob
 import json
 import math
 import os
@@ -297,7 +298,7 @@ def _exchange(first, second):
 # ---- before the work
 
 
-def check_output(path, argument, folder=False):
+def check_output(path, argument, folder=False, inputs=()):
     """
     Tell at once of a place that could not be written once the work is done.
 
@@ -305,9 +306,11 @@ def check_output(path, argument, folder=False):
         path (`str` or `Path`): The file or folder to be written.
         argument (`str`): The argument that names it, for the sentence.
         folder (`bool`, *optional*, defaults to `False`): Whether it is to be a folder.
+        inputs (`Iterable[str | Path | None]`, *optional*): What is read, as the user named it, which a file must not
+            replace.
 
     Raises:
-        `ValueError`: for an empty name, `-`, and a home folder that the shell left as `~`.
+        `ValueError`: for an empty name, `-`, a home folder that the shell left as `~`, and what is read.
         `OSError`: where a file stands in place of a folder or the other way round, or nothing may be written.
     """
     what = "folder" if folder else "file"
@@ -324,6 +327,8 @@ def check_output(path, argument, folder=False):
         raise IsADirectoryError(f"{argument} {path} is a folder; name a file in it")
     if folder and os.path.exists(path) and not os.path.isdir(path):
         raise NotADirectoryError(f"{argument} {path} is a file; name a folder")
+    if any(_is_read_from(path, source) for source in inputs):
+        raise ValueError(f"{argument} {path} is what is read, and would be lost; name another {what}")
     above = os.path.realpath(path)
     while not os.path.lexists(above):
         above = os.path.dirname(above)
@@ -331,6 +336,15 @@ def check_output(path, argument, folder=False):
         raise NotADirectoryError(f"{argument} {path}: {above} is a file, no folder")
     if not _may(above, os.W_OK):
         raise PermissionError(f"{argument} {path} cannot be written: {above} takes no new files")
+
+
+def _is_read_from(path, source):
+    """Whether a plain file is a source of rows, or one of those that its pattern names."""
+    if source is None or not os.path.isfile(path):
+        return False
+    source = os.fspath(source)
+    names = [source] if os.path.exists(source) else glob.glob(source, recursive=True)
+    return any(os.path.samefile(path, name) for name in names)
 
 
 # ---- what both need

@@ -11,10 +11,17 @@ from .descriptors.text_files import TextFile
 from .inputs_emodistill import is_blank
 from .loading import checkpoint_path
 
-__all__ = ["main", "read_max_windows", "warnings_as_lines"]
+__all__ = ["check_label_options", "main", "read_max_windows", "warnings_as_lines"]
 
 BAR_WIDTH = 30
 SHOWN_OF_WINDOW = 70  # characters
+LABEL_OPTIONS = {
+    "multi_label": False,
+    "threshold": "auto",
+    "labels_per_text": None,
+    "top_k": None,
+    "label_template": None,
+}  # and their values where they are not given
 LOOKS_LIKE_A_TABLE = "standard input looks like JSON, and is read as a text a line: emodistill score reads tables"
 
 
@@ -31,7 +38,7 @@ def _parser():
         description="Score texts against any emotion labels. The models that come along are for English.",
     )
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="texts, or - for one text a line on standard input")
-    parser.add_argument("--labels", help="labels, separated by commas")
+    parser.add_argument("--labels", help="labels, separated by commas; or a file of them, as score takes it")
     parser.add_argument("--model", help="small (the default), base, a checkpoint's folder or Hub id, or an export")
     parser.add_argument("--multi-label", action="store_true", help="decide each label by itself")
     parser.add_argument("--threshold", default="auto", help='"auto", "none", or a number between 0 and 1')
@@ -101,9 +108,11 @@ def _options(args):
     from .calls_emodistill import EmotionCalls
     from .labels_emodistill import LabelSet
     from .results_emodistill import read_thresholds
+    from .serving.arguments import read_labels_argument
 
+    labels = read_labels_argument(args.labels)
     options = {
-        "labels": args.labels,
+        "labels": labels,
         "multi_label": args.multi_label,
         "threshold": _threshold(args.threshold),
         "top_k": args.top_k,
@@ -115,15 +124,38 @@ def _options(args):
         "return_windows": args.return_windows,
     }
     EmotionCalls()._sanitize_parameters(**options)  # tells a mistake before anything heavy is imported
-    if args.labels is not None:
-        label_set = LabelSet.parse(args.labels)
-        read_thresholds(options["threshold"], label_set.names, args.multi_label)
-        if not args.multi_label and len(label_set.names) == 1:
-            raise ValueError(
-                f"--labels holds one label, {label_set.names[0]!r}, which would score 1.0 for any text: give "
-                "--multi-label to decide it by itself, or more labels to choose from"
-            )
+    check_label_options(args, labels)
+    if labels is not None:
+        read_thresholds(options["threshold"], LabelSet.parse(labels).names, args.multi_label)
     return options
+
+
+def check_label_options(args, labels, own_labels=False):
+    """
+    Tell of options of labels that would go unheeded, and of one label with nothing to choose from.
+
+    Args:
+        args (`argparse.Namespace`): Of a command that takes `--labels`.
+        labels (`list[str]`, `str`, `dict` or [`LabelBank`], *optional*): The labels of all texts.
+        own_labels (`bool`, *optional*, defaults to `False`): Whether each text brings labels instead.
+
+    Raises:
+        `ValueError`: naming the option.
+    """
+    from .labels_emodistill import LabelSet
+
+    given = [name for name, unset in LABEL_OPTIONS.items() if getattr(args, name, unset) != unset]
+    if given and labels is None and not own_labels:
+        raise ValueError(f"--{given[0].replace('_', '-')} is for labels: give --labels joy,anger,..., or leave it out")
+    if args.labels_per_text is not None and not args.multi_label:
+        raise ValueError("--labels-per-text is for --multi-label: without it a text has exactly one label")
+    if labels is None or args.multi_label:
+        return
+    if len(names := LabelSet.parse(labels).names) == 1:
+        raise ValueError(
+            f"--labels holds one label, {names[0]!r}, which would score 1.0 for any text: give --multi-label to "
+            "decide it by itself, or more labels to choose from"
+        )
 
 
 def read_max_windows(value):

@@ -31,6 +31,8 @@ def delimited_rows(text, header, quotes, delimiter):
         ahead.popleft()
     if delimiter is None:
         delimiter = _likely([line for _, line in ahead], quotes) if header else ","
+    if delimiter == "\\t":  # as a shell hands it on
+        delimiter = "\t"
     if len(delimiter) != 1 or delimiter in '\r\n"':
         raise ValueError(f"delimiter: {delimiter!r} is not one character that may separate fields")
     records = (_quoted if quotes else _bare)(ahead, lines, delimiter)

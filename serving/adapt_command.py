@@ -5,6 +5,7 @@ import math
 import sys
 
 from ..files import check_output
+from .arguments import read_labels_argument
 
 __all__ = ["main"]
 
@@ -20,7 +21,7 @@ def _parser():
     parser.add_argument("--labels-column", help="column of labels; several in one cell are separated by commas")
     parser.add_argument("--dimensions", help="columns of positions in place of labels, separated by commas")
     parser.add_argument("--text-column", help="column of texts; found by its name by default")
-    parser.add_argument("--labels", help="the label set, separated by commas; what the column holds by default")
+    parser.add_argument("--labels", help="the label set, or a file of it; what the column holds by default")
     parser.add_argument("--multi-label", action="store_true", help="any number of labels may hold")
     parser.add_argument("--model", help="small, base, a folder, an export or a Hub id; the default one by default")
     parser.add_argument("--output", default="adaptation.json", help="the file to write (default: adaptation.json)")
@@ -40,7 +41,7 @@ def _arguments(argv):
         raise ValueError("give --labels-column or --dimensions, not both")
     if args.batch_size < 1:
         raise ValueError(f"--batch-size must be at least 1, not {args.batch_size}")
-    check_output(args.output, "--output")
+    check_output(args.output, "--output", inputs=[args.table])
     return args
 
 
@@ -69,6 +70,7 @@ def main(argv=None):
     args = _arguments(argv)
     from .labelled import check_count
 
+    names = read_labels_argument(args.labels)
     texts, cells = _read(args)
     check_count(len(texts))
     from .adapt import adapt
@@ -79,7 +81,7 @@ def main(argv=None):
         own = adapt(classify, texts, cells, dimensions=True, batch_size=args.batch_size)
     else:
         several = True if args.multi_label else None
-        own = adapt(classify, texts, cells, names=args.labels, multi_label=several, batch_size=args.batch_size)
+        own = adapt(classify, texts, cells, names=names, multi_label=several, batch_size=args.batch_size)
     own.save(args.output)
     report = own.report
     directions = "kept as they are" if report["direction_ridge"] is None else "corrected"

@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from ..descriptors.text_files import TextFile
 from ..files import check_output
 from ..predict import read_max_windows
 from .columns import FORMATS
@@ -45,7 +46,9 @@ def _parser():
     what.add_argument("--labels-column", help="column with labels of its own for each text")
     what.add_argument("--multi-label", action="store_true", help="decide each label by itself")
     what.add_argument("--threshold", default="auto", help='"auto", "none", or a number between 0 and 1')
-    what.add_argument("--labels-per-text", type=float, help="how many labels you expect a text to have, on average")
+    what.add_argument(
+        "--labels-per-text", type=float, help="with --multi-label: how many labels a text has on average"
+    )
     what.add_argument("--label-template", help="a sentence with {} for the label")
     what.add_argument("--dimensions", nargs="?", const=True, help="built-in dimensions (all without a value)")
     what.add_argument(
@@ -100,7 +103,7 @@ def parse_score_arguments(argv=None):
         `ValueError`: in one sentence that names the argument.
     """
     args = _parser().parse_args(argv)
-    args.keep = tuple(name.strip() for name in args.keep.split(",") if name.strip())
+    args.keep = tuple(dict.fromkeys(name.strip() for name in args.keep.split(",") if name.strip()))
     if args.labels is None and args.labels_column is None and args.dimensions is None:
         raise ValueError("give --labels joy,anger,..., --labels-column or --dimensions")
     if args.labels is not None and args.labels_column is not None:
@@ -131,8 +134,10 @@ def parse_score_arguments(argv=None):
 def _check_places(args):
     check_output(args.output, "--output", folder=not args.one_file)
     if args.report not in (None, True):
-        check_output(args.report, "--report")
+        check_output(args.report, "--report", inputs=[args.input, args.labels, args.labelled, args.error_rates])
     output, source = Path(args.output).resolve(), Path(args.input).resolve()
+    if args.report not in (None, True) and Path(args.report).resolve() == output:
+        raise ValueError(f"--report and --output both name {args.output}; name another file for the page")
     if args.input not in ("-", "") and source.is_dir() and (output == source or source in output.parents):
         raise ValueError(f"--output {args.output} lies within the input folder; name a place outside it")
 
@@ -151,22 +156,46 @@ def read_labels_argument(value):
         `ValueError`: for a file that holds no labels.
         `OSError`: for one that cannot be read.
     """
-    if value is None or Path(value).suffix.lower() not in (".json", ".txt", ".safetensors") or "," in value:
+    if value is None or "," in value or not (suffix := Path(value).suffix.lower()):
         return value
-    if value.lower().endswith(".safetensors"):
+    if suffix not in (".json", ".txt", ".safetensors"):
+        if Path(value).is_file():
+            raise ValueError(f"--labels {value} is a file, and labels are read from .json, .txt and label banks only")
+        return value
+    if not Path(value).exists():
+        raise FileNotFoundError(f"--labels {value}: no such file")
+    if suffix == ".safetensors":
         from .label_bank import LabelBank
 
         return LabelBank.load(value)
-    text = Path(value).read_text("utf-8-sig")
-    if value.lower().endswith(".txt"):
-        return [line.strip() for line in text.splitlines() if line.strip()]
+    lines = _lines(value)
+    if suffix == ".txt":
+        return [line.strip() for line in lines if line.strip()]
     try:
-        labels = json.loads(text)
-    except ValueError as error:
+        labels = json.loads("".join(lines), object_pairs_hook=_each_once)
+    except json.JSONDecodeError as error:
         raise ValueError(f"--labels {value} is no JSON: {error}") from None
     if not isinstance(labels, list | dict):
         raise ValueError(f"--labels {value} must hold a list of labels or {{label: wordings}}")
     return labels
+
+
+def _lines(path):
+    """The lines of a file of labels, which may be in any encoding that its mark names."""
+    with TextFile(path, str(path), None, empty=True) as file:
+        for number, line in file:
+            text, error = file.decoded(line)
+            if error:
+                raise ValueError(f"{path}, line {number}: {error}")
+            yield text
+
+
+def _each_once(pairs):
+    """A JSON object in which no label stands twice, where the last one alone would count."""
+    names = [name for name, _ in pairs]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"labels holds {twice!r} more than once")
+    return dict(pairs)
 
 
 def lasting(args, labels):

@@ -57,7 +57,7 @@ class Layout:
     def carried(self):
         """`list[str]`: Names of the columns from the input, after `row`."""
         own = [name for name in (self.id_column, self.text_column) if name]
-        return own + [name for name in self.kept if name not in own]
+        return list(dict.fromkeys([*own, *self.kept]))
 
     @property
     def score_names(self):
@@ -230,7 +230,8 @@ def _cell(value):
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.{DECIMALS}f}".rstrip("0").rstrip(".")
+        text = f"{value:.{DECIMALS}f}".rstrip("0").rstrip(".")
+        return text if float(text) == value else repr(value)  # a column of the input stays as it is
     if isinstance(value, list | tuple):
         return "|".join(str(_cell(item)) for item in value)
     return _as_text(value)

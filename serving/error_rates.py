@@ -9,7 +9,7 @@ from .quantify import ErrorRates
 from .report import KnownErrors
 from .rows import Row, Shard
 
-__all__ = ["measure_rates", "rates_from_held_out", "rates_from_labelled", "read_rates"]
+__all__ = ["measure_rates", "rates_from_held_out", "rates_from_labelled", "read_labelled", "read_rates"]
 
 # The descriptor data set lies beside the package in a clone; its validation texts no model was trained on.
 DESCRIPTORS = Path(__file__).resolve().parents[1] / "data" / "descriptors"
@@ -48,30 +48,43 @@ def measure_rates(scorer, texts, truths, progress=None):
     return rates
 
 
+def read_labelled(path, names, text_column=None, labels_column="labels", **reading):
+    """
+    Texts with the labels that hold, from a table.
+
+    Args:
+        path (`str`): A table of texts, as [`iter_texts`] reads it.
+        names (`Sequence[str]`): The labels that are scored.
+        text_column, labels_column (`str`, *optional*): Its columns.
+
+    Returns:
+        `list[TextRow]`: the rows that have labels.
+
+    Raises:
+        `ValueError`: if it has no labelled text, or none of the labels stands in it.
+    """
+    found = iter_texts(path, text_column=text_column, labels_column=labels_column, **reading)
+    rows = [row for row in found if row.error is None and row.labels]
+    wanted = {name.casefold() for name in names}
+    if not any(label.strip().casefold() in wanted for row in rows for label in row.labels):
+        raise ValueError(f"{path} has no text with one of the labels {', '.join(list(names)[:8])}")
+    return rows
+
+
 def rates_from_labelled(scorer, path, text_column=None, labels_column="labels", progress=None, **reading):
     """
     Error rates on a user's own labelled texts: the best there are, if they are drawn from those that are scored.
 
     Args:
         scorer ([`TextScorer`]): The scorer.
-        path (`str`): A table of texts, as [`iter_texts`] reads it.
-        text_column, labels_column (`str`, *optional*): Its columns.
+        path, text_column, labels_column: As in [`read_labelled`].
         progress (`Callable`, *optional*): As in [`measure_rates`].
 
     Returns:
         [`KnownErrors`]
-
-    Raises:
-        `ValueError`: if it has no labelled text, or none of the labels stands in it.
     """
-    rows = [
-        row
-        for row in iter_texts(path, text_column=text_column, labels_column=labels_column, **reading)
-        if row.error is None and row.labels
-    ]
+    rows = read_labelled(path, scorer.names, text_column, labels_column, **reading)
     rates = measure_rates(scorer, [row.text for row in rows], [row.labels for row in rows], progress)
-    if not any(rate.positives for rate in rates.values()):
-        raise ValueError(f"{path} has no text with one of the labels {', '.join(scorer.names[:8])}")
     name = os.path.basename(os.path.normpath(path))
     return KnownErrors(rates, f"Error rates were measured on {len(rows):,} labelled texts given for this ({name}).")
 

@@ -13,6 +13,7 @@ from ..files import check_output
 from ..fingerprint import file_digest
 from ..normalisation_emodistill import plain_texts
 from ..version import __version__
+from .arguments import read_labels_argument
 from .export_check import LIMITS, TEXTS, compare_with_checkpoint, failures
 from .onnx import (
     DIGESTED,
@@ -269,7 +270,7 @@ def _parser():
     parser.add_argument("checkpoint", nargs="?", help="folder or Hub id of a checkpoint; the default one by default")
     parser.add_argument("--format", choices=("onnx",), default="onnx", help="the format; onnx is the only one")
     parser.add_argument("--quantize", choices=SMALLER, help="int8 for processors, fp16 for accelerators")
-    parser.add_argument("--labels", help="labels to embed now, separated by commas")
+    parser.add_argument("--labels", help="labels to embed now, separated by commas, or a file of them")
     parser.add_argument("--output", help="the folder to write; NAME-onnx[-int8] by default")
     parser.add_argument("--overwrite", action="store_true", help="replace a folder of that name")
     return parser
@@ -299,7 +300,7 @@ def main(argv=None):
         checkpoint,
         folder,
         quantize=args.quantize,
-        labels=args.labels,
+        labels=read_labels_argument(args.labels),
         overwrite=args.overwrite,
         report=lambda text: print(f"  {text}", file=sys.stderr, flush=True),
     )

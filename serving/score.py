@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..durations import duration
 from ..files import writing
-from ..predict import warnings_as_lines
+from ..predict import check_label_options, warnings_as_lines
 from .arguments import lasting, parse_score_arguments, read_labels_argument
 from .columns import Layout
 from .engine import TextScorer
@@ -74,12 +74,10 @@ def _check_first_row(table):
 
 def _score(args, table, folder, share):
     labels = read_labels_argument(args.labels)
+    check_label_options(args, labels, args.labels_column is not None)
     classify = _load(args, share)
     scorer = _scorer(args, classify, labels)
-    described, total = table.describe()
-    folder.agree(
-        {"input": described, "model": {"digest": _model_digest(classify)}, "arguments": lasting(args, labels)}
-    )
+    _check_rates(args, scorer)
     layout = Layout(
         labels=tuple(scorer.names),
         own_labels=args.labels_column is not None,
@@ -90,6 +88,10 @@ def _score(args, table, folder, share):
         text_column=None if args.no_text else args.text_column or "text",
         prefix=args.prefix,
         windows=args.windows,
+    )
+    described, total = table.describe()
+    folder.agree(  # once all is known to fit, or a slip of the pen would be what the folder must go on with
+        {"input": described, "model": {"digest": _model_digest(classify)}, "arguments": lasting(args, labels)}
     )
     run = ScoringRun(
         folder, scorer, layout, share, args.shard_rows, args.group_by is not None, args.time_column is not None,
@@ -212,6 +214,16 @@ def _report(args, path, outcome, scorer):
     ]
     exclusive = not args.multi_label and args.labels_column is None
     write_report(path, outcome.tally, facts, errors, exclusive, args.group_by, args.time_column)
+
+
+def _check_rates(args, scorer):
+    """Tables for the page are read before the work, which may take hours, and not at its end alone."""
+    from .error_rates import read_labelled, read_rates
+
+    if args.error_rates not in (None, "none"):
+        read_rates(args.error_rates, scorer.names)
+    if args.labelled:
+        read_labelled(args.labelled, scorer.names, args.text_column, args.labelled_column)
 
 
 def _error_rates(args, scorer):

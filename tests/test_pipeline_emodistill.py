@@ -595,6 +595,7 @@ ERRORS = {
     "batch_size must be a positive integer": {"labels": LABELS, "batch_size": 0},
     "dimensions names 'warmth', which is not built in": {"dimensions": "warmth"},
     r"dimensions\['warmth'\] must be a pair": {"dimensions": {"warmth": ["love"]}},
+    r"dimensions\['warmth'\] has the same labels at both ends": {"dimensions": {"warmth": ("joy", ["joy"])}},
     r"dimensions\['warmth'\] holds an empty": {"dimensions": {"warmth": ("love", [""])}},
     "dimensions must be": {"dimensions": 3},
     "unknown argument treshold": {"labels": LABELS, "treshold": 0.5},

@@ -205,6 +205,12 @@ MISTAKES = {
 }
 
 
+def test_labels_from_a_file(predict, tmp_path):
+    (tmp_path / "labels.txt").write_text("joy\nfear\n")
+    found = [predict("my dog", "--labels", labels)[1] for labels in ("joy,fear", str(tmp_path / "labels.txt"))]
+    assert found[0] == found[1] and "joy" in found[0]
+
+
 @pytest.mark.parametrize("message", MISTAKES)
 def test_a_mistake_is_one_line_and_status_2(predict, message):
     status, output, error = predict(*MISTAKES[message])

@@ -86,6 +86,9 @@ def test_places_that_cannot_be_written_are_told_before_the_work(tmp_path):
         with pytest.raises((ValueError, OSError)) as error:
             check_output(path, "--output", folder)
         assert words in str(error.value)
+    with pytest.raises(ValueError, match="is what is read, and would be lost"):
+        check_output(tmp_path / "file", "--output", inputs=[None, "-", "", tmp_path / "f*"])
+    check_output(os.devnull, "--output", inputs=[os.devnull])
     for path in (tmp_path / "file", tmp_path / "new" / "a.csv", os.devnull, "new.csv"):
         check_output(path, "--output")
     for path in (tmp_path / "folder", tmp_path / "new" / "deep", "new"):

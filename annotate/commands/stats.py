@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ...files import write_json
+from ...files import check_output, write_json
 from ..data_card import provenance, write_card
 from ..output import store_path
 from ..vocabulary import DescriptorVocabulary, plot, read_data_set
@@ -27,6 +27,9 @@ def main(argv):
     parser.add_argument("--merge-variants", action="store_true", help="count spelling variants as one term")
     parser.add_argument("--top", type=int, default=20, metavar="N", help="terms to print (default: 20)")
     args = parser.parse_args(argv)
+    for name in ("plot", "json", "card"):
+        if (path := getattr(args, name)) is not None:
+            check_output(path, f"--{name}", inputs=[args.data, args.store])
     vocabulary = DescriptorVocabulary.of(read_data_set(args.data), args.merge_variants)
     print("\n".join(vocabulary.lines(args.top)))
     if args.plot:

@@ -113,6 +113,11 @@ def test_a_headless_tsv_has_numbered_columns_and_unpaired_quotes(tmp_path):
     assert [(r.id, r.text) for r in rows] == [("abc", 'He said "so what'), ("def", "fine by me")]
 
 
+def test_a_tab_as_a_shell_hands_it_on(tmp_path):
+    path = write(tmp_path / "a.csv", "text,so\tmore\nhello\t1\n")
+    assert [r.text for r in read_texts(path, text_column="text,so", delimiter="\\t")] == ["hello"]
+
+
 def test_rows_without_ids_are_numbered_and_sources_come_from_the_column(tmp_path):
     path = write(tmp_path / "mix.jsonl", '{"text": "a", "source": "x"}\n\n{"text": "b"}\n')
     assert [(r.id, r.source) for r in read_texts(path)] == [("x-1", "x"), ("mix-2", "mix")]

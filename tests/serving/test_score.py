@@ -12,6 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from emodistill import cli
+from emodistill.serving.arguments import read_labels_argument
 
 LABELS = "joy,anger,fear"
 
@@ -119,6 +120,14 @@ def test_joined_files_hold_what_folders_hold(score, table, tmp_path):
             assert read(tmp_path / "one.csv") == [row for part in parts for row in read(part)]
 
 
+def test_carried_numbers_stay_as_they_are(score, tmp_path):
+    values = [1e-9, 1234567.123456789, 0.1, 5.0]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": "i cried", "p": p}) + "\n" for p in values))
+    score(tmp_path / "in.jsonl", "--labels", LABELS, "--output", tmp_path / "out.csv", "--keep", "p")
+    assert [float(row["p"]) for row in read(tmp_path / "out.csv")] == values
+    assert read(tmp_path / "out.csv")[3]["p"] == "5"
+
+
 def test_labels_from_a_column_and_from_files(score, tmp_path, shared_classify):
     lines = [{"text": "i am happy", "emotions": ["joy", "fear"]}, {"text": "no", "emotions": None}]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -160,6 +169,11 @@ def test_thresholds_reach_the_pipeline(score, table, tmp_path):
         (["--labels", LABELS, "--text-column", "txt"], "no column 'txt'.*the columns are"),
         (["--labels", LABELS, "--keep", "nothing"], "no column 'nothing'"),
         (["--labels", "joy,joy"], "more than once"),
+        (["--labels", "joy"], "give --multi-label to decide"),
+        (["--labels", "none.txt"], "--labels none.txt: no such file"),
+        (["--labels", __file__], "is a file, and labels are read from .json, .txt and label banks only"),
+        (["--labels", LABELS, "--labels-per-text", "2"], "--labels-per-text is for --multi-label"),
+        (["--dimensions", "--label-template", "a {}"], "--label-template is for labels"),
         (["--labels", LABELS, "--threshold", "2"], "between 0 and 1"),
         (["--labels", LABELS, "--limit", "0"], "--limit must be at least 1"),
         (["--labels", LABELS, "--limit", "9" * 30], "--limit must be at most 2,147,483,647"),
@@ -176,6 +190,54 @@ def test_mistakes_get_one_sentence(score, table, tmp_path, arguments, sentence, 
     said = said.strip().splitlines()[-1]
     assert status == 2 and re.search(sentence, said) and "Traceback" not in said
     assert not list(tmp_path.glob("out/part*"))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("joy\nfear\n".encode("utf-16"), None),
+        (b'["joy", "fear"]', None),
+        ("joie\népouvante\n".encode("latin-1"), "line 2: not utf-8 text"),
+        (b'{"joy": "delight", "joy": "glee"}', "labels holds 'joy' more than once"),
+        (b'{"joy": ', "is no JSON"),
+        (b'"joy"', "must hold a list of labels"),
+    ],
+)
+def test_files_of_labels(tmp_path, content, words):
+    path = tmp_path / ("labels.json" if content[:1] in b'[{"' else "labels.txt")
+    path.write_bytes(content)
+    if words is None:
+        assert read_labels_argument(str(path)) == ["joy", "fear"]
+        return
+    with pytest.raises(ValueError, match=words):
+        read_labels_argument(str(path))
+
+
+def test_a_page_replaces_nothing_that_is_read(score, table, tmp_path):
+    (tmp_path / "labels.txt").write_text("joy\nfear\n")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    (tmp_path / "link.html").hardlink_to(table)
+    labels = ("--labels", tmp_path / "labels.txt", "--output", tmp_path / "out.csv", "--error-rates", "none")
+    for source, page in ((table, "table.csv"), ("t*.csv", "table.csv"), (table, "link.html"), (table, "labels.txt")):
+        status, said = score(tmp_path / source, *labels, "--report", tmp_path / page)
+        assert status == 2 and "is what is read, and would be lost; name another file" in said
+    status, said = score(table, *labels, "--report", tmp_path / "out.csv")
+    assert status == 2 and "--report and --output both name" in said
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+def test_what_does_not_fit_is_told_before_rows_are_scored_and_is_no_run_to_go_on_with(score, table, tmp_path):
+    arguments = (table, "--output", tmp_path / "out", "--labels")
+    for more, words in (
+        (("--labelled", table, "--labelled-column", "region"), "no text with one of the labels"),
+        (("--labelled", tmp_path / "none.csv"), "no such file"),
+        (("--error-rates", table), "error rates need label"),
+    ):
+        status, said = score(*arguments, LABELS, "--report", *more)
+        assert status == 2 and words in said and not list(tmp_path.glob("out/part*"))
+    assert score(*arguments, "joy,region", "--keep", "region")[0] == 2
+    assert score(*arguments, LABELS, "--keep", "region,region")[0] == 0
+    assert pyarrow.parquet.read_table(tmp_path / "out").column_names[:4] == ["row", "text", "region", "joy"]
 
 
 def test_places_that_do_not_fit(score, table, tmp_path):
