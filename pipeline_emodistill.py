@@ -2,7 +2,6 @@
 
 import collections.abc
 import functools
-import threading
 from collections import Counter, OrderedDict
 
 import torch
@@ -23,6 +22,7 @@ from .encoding_emodistill import (
 )
 from .inputs_emodistill import many_texts, texts_of
 from .labels_emodistill import LabelSet
+from .locks_emodistill import lock_over_forks
 from .options_emodistill import read_batch_size
 from .watching_emodistill import LabelSide
 
@@ -31,7 +31,7 @@ __all__ = ["LabelSet", "ZeroShotEmotionPipeline"]
 DEFAULT_BATCH_SIZE = 32
 CACHED_LABEL_SETS = 64
 CACHED_WORDINGS = 10_000  # of label sets that texts bring along
-CACHE_LOCK = threading.Lock()  # not a pipeline's own, which could then be neither copied nor pickled
+CACHE_LOCK = lock_over_forks()  # not a pipeline's own, which could then be neither copied nor pickled
 
 
 class ZeroShotEmotionPipeline(EmotionCalls, Pipeline):

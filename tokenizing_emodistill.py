@@ -1,8 +1,8 @@
 """Texts to token ids: windows over long texts, spread over those that are far too long. Without torch."""
 
-import threading
 from dataclasses import dataclass, field
 
+from .locks_emodistill import lock_over_forks
 from .normalisation_emodistill import plain_texts
 
 __all__ = [
@@ -11,7 +11,7 @@ __all__ = [
 ]  # fmt: skip
 
 # A fast tokenizer keeps the last call's truncation and padding, so two threads must not be in it at once.
-TOKENIZER_LOCK = threading.Lock()
+TOKENIZER_LOCK = lock_over_forks()
 MAX_WINDOWS = 16  # of one text: some 1,500 words; what lies beyond is sampled, so that no text blocks a server
 LONGEST_TOKEN = 20  # characters; a piece of so many for each token of a window fills it
 FAR_TOO_LONG = 4  # times what is read: from here on a text is not even tokenised in full
