@@ -8,7 +8,6 @@ import hashlib
 import itertools
 import json
 import os
-import threading
 import types
 from collections import Counter, OrderedDict, deque
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from ..constants_emodistill import DecisionConstants
 from ..decision_emodistill import EmbeddedLabels, LabelStatistics
 from ..fingerprint import file_digest
 from ..inputs_emodistill import many_texts, texts_of
+from ..locks_emodistill import lock_over_forks
 from ..normalisation_emodistill import spell_emoji
 from ..options_emodistill import read_batch_size
 from ..tokenizing_emodistill import (
@@ -55,6 +55,7 @@ STATISTICS_PARTS = {
 }
 DIGESTED = ("tokenizer.json", STATISTICS, LABELS, TEXT_TOWER, LABEL_TOWER)
 BATCH_SIZE, CACHED_LABEL_SETS = 32, 64
+EXPORTS_LOCK = lock_over_forks()  # over what is loaded when it is first asked for, and what is kept
 AHEAD = 4  # batches for each thread that wait for it or are in work: it must not run dry while others are prepared
 # onnxruntime joins an addition and a layer norm to an operator that takes several times as long as the two.
 SLOW_FUSIONS = ["SkipLayerNormFusion"]
@@ -190,7 +191,7 @@ class OnnxEmotionClassifier(EmotionCalls):
         self._bank = self._read_labels()
         self._threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0) or _processors()
         self._providers = providers or _providers(device)
-        self._sessions, self._tokenizer, self._lock = {}, None, threading.RLock()
+        self._sessions, self._tokenizer = {}, None
         self._workers = None
         self._label_cache = OrderedDict()
         self._batch_size = batch_size
@@ -198,11 +199,8 @@ class OnnxEmotionClassifier(EmotionCalls):
 
     def __getstate__(self):
         # What use makes stays here: another process, or a copy, runs the folder's towers by itself.
-        made = {"_sessions": {}, "_tokenizer": None, "_lock": None, "_workers": None, "_label_cache": OrderedDict()}
+        made = {"_sessions": {}, "_tokenizer": None, "_workers": None, "_label_cache": OrderedDict()}
         return {**self.__dict__, **made, "_already_told": set()}
-
-    def __setstate__(self, state):
-        self.__dict__.update(state, _lock=threading.RLock())
 
     def _read(self, name):
         path = os.path.join(self.folder, name)
@@ -261,7 +259,7 @@ class OnnxEmotionClassifier(EmotionCalls):
         return self._providers == ["CPUExecutionProvider"]
 
     def _session(self, path, threads):
-        with self._lock:
+        with EXPORTS_LOCK:
             if (path, threads) not in self._sessions:
                 import onnxruntime
 
@@ -285,7 +283,7 @@ class OnnxEmotionClassifier(EmotionCalls):
     @property
     def tokenizer(self):
         """[`Tokenizer`]: the folder's."""
-        with self._lock:
+        with EXPORTS_LOCK:
             if self._tokenizer is None:
                 self._tokenizer = Tokenizer(os.path.join(self.folder, "tokenizer.json"), self.settings["pad_token_id"])
             return self._tokenizer
@@ -345,7 +343,7 @@ class OnnxEmotionClassifier(EmotionCalls):
 
     def _pool(self):
         """The threads that batches are shared out among; a forked process needs its own."""
-        with self._lock:
+        with EXPORTS_LOCK:
             if self._workers is None or self._workers[0] != os.getpid():
                 self._workers = os.getpid(), ThreadPoolExecutor(self._threads, "onnx")
             return self._workers[1]
@@ -428,7 +426,7 @@ class OnnxEmotionClassifier(EmotionCalls):
         return self.statistics.background
 
     def _embedded(self, label_set):
-        with self._lock:
+        with EXPORTS_LOCK:
             if label_set not in self._label_cache:
                 embeds = self._embed_wordings(label_set.wordings)
                 self._label_cache[label_set] = EmbeddedLabels(label_set.names, embeds)

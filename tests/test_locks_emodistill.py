@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from emodistill.pipeline_emodistill import CACHE_LOCK
+from emodistill.serving.onnx import EXPORTS_LOCK
 from emodistill.tokenizing_emodistill import TOKENIZER_LOCK
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-LOCKS = pytest.mark.parametrize("lock", [CACHE_LOCK, TOKENIZER_LOCK], ids=["cache", "tokenizer"])
+NAMES = {"cache": CACHE_LOCK, "exports": EXPORTS_LOCK, "tokenizer": TOKENIZER_LOCK}
+LOCKS = pytest.mark.parametrize("lock", NAMES.values(), ids=NAMES)
 
 
 def is_free(lock):
