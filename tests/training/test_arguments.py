@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from emodistill import cli
 from emodistill.training.arguments import GROUPS, background_plan, parse_arguments, qformer_shape
 from emodistill.training.config_files import find_config, read_yaml
-from emodistill.training.encoders import check_sources, require_data
+from emodistill.training.encoders import check_sources, require, require_data
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = str(ROOT / "configs" / "tiny.yaml")
@@ -82,6 +82,24 @@ def test_a_trained_model_is_no_encoder(checkpoint):
     for name in ("small", "default", str(checkpoint)):
         with pytest.raises(ValueError, match="is a trained model, no encoder: give it as init"):
             check_sources(parse_arguments(["--text_encoder", name]))
+
+
+def test_a_hub_id_is_checked_as_a_folder_is(checkpoint, encoder_folder, tmp_path, monkeypatch):
+    """The Hub is offline, and two models lie in its cache."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    for name, folder in (("trained", checkpoint), ("encoder", encoder_folder)):
+        repository = tmp_path / f"models--owner--{name}"
+        (repository / "refs").mkdir(parents=True)
+        (repository / "refs" / "main").write_text("0" * 40)
+        (repository / "snapshots").mkdir()
+        (repository / "snapshots" / ("0" * 40)).symlink_to(folder)
+    for argument in ("init", "label_space", "teachers"):
+        require(argument, "owner/trained")
+        with pytest.raises(ValueError, match="owner/encoder holds no emodistill model"):
+            require(argument, "owner/encoder")
+    require("text_encoder", "owner/encoder")
+    with pytest.raises(ValueError, match="owner/trained is a trained model, no encoder: give it as init"):
+        require("text_encoder", "owner/trained")
 
 
 def test_both_spellings_of_a_flag_are_one():
