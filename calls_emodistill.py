@@ -252,6 +252,9 @@ class EmotionCalls:
 
         ```
         """
+        for name in {"labels", "candidate_labels"} & options.keys():
+            if isinstance(options[name], collections.abc.Iterator):
+                options[name] = list(options[name])  # read again for the names of the columns
         texts_of = [texts] if isinstance(texts, str) else texts
         results = list(self(texts_of, **{**options, "top_k": None}))
         labels = self._sanitize_parameters(**known(options))[2].get("labels", self._constructor_labels())

@@ -4,7 +4,7 @@ import numbers
 
 import numpy as np
 
-__all__ = ["CHECKS", "ERRORS", "UNSET", "given", "known", "one_of", "read_batch_size"]
+__all__ = ["CHECKS", "ERRORS", "UNSET", "given", "known", "one_of", "read_batch_size", "read_threads"]
 
 UNSET = type("Unset", (), {"__repr__": lambda self: "unset"})()  # what a call does not name keeps the constructor's
 ERRORS = ("raise", "null")
@@ -54,6 +54,13 @@ def read_batch_size(value):
     if not _is_positive_integer(value):
         raise ValueError(f"batch_size must be a positive integer, not {value!r}")
     return int(value)
+
+
+def read_threads(value):
+    """`int` or `None`: threads of a model, `None` for its own choice; `ValueError` for what is no number of them."""
+    if value is not None and not _is_positive_integer(value):
+        raise ValueError(f"threads must be a positive integer or None, not {value!r}")
+    return None if value is None else int(value)
 
 
 def one_of(name, value, alias, other):

@@ -17,23 +17,41 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import FastAPI, HTTPException
-from pydantic import BaseModel, Field, StringConstraints
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 from starlette.concurrency import run_in_threadpool
 
-MODEL = os.environ.get("EMODISTILL_MODEL")  # folder, export or Hub id; the default checkpoint where it is not set
-THREADS = int(os.environ.get("EMODISTILL_THREADS", "1"))
-BATCH = int(os.environ.get("EMODISTILL_BATCH", "32"))  # texts that are scored together
-WAITING = int(os.environ.get("EMODISTILL_WAITING", "1024"))  # requests; more are told to come back
+from emodistill.inputs_emodistill import without_surrogates
+
+
+def setting(name, default):
+    """A number from the environment; an empty variable is not set."""
+    value = os.environ.get(name) or str(default)
+    if not value.isdecimal() or int(value) < 1:
+        raise SystemExit(f"{name} must be a whole number above 0, not {value!r}")
+    return int(value)
+
+
+MODEL = os.environ.get("EMODISTILL_MODEL") or None  # folder, export or Hub id; the default checkpoint if not set
+THREADS = setting("EMODISTILL_THREADS", 1)
+BATCH = setting("EMODISTILL_BATCH", 32)  # texts that are scored together
+WAITING = setting("EMODISTILL_WAITING", 1024)  # requests; more are told to come back
+CHARACTERS = 20_000  # of a text
+LARGEST = 6 * CHARACTERS * (BATCH + 2)  # bytes of a request: JSON may take six for a character
 PATIENCE = 0.003  # seconds for which a text waits for company; less than one text takes
 LABELS = ["anger", "disgust", "fear", "joy", "sadness", "surprise", "neutral"]
 
-Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+# Half an emoji, which programs cut from a longer text, is replaced as the pipeline does it.
+Whole = BeforeValidator(lambda value: without_surrogates(value) if isinstance(value, str) else value)
+Label = Annotated[str, Whole, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Text = Annotated[str, Whole, StringConstraints(max_length=CHARACTERS)]
 
 
-class Request(BaseModel):
-    """Texts and what to score them against."""
+class Request(BaseModel, extra="forbid"):
+    """Texts and what to score them against; a name that is none of these is told, not passed over."""
 
-    texts: list[Annotated[str, StringConstraints(max_length=20_000)]] = Field(min_length=1, max_length=BATCH)
+    texts: list[Text] = Field(min_length=1, max_length=BATCH)
     labels: list[Label] = Field(default=LABELS, min_length=1, max_length=200)
     multi_label: bool = True
 
@@ -113,6 +131,24 @@ async def lifespan(app):
 
 
 app = FastAPI(title="emodistill", lifespan=lifespan)
+
+
+@app.middleware("http")
+async def sized(request, call_next):
+    """A body is read whole before anything is checked, so its size is asked for first."""
+    size = request.headers.get("content-length", "0" if request.method in ("GET", "HEAD", "OPTIONS") else "")
+    if not size.isdecimal():
+        return JSONResponse({"detail": "say how long the body is (Content-Length)"}, 411)
+    if int(size) > LARGEST:
+        return JSONResponse({"detail": f"a request may have {LARGEST:,} bytes"}, 413)
+    return await call_next(request)
+
+
+@app.exception_handler(RequestValidationError)
+async def mistaken(request, error):
+    """What is wrong and where, without the input: that may be long, and hold what JSON has no name for (NaN)."""
+    detail = [{name: problem[name] for name in ("loc", "type", "msg")} for problem in error.errors()]
+    return JSONResponse({"detail": detail}, 422)
 
 
 @app.get("/health")

@@ -2,6 +2,8 @@
 
 import os
 
+from ..options_emodistill import read_threads
+
 __all__ = ["load", "load_export", "load_quietly"]
 
 
@@ -86,7 +88,7 @@ def load_quietly(name=None, device=None, threads=None, local_rank=None):
 
 
 def _use_threads(threads):
-    if threads:
+    if (threads := read_threads(threads)) is not None:
         import torch
 
         torch.set_num_threads(threads)

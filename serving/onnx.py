@@ -22,7 +22,7 @@ from ..fingerprint import file_digest
 from ..inputs_emodistill import many_texts, texts_of
 from ..locks_emodistill import lock_over_forks
 from ..normalisation_emodistill import spell_emoji
-from ..options_emodistill import read_batch_size
+from ..options_emodistill import read_batch_size, read_threads
 from ..tokenizing_emodistill import (
     MAX_WINDOWS,
     TOKENIZER_LOCK,
@@ -115,6 +115,12 @@ def _processors():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _threads_of_environment():
+    """What `OMP_NUM_THREADS` says of the outermost level (`4,2`); `None` where it says nothing, as OpenMP reads it."""
+    outermost = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(outermost) or None if outermost.isdecimal() else None
+
+
 def _cannot_run(file, error):
     """onnxruntime's own kinds of errors, over several lines, as one that commands tell in a sentence."""
     said = str(error).strip() or type(error).__name__
@@ -189,7 +195,7 @@ class OnnxEmotionClassifier(EmotionCalls):
         self.dimension_names = self.config.dimension_names
         self.statistics, self._dimension_head = self._read_statistics()
         self._bank = self._read_labels()
-        self._threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0) or _processors()
+        self._threads = read_threads(threads) or _threads_of_environment() or _processors()
         self._providers = providers or _providers(device)
         self._sessions, self._tokenizer = {}, None
         self._workers = None

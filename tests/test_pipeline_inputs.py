@@ -294,6 +294,7 @@ def test_a_table_has_a_column_a_label(classify):
     frame = classify.to_frame(rows, labels=LABELS, errors="null")
     assert list(frame.columns) == ["text", *LABELS, "love", "rage", "predicted", "error"]
     assert frame["love"].isna().tolist() == [False, True, True] and frame["joy"].isna().tolist() == [True, True, False]
+    assert list(classify.to_frame("my dog", labels=iter(LABELS)).columns) == ["text", *LABELS, "predicted"]
     assert classify.to_frame("my dog", labels=LABELS, top_k=1)[LABELS].notna().all(axis=None)
     with pytest.raises(ValueError, match="two columns called 'text'"):
         classify.to_frame(TEXTS, labels=["text", "joy"])

@@ -153,6 +153,20 @@ def test_threads_share_out_batches_and_change_nothing(pair, exports):
     assert np.array_equal(np.concatenate(tower_of(several, texts, 4)()), np.concatenate(tower_of(alone, texts, 4)()))
 
 
+@pytest.mark.parametrize(("said", "threads"), [("3", 3), ("2,1", 2), ("x", 5), ("-1", 5), ("0", 5), ("", 5)])
+def test_threads_as_openmp_reads_them(pair, monkeypatch, said, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    monkeypatch.setattr("emodistill.serving.onnx._processors", lambda: 5)
+    assert OnnxEmotionClassifier(pair[1].folder)._threads == threads
+
+
+@pytest.mark.parametrize("threads", [0, -1, "2", True, 1.5])
+def test_threads_of_no_number(pair, checkpoint, threads):
+    for folder in (pair[1].folder, checkpoint):
+        with pytest.raises(ValueError, match="threads must be a positive integer or None, not"):
+            emodistill.load(folder, threads=threads)
+
+
 def test_embedding_that_was_started_is_in_order_and_may_be_left(pair):
     _, alone = pair
     several = OnnxEmotionClassifier(alone.folder, threads=2)

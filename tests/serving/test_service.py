@@ -1,6 +1,7 @@
 """The service of examples/service.py, as the documentation shows it."""
 
 import importlib.util
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 
 testclient = pytest.importorskip("fastapi.testclient", reason="fastapi is not installed: pip install fastapi")
 
+JSON = {"content-type": "application/json"}
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "service.py"
 
 
@@ -80,12 +82,37 @@ def test_what_waits_together_is_scored_together(client, service):
         {"texts": ["a"] * 9},
         {"texts": ["a" * 20_001]},
         {"texts": ["a"], "labels": [" "]},
+        {"texts": ["a"], "lables": ["joy"]},
+        {"texts": float("nan")},
+        {"texts": ["a"], "multi_label": float("inf")},
+        {"\ud800": 1},
     ],
 )
 def test_mistakes_are_told_and_the_service_goes_on(client, asked):
-    answer = client.post("/score", json=asked)
+    answer = client.post("/score", content=json.dumps(asked), headers=JSON)
     assert answer.status_code == 422 and "Traceback" not in answer.text
     assert client.post("/score", json={"texts": ["i am happy"]}).status_code == 200
+
+
+def test_half_an_emoji_is_replaced_as_the_pipeline_does_it(client):
+    asked = json.dumps({"texts": ["happy \ud83d"], "labels": ["joy", "fe\ud83dar"]})
+    answer = client.post("/score", content=asked, headers=JSON)
+    assert answer.status_code == 200 and set(answer.json()[0]["labels"]) == {"joy", "fe\ufffdar"}
+
+
+def test_a_body_is_not_read_before_its_size_is_known(client, service):
+    assert client.post("/score", content=b" " * (service.LARGEST + 1), headers=JSON).status_code == 413
+    assert client.post("/score", content=iter([b'{"texts": ["a"]}']), headers=JSON).status_code == 411
+    assert client.head("/score").status_code == 405 and client.get("/none").status_code == 404
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
+def test_settings_that_are_no_number(service, monkeypatch, value):
+    monkeypatch.setenv("EMODISTILL_WAITING", value)
+    with pytest.raises(SystemExit, match="EMODISTILL_WAITING must be a whole number above 0"):
+        service.setting("EMODISTILL_WAITING", 1)
+    monkeypatch.setenv("EMODISTILL_WAITING", "")
+    assert service.setting("EMODISTILL_WAITING", 7) == 7
 
 
 def test_a_fault_costs_its_batch_alone(client, service):
