@@ -113,12 +113,12 @@ def require(argument, name):
     Raises:
         `ValueError`: in one sentence, also where the Hub cannot be reached and the files are not in its local cache.
     """
-    shipped = name in SHIPPED
-    if not shipped and encoder_path(name) != name:  # an installed package carries it
+    encoder, shipped = argument == "text_encoder", name in SHIPPED
+    if encoder and encoder_path(name) != name:  # an installed package carries it
         return
     if not shipped:
         _require_config(argument, name)
-    if argument == "text_encoder":  # any encoder, where all others must be one of our models
+    if encoder:  # any, where all others must be one of our models
         if _is_trained(name):
             raise ValueError(f"text_encoder: {name} is a trained model, no encoder: give it as init")
     elif not shipped:

@@ -242,6 +242,7 @@ def test_a_stage_beside_the_run_has_a_short_name():
         (["--init", "checkpoints/none"], "init: checkpoints/none is neither a folder here nor a Hub id"),
         (["--init", "./none"], "init: ./none is neither a folder"),
         (["--init", "owner/none"], "init: owner/none is neither a folder here nor in the cache of the Hub"),
+        (["--init", "sentence-transformers/all-MiniLM-L6-v2"], "MiniLM-L6-v2 (is neither a folder here|holds no emo)"),
         (["--init", "not an id/x"], "neither a folder here nor a Hub id"),
         (["--text_encoder", "/no/such/encoder"], "text_encoder: /no/such/encoder is neither"),
         (["--text_encoder", str(ROOT / "docs")], "holds no model"),
