@@ -37,7 +37,7 @@ from .faults import (
 )
 from .job import Job
 from .limits import backoff
-from .output import check_rows_output, store_path, write_rows
+from .output import check_kept, check_rows_output, store_path, write_rows
 from .prices import batch_discount
 from .replies import Outcome
 from .runner import Report, prepare, text_rows
@@ -447,7 +447,8 @@ def annotate_batch(source, output, settings, options=None, *, store=None, every=
     task = prepare(settings)
     rows = text_rows(source, settings.quiet, **reading)
     path = store_path(output, store)
-    check_rows_output(output, path)
+    check_rows_output(output, path, source)
+    check_kept(rows, task.prompt.task == "rated", every)
     settings.read_key()
     with Store(path) as opened:
         job = Job(task, [(row.id, row.text) for row in rows], settings, opened)

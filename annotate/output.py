@@ -7,9 +7,10 @@ from pathlib import Path
 from ..files import check_output as check_place
 from ..files import writing
 from .normalise import VariantMap, normalise_labels
+from .replies import DIMENSIONS
 from .store import RowRecord
 
-__all__ = ["EMPTY", "check_rows_output", "json_line", "open_output", "store_path", "write_rows"]
+__all__ = ["EMPTY", "check_kept", "check_rows_output", "json_line", "open_output", "store_path", "write_rows"]
 
 EMPTY = RowRecord("", "", "", "invalid", reason="the text is empty, so it was not asked")
 
@@ -40,14 +41,21 @@ def _is_special(path):
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
-def check_rows_output(path, store_path):
-    """An output must be writable, and a file that no store stands beside is not ours to replace.
+def check_rows_output(path, store_path, source=None):
+    """An output must be writable, and what is read, the store, and what no store stands beside is not ours to replace.
+
+    Args:
+        path (`str` or `Path`): The output.
+        store_path (`str` or `Path`): Its store.
+        source (*optional*): The input: a file's name, or texts of any kind.
 
     Raises:
         `ValueError` or `OSError`: before anything is asked, so that no money is spent on rows with no place.
     """
-    check_place(path, "output")
+    check_place(path, "output", inputs=[source] if isinstance(source, str | os.PathLike) else ())
     path, store_path = Path(path), Path(store_path)
+    if path.resolve() == store_path.resolve():
+        raise ValueError(f"store: {store_path} is the output, which would replace it; name another file")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"output: there is no folder {path.parent}")
     if not os.access(path if _is_special(path) else path.parent, os.W_OK):
@@ -66,6 +74,22 @@ _LINE_ENDS = str.maketrans({"\u0085": "\\u0085", "\u2028": "\\u2028", "\u2029": 
 def json_line(record):
     """`str`: one line of a JSONL file, its end included."""
     return json.dumps(record, ensure_ascii=False).translate(_LINE_ENDS) + "\n"
+
+
+def check_kept(rows, rated=False, every=False):
+    """No column that is carried over may be one that answers fill, or it would be lost without a word.
+
+    Args:
+        rows (`list[TextRow]`): The input.
+        rated (`bool`): Whether answers bring ratings of the text.
+        every (`bool`): As in `write_rows`.
+
+    Raises:
+        `ValueError`: naming the column.
+    """
+    filled = ["labels", "status", *DIMENSIONS * rated, *("raw_labels", "reason") * every]
+    if lost := next((name for name in filled if any(name in row.extra for row in rows)), None):
+        raise ValueError(f"keep: {lost!r} is a column that the answers fill; give it another name in the input")
 
 
 def write_rows(path, rows, found, *, fields=lambda value: {"labels": value}, every=False, merge_variants=False):

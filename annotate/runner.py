@@ -8,7 +8,7 @@ import asyncio
 import signal
 import sys
 import threading
-from collections import deque
+from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -19,7 +19,7 @@ from .faults import FatalError, FormatUnsupported, LimitNameUnsupported, Request
 from .job import Job
 from .limits import Gate, Stopped
 from .money import Attempt, Budget, BudgetReached
-from .output import check_rows_output, store_path, write_rows
+from .output import check_kept, check_rows_output, store_path, write_rows
 from .progress import RequestProgress
 from .prompts import Prompt, load_prompt
 from .replies import Outcome
@@ -42,6 +42,7 @@ class Report:
         stopped (`str`, *optional*): Why it ended early: a fault that no retry can mend, the spending cap, a
             signal.
         interrupted (`bool`): Whether a signal ended it.
+        trouble (`str`, *optional*): What the server, or the way to it, most often said where texts ended as `error`.
     """
 
     statuses: dict = field(default_factory=dict)
@@ -52,6 +53,7 @@ class Report:
     total_cost: float = 0.0
     stopped: str | None = None
     interrupted: bool = False
+    trouble: str | None = None
 
     def book(self, request):
         """Add a request's tokens and cost."""
@@ -70,7 +72,9 @@ class Report:
             f"this run: {self.asked:,} requests, {self.prompt_tokens:,} tokens in, {self.completion_tokens:,} out"
             + cost,
         ]
-        return lines + ([f"stopped early: {self.stopped}"] if self.stopped else [])
+        if self.stopped:
+            return [*lines, f"stopped early: {self.stopped}"]
+        return lines + ([f"most errors: {self.trouble}"] if self.trouble else [])
 
 
 class Run:
@@ -286,6 +290,8 @@ def ask_pending(job):
     finally:
         progress.close()
     run.report.total_cost = job.store.spent()
+    reasons = Counter(row.reason for row in job.rows.values() if row.status == "error" and row.reason)
+    run.report.trouble = next((reason for reason, _ in reasons.most_common(1)), None)
     return run.report
 
 
@@ -349,7 +355,8 @@ def annotate(source, output, settings, *, store=None, every=False, merge_variant
     task = prepare(settings)
     rows = text_rows(source, settings.quiet, **reading)
     path = store_path(output, store)
-    check_rows_output(output, path)
+    check_rows_output(output, path, source)
+    check_kept(rows, task.prompt.task == "rated", every)
     if settings.limit != 0:  # with 0, the output is written anew and nothing is asked
         settings.read_key()
     with Store(path) as opened:

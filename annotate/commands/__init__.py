@@ -31,5 +31,7 @@ def main(argv=None):
         `ValueError`, `OSError`, `ImportError`: a user's mistake, in one sentence.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    name = argv.pop(0) if argv and argv[0] in SUBCOMMANDS else "run"
+    name = argv.pop(0) if argv and not argv[0].startswith("-") else "run"
+    if name not in SUBCOMMANDS:
+        raise ValueError(f"no command {name!r}; choose from {', '.join(SUBCOMMANDS)}, and give texts by --input")
     return importlib.import_module(f".{name}", package=__package__).main(argv)

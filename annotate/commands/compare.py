@@ -3,6 +3,7 @@
 import random
 import sys
 
+from ...files import check_output
 from ..compare import compare, lines
 from ..runner import text_rows
 from .flags import add_fields, add_input, add_output, make_parser, reading, settings_from
@@ -27,6 +28,7 @@ def main(argv):
     if args.sample < 1:
         raise ValueError("--sample: must be 1 or more")
     settings = settings_from(args)
+    check_output(args.output, "--output", inputs=[args.input])
     rows = text_rows(args.input, settings.quiet, **reading(args))
     rows = [row for row in {row.text: row for row in rows}.values() if row.text]
     sample = random.Random(args.sample_seed).sample(rows, min(args.sample, len(rows)))

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from ...files import check_output
 from ..lexicon import COLUMNS, rate, read_lexicon
 from ..vocabulary import read_counts
 from .flags import add_fields, add_output, end_command, make_parser, settings_from, show_estimate
@@ -32,6 +33,7 @@ def main(argv):
     add_fields(parser, leave_out=("texts_per_request", "labels"), prompt="lexicon")
     args = parser.parse_args(argv)
     settings = settings_from(args)
+    check_output(args.output, "--output", inputs=[args.input])
     if not Path(args.input).exists():
         raise FileNotFoundError(f"{args.input}: no such file")
     counts = read_counts(args.input, args.merge_variants)

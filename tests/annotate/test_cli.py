@@ -151,3 +151,43 @@ def test_what_excel_saves_as_unicode_is_read_without_naming_its_encoding(tmp_pat
     argv = ["annotate", "--input", str(tmp_path / "texts.csv"), "--output", str(tmp_path / "o.jsonl")]
     assert cli.main([*argv, "--model", "gpt-4o", "--dry-run"]) == 0
     assert "1 rows, 1 different texts" in capsys.readouterr().out
+
+
+def test_what_was_read_or_paid_for_is_not_written_over(tmp_path, texts, capsys):
+    with FakeOpenAI() as server:
+        common = ("--base-url", server.url)
+        assert annotate(tmp_path, texts, *common, "--store", str(tmp_path / "o.jsonl")) == 2
+        assert "store: " in (said := capsys.readouterr().err) and "is the output, which would replace it" in said
+        assert annotate(tmp_path, texts, *common) == 0
+        own = tmp_path / "o.jsonl"
+        rows = own.read_bytes()  # with a store beside it, as an output that may be written anew
+        for command in ("run", "rate", "batch", "lexicon", "compare --prompts rich paper"):
+            given = ["--input", str(own), "--output", str(own), "--model", "m", *common]
+            assert cli.main(["annotate", *command.split(), *given]) == 2
+            assert "is what is read, and would be lost" in capsys.readouterr().err
+        assert own.read_bytes() == rows
+
+
+@pytest.mark.parametrize(
+    ("command", "kept", "lost"),
+    [("run", "labels", "labels"), ("rate", "genre valence", "valence"), ("run", "genre", None)],
+)
+def test_a_column_that_answers_fill_is_not_carried_over(tmp_path, capsys, command, kept, lost):
+    (tmp_path / "t.csv").write_text("text,labels,valence,genre\nso glad,joy,5,letter\n")
+    with FakeOpenAI() as server:
+        given = ["--input", str(tmp_path / "t.csv"), "--output", str(tmp_path / "o.jsonl"), "--model", "m"]
+        status = cli.main(["annotate", command, *given, "--base-url", server.url, "--keep", *kept.split()])
+        assert (status, len(server.log)) == ((2, 0) if lost else (0, 1))
+    assert not lost or f"keep: '{lost}' is a column that the answers fill" in capsys.readouterr().err
+
+
+def test_a_server_that_is_not_there_is_said_at_the_end(tmp_path, texts, capsys):
+    assert annotate(tmp_path, texts, "--base-url", "http://127.0.0.1:1/v1", "--max-retries", "0") == 1
+    said = capsys.readouterr().err
+    assert "2 rows are left" in said or "3 rows are left" in said
+    assert "most errors: " in said and "onnect" in said
+
+
+def test_a_command_that_there_is_not(capsys):
+    assert cli.main(["annotate", "texts.csv", "--model", "m"]) == 2
+    assert "no command 'texts.csv'; choose from run, batch" in capsys.readouterr().err
