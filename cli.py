@@ -130,7 +130,7 @@ def _run(argv, interrupts):
         if isinstance(error, (ValueError, OSError, ImportError)):
             if isinstance(error, FileNotFoundError) and error.filename is None and not _is_somewhere():
                 error = "the folder that you are in has been removed; change to another one"
-            _say(f"{program}: {error}")
+            _say(f"{program}: {_in_words(error)}")
             return 2
         raise
 
@@ -161,6 +161,14 @@ def _say(message):
     """A line on standard error; where that cannot be written, the exit status has to do."""
     with contextlib.suppress(OSError, ValueError):
         print(message, file=sys.stderr)
+
+
+def _in_words(error):
+    """A system's own error as `name: no such file or directory`, without its number; all others as they are."""
+    if not isinstance(error, OSError) or error.filename is None or not str(error).startswith("[Errno "):
+        return error
+    names = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    return f"{names}: {error.strerror[:1].lower()}{error.strerror[1:]}"
 
 
 def _is_somewhere():

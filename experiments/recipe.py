@@ -217,6 +217,14 @@ def _digests(groups):
     return input_digests(groups, *load_data(groups[1], groups[2].seed, lambda *_: None))
 
 
+def _chosen(stages, only):
+    """The stages that `--only` names, or all."""
+    for pattern in only:
+        if not any(fnmatch.fnmatchcase(stage.name, pattern) for stage in stages):
+            raise ValueError(f"--only {pattern} fits no stage; they are {', '.join(stage.name for stage in stages)}")
+    return [stage for stage in stages if not only or any(fnmatch.fnmatchcase(stage.name, name) for name in only)]
+
+
 def run_recipe(stages, extra=(), only=(), again=False, train=None, say=print):
     """
     Run the stages that are not done.
@@ -236,10 +244,7 @@ def run_recipe(stages, extra=(), only=(), again=False, train=None, say=print):
     Raises:
         `ValueError`: for a name in `only` that fits no stage, or a stage made from something else.
     """
-    for pattern in only:
-        if not any(fnmatch.fnmatchcase(stage.name, pattern) for stage in stages):
-            raise ValueError(f"--only {pattern} fits no stage; they are {', '.join(stage.name for stage in stages)}")
-    chosen = [stage for stage in stages if not only or any(fnmatch.fnmatchcase(stage.name, name) for name in only)]
+    chosen = _chosen(stages, only)
     for number, stage in enumerate(chosen, start=1):
         state, flags = stage_state(stage, extra, rows=again), list(extra)
         if state == "done":
@@ -314,7 +319,7 @@ def main(argv=None):
         stage.settings |= nothing
     extra = [f"--{name}={value}" for name, value in pairs if name not in nothing]
     if options.list:
-        for stage in stages:
+        for stage in _chosen(stages, options.only):
             details = "".join(f" {name}={_flag(value)}" for name, value in stage.settings.items())
             state = stage_state(stage, extra)
             shown = state if state in ("done", *UNFINISHED) else f"changed: {state}"

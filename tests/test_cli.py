@@ -29,6 +29,20 @@ def test_an_unknown_command_is_one_sentence(capsys):
     assert "did you mean 'annotate'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (lambda: os.stat("none.csv"), "none.csv: no such file or directory"),
+        (lambda: os.rename("none.csv", "other.csv"), "none.csv and other.csv: no such file or directory"),
+        (lambda: os.listdir(b"none"), "b'none': no such file or directory"),
+    ],
+)
+def test_what_the_system_says_is_told_without_its_number(monkeypatch, capsys, tmp_path, fault, words):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "_call", lambda *_: fault())
+    assert cli.main(["predict"]) == 2 and capsys.readouterr().err == f"emodistill predict: {words}\n"
+
+
 @pytest.mark.parametrize(("module", "extra"), [("accelerate", "[train]"), ("openai", "[annotate]"), ("torch", None)])
 def test_a_missing_module_names_the_extra_that_has_it(capsys, monkeypatch, module, extra):
     monkeypatch.setitem(sys.modules, module, None)

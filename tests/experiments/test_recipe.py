@@ -231,6 +231,10 @@ def test_the_list_says_how_far_a_recipe_is(folder, capsys):
     assert cli.main(["recipe", str(folder), "--list"]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [line[:2] for line in lines] == [["first", "done"], ["second", "begun"], ["third", "to"]]
+    assert cli.main(["recipe", str(folder), "--list", "--only", "s*"]) == 0
+    assert capsys.readouterr().out.split()[0] == "second"
+    assert cli.main(["recipe", str(folder), "--list", "--only", "fourth"]) == 2
+    assert "--only fourth fits no stage" in capsys.readouterr().err
     assert cli.main(["recipe", str(folder), "--set", "seed"]) == 2
     assert "--set seed is not NAME=VALUE" in capsys.readouterr().err
 
