@@ -24,6 +24,7 @@ from .onnx import (
     STATISTICS,
     TEXT_TOWER,
     OnnxEmotionClassifier,
+    is_export,
 )
 
 __all__ = ["export", "main"]
@@ -44,7 +45,7 @@ def export(checkpoint, folder, quantize=None, labels=None, overwrite=False, repo
         quantize (`str`, *optional*): `"int8"` for processors, `"fp16"` for accelerators; fp32 by default.
         labels (`list[str]`, `str`, `dict` or [`LabelBank`], *optional*): Labels to embed now, so that the label tower
             is not needed for them.
-        overwrite (`bool`, *optional*, defaults to `False`): Whether to replace a folder of that name.
+        overwrite (`bool`, *optional*, defaults to `False`): Whether to replace an export of that name.
         report (`Callable[[str], None]`, *optional*): Told what is being done.
 
     Returns:
@@ -52,12 +53,14 @@ def export(checkpoint, folder, quantize=None, labels=None, overwrite=False, repo
 
     Raises:
         `ValueError`: if the export lost more than its precision may; nothing is written then.
-        `FileExistsError`: if the folder is there.
+        `FileExistsError`: if the folder is there; with `overwrite`, if it holds anything but an export.
     """
     if quantize not in LIMITS:
         raise ValueError(f"quantize must be {', '.join(map(repr, SMALLER))} or None, not {quantize!r}")
     if os.path.exists(folder) and not overwrite:
         raise FileExistsError(f"{folder} is there already: name another folder, or overwrite it")
+    if os.path.isdir(folder) and os.listdir(folder) and not is_export(folder):
+        raise FileExistsError(f"{folder} holds no export, and what it holds would be lost: name another folder")
     from ..files import writing_folder
 
     report = report or (lambda text: None)
@@ -272,7 +275,7 @@ def _parser():
     parser.add_argument("--quantize", choices=SMALLER, help="int8 for processors, fp16 for accelerators")
     parser.add_argument("--labels", help="labels to embed now, separated by commas, or a file of them")
     parser.add_argument("--output", help="the folder to write; NAME-onnx[-int8] by default")
-    parser.add_argument("--overwrite", action="store_true", help="replace a folder of that name")
+    parser.add_argument("--overwrite", action="store_true", help="replace an export of that name")
     return parser
 
 

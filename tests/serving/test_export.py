@@ -402,7 +402,13 @@ def test_layers_that_lose_most_are_ranked_first(exports):
     assert all(0.0 < error < 0.2 for error in errors.values())
 
 
-def test_no_folder_is_overwritten_by_mistake(exports, checkpoint, capsys):
+def test_no_folder_is_overwritten_by_mistake(exports, checkpoint, capsys, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    for folder in (tmp_path, checkpoint):  # the checkpoint itself, too
+        before = sorted(os.listdir(folder))
+        assert cli.main(["export", str(checkpoint), "--overwrite", "--output", str(folder)]) == 2
+        assert "holds no export, and what it holds would be lost" in capsys.readouterr().err
+        assert sorted(os.listdir(folder)) == before
     assert cli.main(["export", str(checkpoint), "--output", str(exports / "bert")]) == 2
     assert "is there already" in capsys.readouterr().err
     with pytest.raises(ValueError, match="quantize must be"):
