@@ -72,6 +72,11 @@ def claim_arguments(groups):
             f"output_dir {args.output_dir} holds a run with other settings ({', '.join(changed)}); "
             "choose another output_dir, or remove it to begin again"
         )
+    if not before and (there := [name for name in RESULTS if os.path.exists(os.path.join(args.output_dir, name))]):
+        raise ValueError(
+            f"output_dir {args.output_dir} holds {' and '.join(there)} of what is no run known here (it has no "
+            "arguments.json), which training would replace; choose another output_dir"
+        )
     if _main_process():
         inputs = {"inputs": before["inputs"]} if before and "inputs" in before else {}  # see `claim_inputs`
         os.makedirs(args.output_dir, exist_ok=True)

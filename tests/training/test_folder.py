@@ -127,6 +127,13 @@ def test_a_run_that_was_refused_its_data_holds_no_folder(tmp_path):
         claim_arguments(groups("mine.csv"))
 
 
+def test_a_checkpoint_that_no_run_left_is_not_replaced(tmp_path):
+    (tmp_path / "final").mkdir()
+    with pytest.raises(ValueError, match=r"holds final of what is no run known here .* choose another output_dir"):
+        claim_arguments(parse_arguments(["--init", str(tmp_path / "final"), "--output-dir", str(tmp_path)]))
+    assert os.listdir(tmp_path) == ["final"]
+
+
 def test_two_runs_do_not_share_a_folder(tmp_path):
     reader, writer = os.pipe()
     other = os.fork()
