@@ -126,6 +126,8 @@ class ZeroShotEmotionPipeline(EmotionCalls, Pipeline):
         if damage := getattr(kwargs.get("model", args[0] if args else None), "damage", None):
             raise ValueError(damage)
         super().__init__(*args, **kwargs)
+        if self._batch_size is not None:
+            read_batch_size(self._batch_size)
         forget_settings(self.tokenizer)
         self.model.eval()
 
@@ -149,6 +151,8 @@ class ZeroShotEmotionPipeline(EmotionCalls, Pipeline):
         if labels is not UNSET:
             kwargs["labels"] = labels
         inputs = texts_of(inputs)
+        if kwargs.get("batch_size") is not None:
+            read_batch_size(kwargs["batch_size"])  # wrong for one text too, which needs none
         if isinstance(inputs, collections.abc.Iterator):
             inputs = (text for text in inputs)  # `transformers` takes only generators for streams
         if isinstance(inputs, collections.abc.Sized) and not isinstance(inputs, str) and not len(inputs):

@@ -200,7 +200,7 @@ class OnnxEmotionClassifier(EmotionCalls):
         self._sessions, self._tokenizer = {}, None
         self._workers = None
         self._label_cache = OrderedDict()
-        self._batch_size = batch_size
+        self._batch_size = None if batch_size is None else read_batch_size(batch_size)
         self._parameters = self._sanitize_parameters(**options)
 
     def __getstate__(self):
@@ -450,6 +450,8 @@ class OnnxEmotionClassifier(EmotionCalls):
         """Score one text, or a list, generator or data set of texts; as [`ZeroShotEmotionPipeline`]."""
         if labels is not UNSET:
             kwargs["labels"] = labels
+        if batch_size is not None:
+            read_batch_size(batch_size)  # wrong for one text too, which needs none
         given = self._sanitize_parameters(**kwargs)
         reading, forward, options = ({**kept, **new} for kept, new in zip(self._parameters, given, strict=True))
         inputs = texts_of(inputs)

@@ -11,6 +11,7 @@ import numpy
 import pandas
 import pyarrow
 import pytest
+from transformers import pipeline
 
 import emodistill
 from emodistill.labels_emodistill import LabelSet, absent_feeling, neutral_place
@@ -130,8 +131,11 @@ def test_what_is_embedded_is_what_is_scored(classify):
 @pytest.mark.parametrize("size", [0, -1, "8", True, 1.5, float("nan"), [2]])
 def test_a_batch_of_no_number(classify, size):
     for call in (classify, classify.encode_texts):
-        with pytest.raises(ValueError, match="batch_size must be a positive integer"):
-            call(TEXTS, batch_size=size)
+        for texts in (TEXTS, TEXTS[0], []) if call is classify else (TEXTS,):
+            with pytest.raises(ValueError, match="batch_size must be a positive integer"):
+                call(texts, batch_size=size)
+    with pytest.raises(ValueError, match="batch_size must be a positive integer"):
+        pipeline("zero-shot-emotion", classify.model, tokenizer=classify.tokenizer, batch_size=size)
 
 
 def test_a_batch_size_of_numpy(classify):

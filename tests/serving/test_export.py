@@ -244,6 +244,8 @@ def test_streams_and_tables(pair):
     ({"inputs": {"words": "a"}, "labels": "joy, fear"}, "text"),
     ({"inputs": 7, "labels": "joy, fear"}, "text"),
     ({"inputs": ["a"], "labels": "joy, fear", "batch_size": 0}, "batch_size must be a positive integer"),
+    ({"inputs": "a", "labels": "joy, fear", "batch_size": 0}, "batch_size must be a positive integer"),
+    ({"inputs": [], "labels": "joy, fear", "batch_size": 2.5}, "batch_size must be a positive integer"),
     ({"inputs": "a", "labels": "joy, fear", "colour": 1}, "unknown argument colour"),
     ({"inputs": "a", "dimensions": "warmth"}, "not built in"),
 ])  # fmt: skip
