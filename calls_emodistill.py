@@ -342,8 +342,8 @@ class EmotionCalls:
         blank = {index for index, text in enumerate(plain) if is_blank(text)}
         groups = {} if label_set is None and not own else self._groups(len(texts), label_set, own, options)
         if own:
-            multi_label, template = options.get("multi_label"), options.get("template")
-            self._expect([group.complemented(template)[0] if multi_label else group for group in groups.values()])
+            multi_label = options.get("multi_label")
+            self._expect([group.complemented()[0] if multi_label else group for group in groups.values()])
         for rows, group in groups.items():
             self._label([results[row] for row in rows], embeds, rows, group, blank, options)
         if axes:
@@ -427,7 +427,7 @@ class EmotionCalls:
         return scores
 
     def _scores(self, embeds, label_set, multi_label, options):
-        feelings, places = label_set.complemented(options.get("template")) if multi_label else (label_set, None)
+        feelings, places = label_set.complemented() if multi_label else (label_set, None)
         self._tell_of_negations(label_set, multi_label)
         labels, statistics = self._embedded(feelings)
         alike = labels.look_alikes()

@@ -141,17 +141,20 @@ class LabelSet:
         absent (`tuple[str | None, ...]`): For each label the feeling whose absence it names, see [`absent_feeling`];
             empty where there is no such label. A label with a description of its own has none.
         negations (`tuple[str, ...]`): Descriptions that negate a feeling, which the model does not read.
+        template (`str`, *optional*): The sentence that stands around the wordings.
     """
 
     names: tuple
     wordings: tuple
     absent: tuple = ()
     negations: tuple = ()
+    template: str | None = None
 
     @classmethod
     def parse(cls, labels, template=None, argument="labels"):
         """
-        Read a list (also one written as text), a comma-separated string, or `{label: description or synonyms}`.
+        Read a list (also one written as text), a comma-separated string, or `{label: description or synonyms}`; a
+        label bank among the latter knows which of its labels were plain ones that name the absence of a feeling.
 
         Args:
             labels (`list[str]`, `str` or `dict`): The labels. In a string, semicolons, bars and lines separate them as
@@ -186,6 +189,7 @@ class LabelSet:
     def _parse(cls, labels, template, argument):
         if hasattr(labels, "ndim") and labels.ndim == 0:
             labels = labels.tolist()
+        absences, around = (labels.absent, labels.template) if hasattr(labels, "give_to") else ({}, None)  # of a bank
         if isinstance(labels, collections.abc.Mapping):
             pairs = [(name, [text] if isinstance(text, str) else text) for name, text in labels.items()]
         else:
@@ -199,13 +203,14 @@ class LabelSet:
         for name, plain, (_, texts) in zip(names, neutral_wording(names), pairs, strict=True):
             if texts is not None and (not isinstance(texts, collections.abc.Sequence) or not texts):
                 raise ValueError(f"{argument}[{name!r}] must be a description or a list of synonyms, not {texts!r}")
-            absent.append(absent_feeling(name) if texts is None else None)
+            absent.append(absent_feeling(name) if texts is None else absences.get(name))
             texts = [plain] if texts is None else [_clean_label(text, f"{argument}[{name!r}]") for text in texts]
             if absent[-1] is None:
                 negations.extend(text for text in texts if absent_feeling(text))
             texts = [unicodedata.normalize("NFKC", text) for text in texts]  # full-width letters are letters
             wordings.append(tuple(_fill(template, text) for text in texts))
-        return cls(names, tuple(wordings), tuple(absent) if any(absent) else (), tuple(negations))
+        around = template if around is None else _fill(template, around)
+        return cls(names, tuple(wordings), tuple(absent) if any(absent) else (), tuple(negations), around)
 
     def check_choice(self, argument="labels"):
         """
@@ -228,19 +233,17 @@ class LabelSet:
         if template is None:
             return self
         wordings = tuple(tuple(_fill(template, text) for text in texts) for texts in self.wordings)
-        return LabelSet(self.names, wordings, self.absent, self.negations)
+        around = template if self.template is None else _fill(template, self.template)
+        return LabelSet(self.names, wordings, self.absent, self.negations, around)
 
     def misread(self, multi_label):
         """Wordings that negate a feeling and are scored like it: descriptions, and without `multi_label` names too."""
         names = zip(self.names, self.absent, strict=True) if self.absent and not multi_label else ()
         return [*self.negations, *(name for name, feeling in names if feeling is not None)]
 
-    def complemented(self, template=None):
+    def complemented(self):
         """
         The feelings to score so that a label which names the absence of one has the rest of its score.
-
-        Args:
-            template (`str`, *optional*): That of the set.
 
         Returns:
             `tuple(LabelSet, list[int])`: The feelings, each once, and for each label of this set its place among them.
@@ -263,7 +266,7 @@ class LabelSet:
         for feeling in self.absent:
             if feeling is not None and _same(feeling) not in map(_same, names):
                 names.append(feeling)
-                wordings.append((_fill(template, neutral_wording(names)[-1]),))
+                wordings.append((_fill(self.template, neutral_wording(names)[-1]),))
         known = [_same(name) for name in names]
         asked = [feeling or name for feeling, name in zip(self.absent, self.names, strict=True)]
         return LabelSet(tuple(names), tuple(wordings)), [known.index(_same(name)) for name in asked]

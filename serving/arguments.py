@@ -203,4 +203,6 @@ def lasting(args, labels):
     kept = {name: value for name, value in vars(args).items() if name not in IDLE}
     if args.report is None:  # a page may be asked for later; what it tells apart may not
         kept.pop("group_by"), kept.pop("time_column")
+    if absent := getattr(labels, "absent", None):  # of a label bank, whose wordings do not tell
+        kept["absent"] = absent
     return {**kept, "labels": dict(labels) if hasattr(labels, "items") else labels}

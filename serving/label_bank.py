@@ -9,7 +9,8 @@ A bank is a safetensors file, so that NumPy and safetensors are enough to read o
 | `mean`, `deviation` | `(labels,)` | of the labels' similarities over the background of the model that built it |
 
 Its metadata hold `format`, `names` and `wordings` (JSON), `label_space` and, where there are statistics, `background`:
-digests of the label tower and of the background that they follow from.
+digests of the label tower and of the background that they follow from. Where plain labels name the absence of a
+feeling (`not joy`), there is `absent`, their feelings (JSON), and the `template` around wordings, if there is one.
 """
 
 import hashlib
@@ -44,6 +45,9 @@ class LabelBank(Mapping):
         label_space (`str`): See [`label_space`].
         statistics (`dict`, *optional*): `mean` and `deviation` `(labels,)` over a background, and its digest,
             `background`; models with another background compute their own.
+        absent (`dict[str, str]`, *optional*): For labels that name the absence of a feeling, the feeling; see
+            [`absent_feeling`].
+        template (`str`, *optional*): The sentence that stands around the wordings.
 
     Raises:
         `ValueError`: if these do not fit together.
@@ -65,17 +69,23 @@ class LabelBank(Mapping):
     ```
     """
 
-    def __init__(self, names, wordings, embeds, probe, label_space, statistics=None):
+    def __init__(
+        self, names, wordings, embeds, probe, label_space, statistics=None, absent=None, template=None
+    ):
         self.names = tuple(names)
         self.wordings = tuple((texts,) if isinstance(texts, str) else tuple(texts) for texts in wordings)
         self.embeds, self.probe, self.label_space = embeds, probe, label_space
-        self.statistics = statistics or {}
+        self.statistics, self.absent, self.template = statistics or {}, dict(absent or {}), template
         counts = {len(self.names), len(self.wordings), len(embeds)}
         counts |= {len(self.statistics[name]) for name in ("mean", "deviation") if name in self.statistics}
         if len(counts) > 1 or len(set(self.names)) < len(self.names) or embeds.ndim != 2:
             raise ValueError("a label bank needs distinct names, and one wording and one embedding for each")
         if not all(isinstance(name, str) for name in (*self.names, *(text for one in self.wordings for text in one))):
             raise ValueError("a label bank's names and wordings must be strings")
+        if not set(self.absent) <= set(self.names) or not all(isinstance(name, str) for name in self.absent.values()):
+            raise ValueError("a label bank's absent feelings must be strings, each of one of its labels")
+        if not isinstance(template, str | None):
+            raise ValueError("a label bank's template must be a string")
         if probe.ndim != 2 or probe.shape[1] != embeds.shape[1]:
             raise ValueError("a label bank's probe must have as many dimensions as its embeddings")
         self._places = {name: place for place, name in enumerate(self.names)}
@@ -99,7 +109,9 @@ class LabelBank(Mapping):
         from ..labels_emodistill import LabelSet
 
         label_set = LabelSet.parse(labels, label_template)
-        embeds = classify.encode_labels(dict(zip(label_set.names, map(list, label_set.wordings), strict=True)))
+        embeds = classify.encode_labels(label_set)
+        absent = dict(zip(label_set.names, label_set.absent, strict=True)) if label_set.absent else {}
+        absent = {name: feeling for name, feeling in absent.items() if feeling is not None}
         return cls(
             label_set.names,
             label_set.wordings,
@@ -107,6 +119,8 @@ class LabelBank(Mapping):
             _probe(classify),
             label_space(classify.model, classify.tokenizer),
             _statistics(embeds, classify.model.background),
+            absent,
+            label_set.template if absent else None,
         )
 
     # ---- a mapping, so that it stands wherever `{label: wordings}` does
@@ -146,7 +160,9 @@ class LabelBank(Mapping):
             name: value[places] if isinstance(value, np.ndarray) else value for name, value in self.statistics.items()
         }
         wordings = [self.wordings[place] for place in places]
-        return LabelBank(names, wordings, self.embeds[places], self.probe, self.label_space, statistics)
+        absent = {name: self.absent[name] for name in names if name in self.absent}
+        embeds = self.embeds[places]
+        return LabelBank(names, wordings, embeds, self.probe, self.label_space, statistics, absent, self.template)
 
     # ---- files
 
@@ -167,6 +183,9 @@ class LabelBank(Mapping):
             "wordings": json.dumps(self.wordings, ensure_ascii=False),
             "label_space": self.label_space,
         }
+        if self.absent:
+            metadata["absent"] = json.dumps(self.absent, ensure_ascii=False)
+            metadata |= {} if self.template is None else {"template": self.template}
         tensors = {"embeds": self.embeds, "probe": self.probe}
         for name, value in self.statistics.items():
             (tensors if isinstance(value, np.ndarray) else metadata)[name] = value
@@ -207,7 +226,8 @@ class LabelBank(Mapping):
             statistics["background"] = metadata["background"]
         try:
             labels = json.loads(metadata["names"]), json.loads(metadata["wordings"])
-            return cls(*labels, arrays["embeds"], arrays["probe"], metadata["label_space"], statistics)
+            rest = statistics, json.loads(metadata.get("absent", "{}")), metadata.get("template")
+            return cls(*labels, arrays["embeds"], arrays["probe"], metadata["label_space"], *rest)
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"{path} is a damaged label bank: {error}") from None
 

@@ -71,7 +71,7 @@ def test_absent_feelings_are_scored_as_the_rest():
     label_set = LabelSet.parse(["angry", "not angry", "no_fear", "joy"])
     feelings, places = label_set.complemented()
     assert feelings.names == ("angry", "joy", "fear") and places == [0, 0, 2, 1]
-    feelings, places = LabelSet.parse("joy, not neutral", template="full of {}").complemented("full of {}")
+    feelings, places = LabelSet.parse("joy, not neutral", template="full of {}").complemented()
     assert feelings.wordings == (("full of joy",), ("full of neutral",)) and places == [0, 1]
     described = LabelSet.parse({"not angry": "calm", "joy": ["delight", "no sorrow"]})
     assert not described.absent and described.complemented()[0] is described

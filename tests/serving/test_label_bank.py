@@ -4,6 +4,7 @@ import copy
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -201,6 +202,38 @@ def test_a_bank_at_construction(file, shared_classify):
     assert set(found("i am so happy")["labels"]) == {"joy", "anger", "fear"}
 
 
+@pytest.mark.parametrize("template", [None, "full of {}"])
+def test_a_bank_scores_the_absence_of_a_feeling_as_the_pipeline_does(shared_classify, tmp_path, template):
+    labels, texts = ["joy", "not joy", "without fear", "no emotion"], ["i am so happy", ""]
+    LabelBank.build(shared_classify, labels, template).save(tmp_path / "bank.safetensors")
+    bank = LabelBank.load(tmp_path / "bank.safetensors")
+    assert bank.absent == {"not joy": "joy", "without fear": "fear"}
+
+    def scores(given, **options):
+        results = shared_classify(texts, labels=given, multi_label=True, **options)
+        return [dict(zip(result["labels"], result["scores"], strict=True)) for result in results]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for around in (None, "so {}"):  # around what is around them
+            both = template if around is None else around.replace("{}", template or "{}")
+            pairs = zip(scores(bank, label_template=around), scores(labels, label_template=both), strict=True)
+            assert all(found == pytest.approx(expected, abs=1e-6) for found, expected in pairs)
+        some = scores(bank.select(labels[1:3]))[0]
+        assert some == pytest.approx(scores(labels[1:3], label_template=template)[0], abs=1e-6)
+
+
+def test_described_labels_of_a_bank_and_those_of_older_banks_are_what_they_say(shared_classify, bank, tmp_path):
+    described = LabelBank.build(shared_classify, {"joy": "joy", "not joy": "not joy"})
+    assert described.absent == {}
+    described.save(tmp_path / "bank.safetensors")
+    with safe_open(tmp_path / "bank.safetensors", framework="numpy") as opened:
+        assert "absent" not in opened.metadata(), "as banks were written before there was such a thing"
+    assert LabelBank.load(tmp_path / "bank.safetensors").absent == {}
+    with pytest.warns(UserWarning, match="does not read the negation"):
+        copy.copy(shared_classify)("my dog", labels=described, multi_label=True)
+
+
 DAMAGED = {
     "no numbers": ({"embeds": lambda array: np.full_like(array, np.nan)}, {}),
     "a probe without numbers": ({"probe": lambda array: np.full_like(array, np.inf)}, {}),
@@ -210,6 +243,8 @@ DAMAGED = {
     "a narrow probe": ({"probe": lambda array: np.ascontiguousarray(array[:, :5])}, {}),
     "names that are lists": ({}, {"names": '[["joy"], ["anger"], ["fear"]]'}),
     "names without an end": ({}, {"names": "[" * 100_000}),
+    "absent feelings that are a list": ({}, {"absent": "[1]"}),
+    "an absent feeling of no label": ({}, {"absent": '{"not pride": "pride"}'}),
     "wordings that are numbers": ({}, {"wordings": "[[1], [2], [3]]"}),
 }
 
