@@ -31,7 +31,6 @@ def add_common(parser):
     parser.add_argument("--cache-dir", help="folder for embeddings (default: the user's cache)")
     parser.add_argument("--no-cache", action="store_true", help="keep no embeddings on disk")
     parser.add_argument("--batch-size", type=positive, default=32, help="texts in a batch (default: 32)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of resampling (default: 0)")
     parser.add_argument("--report", action="store_true", help="write one HTML page with everything")
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
     return parser
@@ -48,6 +47,7 @@ def evaluate_parser():
     parser.add_argument("--benchmarks", default="all", help="all, or names separated by commas, each with :split")
     parser.add_argument("--limit", type=positive, help="first rows of each split only: a quick look, marked as such")
     parser.add_argument("--replicates", type=positive, default=1000, help="bootstrap replicates (default: 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of resampling (default: 0)")
     parser.add_argument("--compare", action="append", default=[], metavar="CHECKPOINT", help="another checkpoint")
     parser.add_argument("--raw-encoder", metavar="PATH", help="pretrained encoder whose plain cosine is a baseline")
     parser.add_argument("--nli", metavar="PATH", help="NLI model with real weights as a baseline")
@@ -56,6 +56,13 @@ def evaluate_parser():
     parser.add_argument("--descriptors", metavar="PATH", help="descriptor data set: adds alignment and retrieval")
     parser.add_argument("--from-hub", action="store_true", help="download absent sets that the Hub serves")
     return parser
+
+
+def check_common(args):
+    """What of the shared arguments can be told before anything is loaded."""
+    check_output(args.output, "--output", folder=True)
+    if args.no_cache and args.cache_dir is not None:
+        raise ValueError("give --cache-dir or --no-cache, not both")
 
 
 def cache_of(args):
@@ -116,7 +123,7 @@ def evaluate(argv):
         `int`: 0; 1 where a benchmark that the user named is absent.
     """
     args = evaluate_parser().parse_args(argv)
-    check_output(args.output, "--output", folder=True)
+    check_common(args)
     require_libraries()
     from .readers import MissingBenchmark
     from .report import write_results
@@ -170,7 +177,7 @@ def audit(argv):
         `int`: 0, whatever was found: findings are told, not hidden in a status.
     """
     args = audit_parser().parse_args(argv)
-    check_output(args.output, "--output", folder=True)
+    check_common(args)
     require_libraries()
     from . import systems
     from .audit.counterfactual import LABELS

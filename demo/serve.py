@@ -15,6 +15,7 @@ import threading
 
 from ..files import check_output
 from ..loading import checkpoint_path
+from ..unheeded import check_heeded
 from . import proxies
 
 __all__ = ["free_port", "main"]
@@ -51,6 +52,20 @@ def _parser():
     parser.add_argument("--web-runtime", metavar="FOLDER", help="the npm package onnxruntime-web; npm fetches it else")
     parser.add_argument("--serve-from", metavar="FOLDER", help=argparse.SUPPRESS)  # this is the process that serves
     return parser
+
+
+def _arguments(argv):
+    parser = _parser()
+    args = parser.parse_args(argv)
+    check_heeded(parser, args, {"web_labels": "web", "web_runtime": "web"})
+    if args.space and args.web:
+        raise ValueError("give --space or --web, not both")
+    written = "--space" if args.space else "--web" if args.web else None
+    for name in ("host", "port", "allow_host", *(("model",) if args.space else ())):
+        if written and getattr(args, name) != parser.get_default(name):
+            option = "--" + name.replace("_", "-")
+            raise ValueError(f"{option} is for the page on this machine, and {written} writes one: leave {option} out")
+    return args
 
 
 def free_port(host, port):
@@ -127,7 +142,7 @@ def main(argv=None):
         `ModuleNotFoundError`: gradio is not installed.
     """
     argv = list(sys.argv[2:] if argv is None else argv)
-    args = _parser().parse_args(argv)
+    args = _arguments(argv)
     for name, folder in (("--space", args.space), ("--web", args.web)):
         if folder is not None:
             check_output(folder, name, folder=True)

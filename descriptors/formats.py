@@ -80,6 +80,7 @@ def read_file(path, kind=None, *, header=True, quotes=None, delimiter=None, enco
         except (LookupError, ValueError):  # also what is an encoding of bytes or of host names, not of text
             raise ValueError(f"encoding: {encoding!r} is no encoding of text that is known here") from None
     kind = kind or (None if str(path) == "-" else format_of(path))
+    _check_reading(kind, name, header, quotes, delimiter, encoding)
     try:
         if kind == "parquet":
             yield from _parquet(standard_bytes() if str(path) == "-" else path, name)
@@ -87,6 +88,7 @@ def read_file(path, kind=None, *, header=True, quotes=None, delimiter=None, enco
         with TextFile(path, name, encoding) as text:
             if kind is None:
                 kind = "jsonl" if text.first.lstrip().startswith("{") else "lines"
+                _check_reading(kind, name, header, quotes, delimiter, encoding)
             if kind in ("csv", "tsv"):
                 options = {"delimiter": "\t" if kind == "tsv" else delimiter}
                 yield from delimited_rows(text, header, kind == "csv" if quotes is None else quotes, **options)
@@ -96,6 +98,18 @@ def read_file(path, kind=None, *, header=True, quotes=None, delimiter=None, enco
         if Path(name).suffix.lower() in COMPRESSED and not getattr(error, "errno", None):
             raise ValueError(f"{name}: cut off or damaged, so it cannot be unpacked whole ({error})") from None
         raise
+
+
+def _check_reading(kind, name, header, quotes, delimiter, encoding):
+    """Tell of what says how a table is read that no table of this kind is read by; `None` is not known yet."""
+    unheeded = {
+        "delimiter": delimiter is not None and kind not in ("csv", None),
+        "quotes": quotes is not None and kind not in ("csv", "tsv", None),
+        "header": not header and kind not in ("csv", "tsv", None),
+        "encoding": encoding is not None and kind == "parquet",
+    }
+    if wrong := next((option for option, told in unheeded.items() if told), None):
+        raise ValueError(f"{wrong} says nothing about {name}, which is read as {kind}: leave it out")
 
 
 def _lines(text):

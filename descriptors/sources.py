@@ -79,14 +79,14 @@ def iter_rows(source, *, split=None, config=None, local_only=False, kind=None, *
     ```
     """
     if not isinstance(source, str | os.PathLike):
-        if split not in (None, "train", "all"):
-            raise NoSuchSplit(f"the object has no split {split!r}")
+        _check_whole("the object is one table", split, config)
         yield from _objects(source)
         return
     if str(source) == "":  # as an empty variable of a shell leaves it: to Path it is the folder that we are in
         raise ValueError("the name of the input is empty")
     path = Path(source)
     if str(source) == "-":
+        _check_whole("standard input is one table", split, config)
         yield from read_file("-", kind, **reading)
     elif path.is_dir():
         for file in _folder(path, split, config):
@@ -94,16 +94,24 @@ def iter_rows(source, *, split=None, config=None, local_only=False, kind=None, *
     elif path.exists():
         if kind is None and format_of(path) is None and not _is_pipe(path):
             raise ValueError(f"{path}: unknown kind of file; use {', '.join(sorted(FORMATS))}")
-        if split not in (None, "train", "all"):
-            raise NoSuchSplit(f"{path} is one file, so it has no split {split!r}")
+        _check_whole(f"{path} is one file", split, config)
         yield from read_file(path, kind, **reading)
     elif glob.has_magic(str(source)) and (files := sorted(glob.glob(str(source), recursive=True))):
+        _check_whole(f"{path} names files", split, config)
         for file in files:
             yield from read_file(file, kind, **reading)
     elif _HUB_ID.match(str(source)) and format_of(path) is None and not _is_local(str(source)):
         yield from _hub(str(source), split or "train", config, local_only)
     else:
         raise FileNotFoundError(f"{path}: no such file or folder")
+
+
+def _check_whole(what, split, config):
+    """Parts are asked of a folder or Hub data set; whatever else there is is read whole."""
+    if split not in (None, "train", "all"):
+        raise NoSuchSplit(f"{what}, so it has no split {split!r}")
+    if config is not None:
+        raise ValueError(f"{what}, so it has no configuration {config!r}")
 
 
 def _is_pipe(path):

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..unheeded import check_heeded
+
 __all__ = ["curve", "main"]
 
 SETS = (("goemotions", "dev"), ("semeval2025-eng", "train"), ("emobank", "train"))
@@ -220,7 +222,9 @@ def _parser():
 
 def main(argv=None):
     """Measure as the command line says; returns 0."""
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args = parser.parse_args(argv)
+    check_heeded(parser, args, {"setfit_pairs": "setfit"})
     from ..files import write_text
     from ..serving.load import load
 

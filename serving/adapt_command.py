@@ -5,6 +5,7 @@ import math
 import sys
 
 from ..files import check_output
+from ..unheeded import check_heeded
 from .arguments import read_labels_argument
 
 __all__ = ["main"]
@@ -34,11 +35,13 @@ def _parser():
 
 
 def _arguments(argv):
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args = parser.parse_args(argv)
     if args.labels_column is None and args.dimensions is None:
         raise ValueError("give --labels-column COLUMN, or --dimensions valence,arousal for columns of positions")
     if args.labels_column is not None and args.dimensions is not None:
         raise ValueError("give --labels-column or --dimensions, not both")
+    check_heeded(parser, args, {"labels": "labels_column", "multi_label": "labels_column"})
     if args.batch_size < 1:
         raise ValueError(f"--batch-size must be at least 1, not {args.batch_size}")
     check_output(args.output, "--output", inputs=[args.table])

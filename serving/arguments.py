@@ -7,6 +7,7 @@ from pathlib import Path
 from ..descriptors.text_files import TextFile
 from ..files import check_output
 from ..predict import read_max_windows
+from ..unheeded import check_heeded
 from .columns import FORMATS
 from .rows import SHARD_ROWS
 
@@ -102,7 +103,9 @@ def parse_score_arguments(argv=None):
     Raises:
         `ValueError`: in one sentence that names the argument.
     """
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args = parser.parse_args(argv)
+    check_heeded(parser, args, {"labelled_column": "labelled"})
     args.keep = tuple(dict.fromkeys(name.strip() for name in args.keep.split(",") if name.strip()))
     if args.labels is None and args.labels_column is None and args.dimensions is None:
         raise ValueError("give --labels joy,anger,..., --labels-column or --dimensions")

@@ -69,9 +69,7 @@ class LabelBank(Mapping):
     ```
     """
 
-    def __init__(
-        self, names, wordings, embeds, probe, label_space, statistics=None, absent=None, template=None
-    ):
+    def __init__(self, names, wordings, embeds, probe, label_space, statistics=None, absent=None, template=None):
         self.names = tuple(names)
         self.wordings = tuple((texts,) if isinstance(texts, str) else tuple(texts) for texts in wordings)
         self.embeds, self.probe, self.label_space = embeds, probe, label_space

@@ -126,6 +126,40 @@ def test_ctrl_c_in_any_command_is_one_word(monkeypatch, capsys):
     assert signal.getsignal(signal.SIGINT) is before
 
 
+UNHEEDED = [
+    ("score a.csv --output out --labels joy,fear --labelled-column mood", "--labelled-column is for --labelled"),
+    ("score a.csv --output out --labels joy,fear --config rated", "a.csv is one file, so it has no configuration"),
+    ("score a.csv --output out --labels joy,fear --split test", "a.csv is one file, so it has no split"),
+    ("score a.jsonl --output out --labels joy,fear --delimiter ;", "delimiter says nothing about a.jsonl"),
+    ("adapt a.csv --dimensions valence --labels joy,fear", "--labels is for --labels-column"),
+    ("adapt a.csv --dimensions valence --multi-label", "--multi-label is for --labels-column"),
+    ("adapt a.jsonl --labels-column mood --quotes", "quotes says nothing about a.jsonl"),
+    ("evaluate --data-dir . --no-cache --cache-dir cache", "--cache-dir or --no-cache, not both"),
+    ("audit --no-cache --cache-dir cache", "--cache-dir or --no-cache, not both"),
+    ("annotate stats a.jsonl --licence mit", "--licence is for --card: give --card too, or leave --licence out"),
+    ("annotate stats a.jsonl --store a.sqlite", "--store is for --card"),
+    ("annotate stats a.jsonl --top -1", "--top: must be 1 or more, not -1"),
+    ("annotate stats a.jsonl --top 0", "--top: must be 1 or more, not 0"),
+    ("annotate run --input a.csv --output b.jsonl --model m --dry-run --config rated", "has no configuration 'rated'"),
+    ("annotate run --input a.jsonl --output b.jsonl --model m --dry-run --no-header", "header says nothing about"),
+    ("demo --web-labels joy,fear", "--web-labels is for --web"),
+    ("demo --space space --web web", "--space or --web, not both"),
+    ("demo --space space --port 80", "--port is for the page on this machine"),
+    ("push-data . --repo-id a/b --licence mit", "--licence is for the card of a file"),
+]
+
+
+@pytest.mark.parametrize(("line", "words"), UNHEEDED, ids=[line for line, _ in UNHEEDED])
+def test_an_option_that_would_go_unheeded_is_told(line, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("text,mood,valence\nmy dog,joy,5\n")
+    (tmp_path / "a.jsonl").write_text('{"text": "my dog", "mood": "joy", "labels": ["joy"]}\n')
+    assert cli.main(line.split()) == 2
+    told = capsys.readouterr().err
+    assert words in told and told.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.jsonl"]
+
+
 @pytest.mark.slow
 def test_a_forked_command_is_a_process_of_its_own(tmp_path):
     """What the tests of kills stand on: output apart, the exit status of a signal, the folder, the variables."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ...files import check_output, write_json
+from ...unheeded import check_heeded
 from ..data_card import provenance, write_card
 from ..output import store_path
 from ..vocabulary import DescriptorVocabulary, plot, read_data_set
@@ -27,6 +28,9 @@ def main(argv):
     parser.add_argument("--merge-variants", action="store_true", help="count spelling variants as one term")
     parser.add_argument("--top", type=int, default=20, metavar="N", help="terms to print (default: 20)")
     args = parser.parse_args(argv)
+    check_heeded(parser, args, dict.fromkeys(("name", "licence", "language", "store"), "card"))
+    if args.top < 1:
+        raise ValueError(f"--top: must be 1 or more, not {args.top}")
     for name in ("plot", "json", "card"):
         if (path := getattr(args, name)) is not None:
             check_output(path, f"--{name}", inputs=[args.data, args.store])
