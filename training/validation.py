@@ -99,7 +99,8 @@ class Validator:
 
     def sampled(self, number):
         """
-        A validator on some of the texts, evenly spread, for measuring while training.
+        A validator on some of the texts, evenly spread, for measuring while training. Of a background with texts that
+        differ it has two at least that do, since like ones have no covariance.
 
         Args:
             number (`int`, *optional*): How many texts; all by default.
@@ -110,7 +111,9 @@ class Validator:
         if not number or number >= len(self.rows):
             return self
         rows = [self.rows[place] for place in even_rows(self.rows, number)]
-        background = self.background[:: -(-len(self.background) // max(2, number))]  # one has no covariance
+        background = self.background[:: -(-len(self.background) // max(2, number))]
+        if len(set(background)) == 1:
+            background += [text for text in self.background if text != background[0]][:1]
         return Validator(rows, self.lexicon, self.tokenizer, background, self.batch_size, self.autocast)
 
     def plain_constants(self):

@@ -108,6 +108,10 @@ def test_few_held_out_texts_and_neutral_ones_are_measured(tiny_model, tokenizer)
     assert validator(model) == {"retrieval_map": 1.0, "plain_f1": 0.0, "selection": 0.5}
     one = validator.sampled(1)
     assert len(one.rows) == 1 and one.background == ["a day", "the sun"]
+    alike = Validator(rows, NOTHING_KNOWN, tokenizer, ["a day", "a dog", "a day", "the sun"]).sampled(1)
+    assert alike.background == ["a day", "a day", "a dog"]
+    alike(model)
+    assert model.background[1].any()
 
 
 def test_a_background_has_two_texts_at_least(tokenizer):
