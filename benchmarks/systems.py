@@ -5,7 +5,7 @@ worth is decided elsewhere. Systems that embed share one class, so that a raw en
 checkpoints meet the same rules.
 """
 
-import sys
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,13 +112,12 @@ class EmbeddingSystem:
     def encode_texts(self, texts):
         """`(texts, d)` float32, from memory or the cache where they have them."""
 
-        def progress(batches):
-            from tqdm import tqdm
-
-            return tqdm(batches, desc=f"{self.name}: {len(texts)} texts", file=sys.stderr, leave=False)
-
         def compute(texts):
-            return self._embed(texts, None if self.quiet else progress)
+            from ..serving.rows import Shard
+            from ..serving.run import ScoringProgress
+
+            with contextlib.closing(ScoringProgress(len(texts), self.quiet, name=self.name)) as progress:
+                return self._embed(texts, progress.of_shard(Shard(0, texts)))
 
         missing = [text for text in dict.fromkeys(texts) if text not in self.known]
         if missing:

@@ -166,11 +166,19 @@ class ScoringRun:
 
 
 class ScoringProgress:
-    """Rows done, rate and remaining time: a bar on a terminal, a line every half minute elsewhere."""
+    """Rows done, rate and remaining time: a bar on a terminal, a line every half minute elsewhere.
 
-    def __init__(self, total, quiet, share=None, stream=None):
+    Args:
+        total (`int`, *optional*): About how many rows, for the time that remains.
+        quiet (`bool`): Whether to show nothing.
+        share ([`Share`], *optional*): Which part of the rows is scored here.
+        stream (*optional*): Where to; standard error by default.
+        name (`str`, *optional*): What of several things this is, told in front; its bar goes when it is done.
+    """
+
+    def __init__(self, total, quiet, share=None, stream=None, name=None):
         self.total, self.quiet, self.share = total, quiet, share or Share()
-        self.scored = self.skipped = 0
+        self.name, self.scored, self.skipped = name, 0, 0
         self._stream = stream or sys.stderr
         self._lock = threading.Lock()  # shards are read in one thread, scored in another
         self._start = self._last = time.monotonic()
@@ -178,7 +186,8 @@ class ScoringProgress:
         if not quiet and self._stream.isatty():
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, unit=" texts", file=self._stream, dynamic_ncols=True, smoothing=0.05)
+            look = {"desc": name, "leave": name is None, "dynamic_ncols": True, "smoothing": 0.05}
+            self._bar = tqdm(total=total, unit=" texts", file=self._stream, **look)
 
     def skip(self, rows):
         """Rows that need no scoring here."""
@@ -217,7 +226,9 @@ class ScoringProgress:
             if self.total:
                 remaining = max(0, self.total - self.scored * self.share.of - self.skipped_before())
                 left = f", about {duration(remaining / max(rate, 1e-9))} left"
-            print(f"{self.scored + self.skipped:,} rows, {rate:,.0f} a second{left}", file=self._stream, flush=True)
+            start = f"{self.name}: " if self.name else ""
+            rows = f"{start}{self.scored + self.skipped:,} rows"
+            print(f"{rows}, {rate:,.0f} a second{left}", file=self._stream, flush=True)
 
     def skipped_before(self):
         """Rows done by an earlier run; with several processes the others' are skipped too, and are not done."""

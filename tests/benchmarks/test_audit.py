@@ -176,6 +176,20 @@ def test_negation_rows_see_a_model_that_reads_words_alone():
     )
 
 
+def test_a_log_gets_lines_and_no_bar(checkpoint, monkeypatch, capsys):
+    from emodistill.benchmarks.systems import load_system
+    from emodistill.serving import run
+
+    system = load_system(checkpoint, quiet=False, batch_size=2)
+    capsys.readouterr()
+    system.encode_texts(["my dog", "rage"])
+    assert capsys.readouterr().err == "", "over in no time"
+    monkeypatch.setattr(run, "LOG_SECONDS", 0)
+    system.encode_texts(["my dog", "a happy day", "oh no", "late again"])
+    told = capsys.readouterr().err
+    assert "\r" not in told and told.splitlines()[-1].startswith(f"{system.name}: 3 rows, ")
+
+
 @pytest.mark.slow
 def test_audit_from_the_command_line(checkpoint, data_dir, tmp_path, capsys):
     arguments = ["audit", checkpoint, "--output", str(tmp_path), "--no-cache", "--quiet", "--report"]
