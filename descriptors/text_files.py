@@ -118,6 +118,7 @@ class TextFile:
         head = raw.peek(4096)[:65536]
         marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
         if what := known_as(head):
+            what = what if self.name != "standard input" else what.replace("give it", "save it to a file with")
             raise ValueError(f"{self.name}: it is {what}")
         if encoding is None and marked is None:
             encoding = _unmarked(head)

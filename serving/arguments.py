@@ -9,6 +9,7 @@ from ..files import check_output
 from ..predict import read_max_windows
 from ..unheeded import check_heeded
 from .columns import FORMATS
+from .load import require_modules
 from .rows import SHARD_ROWS
 
 __all__ = ["lasting", "parse_score_arguments", "read_labels_argument"]
@@ -130,6 +131,8 @@ def parse_score_arguments(argv=None):
     if args.one_file and args.format not in (None, suffix):
         raise ValueError(f"--format {args.format} does not fit --output {args.output}")
     args.format = args.format or (suffix if args.one_file else "parquet")
+    if args.format == "parquet":
+        require_modules("pyarrow")
     _check_places(args)
     return args
 

@@ -15,6 +15,7 @@ from ..normalisation_emodistill import plain_texts
 from ..version import __version__
 from .arguments import read_labels_argument
 from .export_check import LIMITS, TEXTS, compare_with_checkpoint, failures
+from .load import require_modules
 from .onnx import (
     DIGESTED,
     FORMAT,
@@ -61,6 +62,7 @@ def export(checkpoint, folder, quantize=None, labels=None, overwrite=False, repo
         raise FileExistsError(f"{folder} is there already: name another folder, or overwrite it")
     if os.path.isdir(folder) and os.listdir(folder) and not is_export(folder):
         raise FileExistsError(f"{folder} holds no export, and what it holds would be lost: name another folder")
+    require_modules("onnx", "onnxscript", "onnxruntime")
     from ..files import writing_folder
 
     report = report or (lambda text: None)

@@ -1,10 +1,26 @@
 """One call for whatever scores texts: a checkpoint with torch, an exported folder without."""
 
+import importlib.util
 import os
 
 from ..options_emodistill import read_threads
 
-__all__ = ["load", "load_export", "load_quietly"]
+__all__ = ["load", "load_export", "load_quietly", "require_modules"]
+
+
+def require_modules(*names):
+    """
+    See that modules of an extra are installed, before the work that ends in them.
+
+    Args:
+        names (`str`): Of top-level modules.
+
+    Raises:
+        `ModuleNotFoundError`: as importing the first one that is missing would.
+    """
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 def load(name=None, backend=None, threads=None, **options):

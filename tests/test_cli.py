@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import signal
 import subprocess
@@ -158,6 +159,27 @@ def test_an_option_that_would_go_unheeded_is_told(line, words, tmp_path, monkeyp
     told = capsys.readouterr().err
     assert words in told and told.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("line", "missing", "extra"),
+    [
+        ("export --output new", "onnx", "export"),
+        ("export --output new", "onnxscript", "export"),
+        ("export --output new", "onnxruntime", "onnx"),
+        ("score a.csv --output new --labels joy,fear", "pyarrow", "score"),
+        ("score a.csv --output new.parquet --labels joy,fear", "pyarrow", "score"),
+    ],
+)
+def test_an_extra_that_is_missing_is_told_before_the_work(line, missing, extra, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("text\nmy dog\n")
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: None if name == missing else find(name))
+    assert cli.main(line.split()) == 2
+    told = f"No module named {missing!r}; it comes with: pip install 'emodistill[{extra}]'\n"
+    assert capsys.readouterr().err == f"emodistill {line.split()[0]}: {told}"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
 
 
 @pytest.mark.slow

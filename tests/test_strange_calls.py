@@ -230,7 +230,7 @@ def test_lines_as_other_shells_pipe_them(monkeypatch, checkpoint, capsys, encodi
 
 
 def test_what_is_piped_and_is_no_text(monkeypatch, checkpoint, capsys):
-    with pytest.raises(ValueError, match="standard input: it is gzip"):
+    with pytest.raises(ValueError, match="standard input: it is gzip; save it to a file with the suffix"):
         piped(monkeypatch, gzip.compress(b"my dog\n"), checkpoint, capsys)
     texts, told = piped(monkeypatch, b'{"text": "my dog"}\n', checkpoint, capsys)
     assert texts == ['{"text": "my dog"}'] and "emodistill score reads tables" in told
