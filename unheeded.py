@@ -1,6 +1,38 @@
 """Options of a command line that would go unheeded are told, not ignored. Standard library only."""
 
-__all__ = ["check_heeded"]
+__all__ = ["check_heeded", "given_options"]
+
+
+def given_options(parser, args, names):
+    """
+    Which options are given, as they are written.
+
+    Args:
+        parser (`argparse.ArgumentParser`): Knows what an option is where it is not given.
+        args (`argparse.Namespace`): What it has read.
+        names (`Iterable[str]`): Of options, as `args` has them.
+
+    Returns:
+        `list[str]`: in the order of `names`.
+
+    Example:
+
+    ```python
+    >>> import argparse
+    >>> from emodistill.unheeded import given_options
+
+    >>> parser = argparse.ArgumentParser()
+    >>> _ = parser.add_argument("--top-k"), parser.add_argument("--card")
+    >>> given_options(parser, parser.parse_args(["--top-k", "3"]), ["card", "top_k"])
+    ['--top-k']
+
+    ```
+    """
+    return [_written(name) for name in names if getattr(args, name) != parser.get_default(name)]
+
+
+def _written(name):
+    return "--" + name.replace("_", "-")
 
 
 def check_heeded(parser, args, partners):
@@ -29,11 +61,7 @@ def check_heeded(parser, args, partners):
 
     ```
     """
-
-    def is_given(name):
-        return getattr(args, name) != parser.get_default(name)
-
-    for name, partner in partners.items():
-        if is_given(name) and not is_given(partner):
-            option, other = ("--" + part.replace("_", "-") for part in (name, partner))
+    given = given_options(parser, args, {*partners, *partners.values()})
+    for option, other in ((_written(name), _written(partner)) for name, partner in partners.items()):
+        if option in given and other not in given:
             raise ValueError(f"{option} is for {other}: give {other} too, or leave {option} out")

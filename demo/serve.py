@@ -15,7 +15,7 @@ import threading
 
 from ..files import check_output
 from ..loading import checkpoint_path
-from ..unheeded import check_heeded
+from ..unheeded import check_heeded, given_options
 from . import proxies
 
 __all__ = ["free_port", "main"]
@@ -61,10 +61,9 @@ def _arguments(argv):
     if args.space and args.web:
         raise ValueError("give --space or --web, not both")
     written = "--space" if args.space else "--web" if args.web else None
-    for name in ("host", "port", "allow_host", *(("model",) if args.space else ())):
-        if written and getattr(args, name) != parser.get_default(name):
-            option = "--" + name.replace("_", "-")
-            raise ValueError(f"{option} is for the page on this machine, and {written} writes one: leave {option} out")
+    local = ("host", "port", "allow_host", *(("model",) if args.space else ()))
+    if written and (given := given_options(parser, args, local)):
+        raise ValueError(f"{given[0]} is for the page on this machine, and {written} writes one: leave {given[0]} out")
     return args
 
 

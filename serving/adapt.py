@@ -319,5 +319,3 @@ def fit(kind, names, values, embeds, targets, options=None):
     }
     centre = embeds.mean(axis=0)
     return Adaptation(kind, tuple(names), slopes, offsets - moved, directions, centre, report)
-
-

@@ -108,8 +108,8 @@ class LabelBank(Mapping):
 
         label_set = LabelSet.parse(labels, label_template)
         embeds = classify.encode_labels(label_set)
-        absent = dict(zip(label_set.names, label_set.absent, strict=True)) if label_set.absent else {}
-        absent = {name: feeling for name, feeling in absent.items() if feeling is not None}
+        known = zip(label_set.names, label_set.absent, strict=False)  # of a set without any it is empty
+        absent = {name: feeling for name, feeling in known if feeling is not None}
         return cls(
             label_set.names,
             label_set.wordings,
