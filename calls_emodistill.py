@@ -31,6 +31,7 @@ __all__ = ["UNSET", "EmotionCalls"]
 
 MOST_PAIRS_TOLD = 3  # of labels that the model cannot tell apart
 LOOKED_AT = 1000  # texts of a call, whether they are in the model's language
+UNHEEDED_NUMBER = "labels_per_text is for multi_label=True, and goes unheeded without it"
 NO_LABELS = "labels is missing: give the emotion labels to choose from, for instance joy,anger"
 
 
@@ -87,7 +88,15 @@ class EmotionCalls:
         # Parsed here, so that bad labels are told before any text is read.
         if parts[2].get("labels") is not None:
             LabelSet.parse(labels, parts[2].get("template"))
+        self._check_heeded(parts[2])
         return parts
+
+    def _check_heeded(self, options):
+        """Refuse `labels_per_text` in a call that would leave it unheeded; a constructor's may be for other calls."""
+        kept = getattr(self, "_postprocess_params", None)
+        if kept is None or options.get("labels_per_text") is None or {**kept, **options}.get("multi_label"):
+            return
+        raise ValueError(f"{UNHEEDED_NUMBER}: give multi_label=True too, or leave labels_per_text out")
 
     def preprocess(self, texts, first=0, errors="raise", only_one=False, needs_labels=False, **_):
         """
@@ -436,6 +445,8 @@ class EmotionCalls:
         if more := len(alike[MOST_PAIRS_TOLD:]):
             self._tell(f"{more:,} more pairs of labels have the same embedding")
         asked = options.get("labels_per_text")
+        if asked is not None and "multi_label" not in options:  # of the constructor, and no one has said how to decide
+            self._tell(f"{UNHEEDED_NUMBER}; scores are those of exactly one label a text")
         scores = np.asarray(score_labels(embeds, labels, statistics, self.constants, multi_label, asked))
         if not np.isfinite(scores).all():
             raise ValueError("the model gives scores that are no numbers (NaN): its weights are damaged")

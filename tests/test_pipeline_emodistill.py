@@ -572,6 +572,8 @@ ERRORS = {
     "multi_label must be True or False, not 'yes'": {"labels": LABELS, "multi_label": "yes"},
     "labels_per_text must be a number above 0, not 0": {"labels": LABELS, "labels_per_text": 0},
     "labels_per_text must be a number above 0, not nan": {"labels": LABELS, "labels_per_text": float("nan")},
+    "labels_per_text is for multi_label=True, and goes": {"labels": LABELS, "labels_per_text": 2},
+    "without it: give multi_label=True too": {"labels": LABELS, "labels_per_text": 2, "multi_label": False},
     "max_windows must be a positive integer or None, not 0": {"labels": LABELS, "max_windows": 0},
     'errors must be "raise" or "null", not \'ignore\'': {"labels": LABELS, "errors": "ignore"},
     "labels holds an empty label": {"labels": "joy,,anger"},

@@ -235,6 +235,14 @@ def test_labels_per_text(classify):
         assert all(low[name] < middle[name] <= high[name] for name in LABELS)
 
 
+def test_labels_per_text_of_a_constructor_is_for_calls_that_decide_each_label(checkpoint):
+    classify = pipeline("zero-shot-emotion", model=str(checkpoint), labels=LABELS, labels_per_text=2)
+    assert not warnings_of(lambda: [classify(TEXTS, multi_label=True), classify(TEXTS, multi_label=False)])
+    assert not warnings_of(lambda: classify(TEXTS, labels=None, dimensions=True))
+    [message] = warnings_of(lambda: [classify(TEXTS), classify(TEXTS)])
+    assert "labels_per_text is for multi_label=True" in message
+
+
 # Language
 
 
