@@ -43,6 +43,7 @@ class RunFolder:
             raise ValueError(f"--output {path} is a file; name a folder, or a new file that ends in .{kind}")
         if not (self.path / MANIFEST).exists() and self.path.is_dir() and any(self._foreign()):
             raise ValueError(f"--output {path} is not empty and holds no scoring run; name another folder")
+        self._made = not self.path.exists()
         self.path.mkdir(parents=True, exist_ok=True)
 
     def _foreign(self):
@@ -55,14 +56,23 @@ class RunFolder:
         """
         Hold the folder for one process of a run; the system lets go of it when the process ends, however it does.
 
+        A folder that was made for a run which then did not begin, for a slip of the pen, goes with it.
+
         Args:
             rank (`int`): Which of a run's processes this is.
 
         Raises:
             `ValueError`: if another run is at it.
         """
-        with self._lock(f"_lock-{rank}", 0):
-            yield
+        name = f"_lock-{rank}"
+        with self._lock(name, 0):
+            try:
+                yield
+            finally:
+                if self._made and not (self.path / MANIFEST).exists():
+                    with contextlib.suppress(OSError):  # another process is there, or has begun it meanwhile
+                        (self.path / name).unlink()
+                        self.path.rmdir()
 
     @contextlib.contextmanager
     def _lock(self, name, timeout):

@@ -234,8 +234,11 @@ def test_what_does_not_fit_is_told_before_rows_are_scored_and_is_no_run_to_go_on
         (("--error-rates", table), "error rates need label"),
     ):
         status, said = score(*arguments, LABELS, "--report", *more)
-        assert status == 2 and words in said and not list(tmp_path.glob("out/part*"))
+        assert status == 2 and words in said and not (tmp_path / "out").exists()
     assert score(*arguments, "joy,region", "--keep", "region")[0] == 2
+    (tmp_path / "labels.json").write_text("{")
+    assert score(table, "--output", tmp_path / "one.csv", "--labels", tmp_path / "labels.json")[0] == 2
+    assert not list(tmp_path.glob("o*"))  # neither a folder nor the parts of a file
     assert score(*arguments, LABELS, "--keep", "region,region")[0] == 0
     assert pyarrow.parquet.read_table(tmp_path / "out").column_names[:4] == ["row", "text", "region", "joy"]
 
