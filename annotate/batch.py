@@ -22,6 +22,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from ..durations import counted
 from .batch_options import BatchOptions
 from .batch_service import BatchService, ResultsGone, is_error_line, request_line
 from .completions import read_body, read_completion
@@ -217,7 +218,7 @@ class BatchRun:
                 raise FatalError(f"the batch was turned down: {error}") from None
             self._move(shard, "submitted", batch_id=batch_id)
             requests, texts = len(shard["items"]["groups"]), sum(map(len, shard["items"]["groups"]))
-            self.say(f"submitted batch {batch_id}: {texts:,} texts in {requests:,} requests")
+            self.say(f"submitted batch {batch_id}: {counted(texts, 'text')} in {counted(requests, 'request')}")
             return
 
     def _is(self, shard, state):
@@ -294,7 +295,7 @@ class BatchRun:
             self.job.rows.update({row.key: row for row in rows})
         missing = len(groups) - len(found)
         more = f", {missing:,} missing" if missing else ""
-        self.say(f"collected batch {shard['batch_id']}: {len(found):,} answers{more}")
+        self.say(f"collected batch {shard['batch_id']}: {counted(len(found), 'answer')}{more}")
         if gone or (groups and not found and batch["status"] == "completed"):
             why = gone or "its results name none of the requests"
             self.aside[shard["name"]] = (

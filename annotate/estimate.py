@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..durations import duration
+from ..durations import counted, duration
 from .prices import estimate_messages, estimate_tokens
 
 __all__ = ["Estimate", "estimate"]
@@ -35,7 +35,7 @@ class Estimate:
         """`list[str]`: for people."""
         basis = "from the replies so far" if self.measured else "estimated without a tokenizer"
         lines = [
-            f"to ask: {self.texts:,} texts in {self.requests:,} requests",
+            f"to ask: {counted(self.texts, 'text')} in {counted(self.requests, 'request')}",
             f"tokens: about {self.prompt_tokens:,} in and {self.completion_tokens:,} out ({basis})",
         ]
         if self.cost is None:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from ..descriptors.tables import TextRow, read_texts
+from ..durations import counted
 from .annotation_tasks import TEXT_TASKS, task_for
 from .client import ChatClient
 from .faults import FatalError, FormatUnsupported, LimitNameUnsupported, RequestFailed, RequestRefused
@@ -69,8 +70,8 @@ class Report:
         cost = f", ${self.cost:.4f} (${self.total_cost:.4f} with earlier runs)" if self.cost is not None else ""
         lines = [
             f"rows: {counts or 'none'}",
-            f"this run: {self.asked:,} requests, {self.prompt_tokens:,} tokens in, {self.completion_tokens:,} out"
-            + cost,
+            f"this run: {counted(self.asked, 'request')}, {self.prompt_tokens:,} tokens in, "
+            f"{self.completion_tokens:,} out{cost}",
         ]
         if self.stopped:
             return [*lines, f"stopped early: {self.stopped}"]

@@ -11,6 +11,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
 
 import gradio as gr
 
+from ..durations import counted
 from .drawing import STYLE, draw_notice, draw_result, draw_table, draw_words
 from .scoring import DEFAULT_THRESHOLDS, PRESETS, Mistake, Models, explain_text, published_models, score_text
 from .uploads import (
@@ -208,7 +209,7 @@ def _look_at(path):
         column = guess_text_column(table)
     except Mistake as mistake:
         return nothing[0], draw_notice(str(mistake)), nothing[2]
-    said = f"{len(table.rows):,} rows; the texts seem to be in the column {column!r}.{_problems(table)}"
+    said = f"{counted(len(table.rows), 'row')}; the texts seem to be in the column {column!r}.{_problems(table)}"
     found = draw_notice(said, fine=True)
     return gr.Dropdown(choices=table.header, value=column), found + draw_table(table), nothing[2]
 
@@ -218,7 +219,7 @@ def _problems(table):
     if not table.problems:
         return ""
     number, first = len(table.problems), next(iter(table.problems.values()))
-    return f" {number:,} {'row' if number == 1 else 'rows'} cannot be read whole and will not be scored ({first})."
+    return f" {counted(number, 'row')} cannot be read whole and will not be scored ({first})."
 
 
 def _score_file(models, path, column, formulas, labels, mode, threshold, model, progress):
@@ -235,9 +236,9 @@ def _score_file(models, path, column, formulas, labels, mode, threshold, model, 
     stem = os.path.splitext(os.path.basename(path))[0]
     output = os.path.join(tempfile.mkdtemp(dir=os.path.dirname(path)), f"{stem}-scored.csv")
     note = write_table(scored, output, formulas)
-    said = f"{len(table.rows) - without:,} rows scored."
+    said = f"{counted(len(table.rows) - without, 'row')} scored."
     if blank := without - len(table.problems):
-        said += f" {blank:,} without text are left blank."
+        said += f" {blank:,} without text left blank."
     said += _problems(table).replace("will not be", "were not")
     said += f" {note}." if note else ""
     return draw_notice(said, fine=True) + draw_table(scored), gr.File(value=output, visible=True)

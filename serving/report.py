@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass
 from html import escape
 
+from ..durations import counted
 from ..files import write_text
 from .pictures import draw_intervals, draw_series
 from .quantify import ErrorRates, adjusted_shares, mean_interval, share_interval, unfit_labels
@@ -248,7 +249,8 @@ class _Page:
             sums = [(key, cell["dimensions"].get(name)) for key, cell in cells.items()]
             points = [(key, mean_interval(*each) if each else gap) for key, each in sums]
             panels.append(f"<figure>{draw_series(points, f'{name} (mean)', _plain)}</figure>")
-        undated = f" {self.tally.undated:,} rows have no date that could be read." if self.tally.undated else ""
+        number = self.tally.undated
+        undated = f" {counted(number, 'row')} without a date that could be read." if number else ""
         header = [unit, "texts", *self.order]
         lines = [
             [n, f"{cells[n]['rows']:,}", *(_interval(found[n][x].best) if x in found[n] else "" for x in self.order)]

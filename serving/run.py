@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from ..durations import duration
+from ..durations import counted, duration
 from .columns import kept_types, write_shard
 from .engine import score_shards
 from .rows import SHARD_ROWS, cut_shards
@@ -146,7 +146,7 @@ class ScoringRun:
             shards, seen = shard.number + 1, seen + len(shard.rows)
         if beyond := self.folder.beyond(shards):
             raise ValueError(
-                f"the input has changed: it ends after {seen:,} rows, but {self.folder.path} holds "
+                f"the input has changed: it ends after {counted(seen, 'row')}, but {self.folder.path} holds "
                 f"shards of rows beyond, from {beyond[0]} on; name another --output"
             )
         self.folder.set_end(shards, seen)
@@ -227,7 +227,7 @@ class ScoringProgress:
                 remaining = max(0, self.total - self.scored * self.share.of - self.skipped_before())
                 left = f", about {duration(remaining / max(rate, 1e-9))} left"
             start = f"{self.name}: " if self.name else ""
-            rows = f"{start}{self.scored + self.skipped:,} rows"
+            rows = start + counted(self.scored + self.skipped, "row")
             print(f"{rows}, {rate:,.0f} a second{left}", file=self._stream, flush=True)
 
     def skipped_before(self):

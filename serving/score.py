@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from ..durations import duration
+from ..durations import counted, duration
 from ..files import writing
 from ..predict import check_label_options, warnings_as_lines
 from .arguments import lasting, parse_score_arguments, read_labels_argument
@@ -56,7 +56,7 @@ def main(argv=None):
             _finish(args, folder, outcome, scorer, share)
             tally = outcome.tally
             if tally.errors.total() == tally.rows:
-                print(f"emodistill score: none of the {tally.rows:,} rows could be scored", file=sys.stderr)
+                print(f"emodistill score: no row of {tally.rows:,} could be scored", file=sys.stderr)
                 return 1
     return 0
 
@@ -98,12 +98,12 @@ def _score(args, table, folder, share):
         args.quiet,
     )  # fmt: skip
     if not args.quiet and share.rank == 0 and (done := len(folder.done())):
-        print(f"going on after {done:,} shards that are done", file=sys.stderr)
+        print(f"going on after {counted(done, 'shard')} done before", file=sys.stderr)
     try:
         return run(table.rows(), total), scorer
     except KeyboardInterrupt:
         print(
-            f"\n{len(folder.done()):,} shards are done; the same command goes on from there",
+            f"\n{counted(len(folder.done()), 'shard')} done; the same command goes on from there",
             file=sys.stderr,
             flush=True,
         )
@@ -243,8 +243,7 @@ def _error_rates(args, scorer):
 
 def _summary(outcome, scorer, share):
     tally = outcome.tally
-    numbers = (tally.rows, "row"), (tally.distinct, "different text")
-    lines = [", ".join(f"{number:,} {what}{'s' * (number != 1)}" for number, what in numbers)]
+    lines = [f"{counted(tally.rows, 'row')}, {counted(tally.distinct, 'different text')}"]
     if outcome.scored:
         rate = outcome.scored / max(outcome.seconds, 1e-9)
         whose = " by this process" if share.of > 1 else ""
@@ -262,5 +261,5 @@ def _summary(outcome, scorer, share):
         width = max(len(name) for name, _ in counts[:SHOWN])
         lines += [f"  {name:<{width}}  {100 * hits / max(1, asked):5.1f} %" for name, (hits, asked) in counts[:SHOWN]]
         if len(counts) > SHOWN:
-            lines.append(f"  and {len(counts) - SHOWN} more labels")
+            lines.append(f"  and {counted(len(counts) - SHOWN, 'more label')}")
     return "\n".join(lines)

@@ -29,7 +29,7 @@ MAY_IMPORT = {
         "model", "loading", "fingerprint", "predict", "descriptors", "files", "version", "durations", "unheeded",
     },
     "hub": {"model", "loading", "fingerprint", "benchmarks", "annotate", "descriptors", "files", "version"},
-    "demo": {"model", "loading", "predict", "serving", "descriptors", "files", "version", "unheeded"},
+    "demo": {"model", "loading", "predict", "serving", "descriptors", "files", "version", "durations", "unheeded"},
     "cli": {"version", "files"},
     # speed and reliability of any room, measured from above
     "measurements": {

@@ -7,6 +7,7 @@ import sys
 import types
 import typing
 
+from ...durations import counted
 from ..prompts import list_prompts
 from ..settings import Settings
 
@@ -166,5 +167,5 @@ def end_command(report, quiet=False):
         return 130
     unfinished = report.statuses.get("pending", 0) + report.statuses.get("error", 0)
     if unfinished and not quiet:
-        print(f"{unfinished:,} rows are left: run the same command again to go on", file=sys.stderr)
+        print(f"{counted(unfinished, 'row')} left: run the same command again to go on", file=sys.stderr)
     return 1 if report.stopped or unfinished else 0

@@ -1,5 +1,6 @@
 """`emodistill annotate`, `emodistill annotate run`: descriptors of texts."""
 
+from ...durations import counted
 from ..job import Job
 from ..output import store_path
 from ..runner import annotate, prepare, text_rows
@@ -70,6 +71,7 @@ def _dry_run(args, settings):
     path = store_path(args.output, args.store)
     with Store(path if path.exists() else ":memory:") as store:
         job = Job(task, [(row.id, row.text) for row in rows], settings, store)
-        print(f"input:  {len(rows):,} rows, {len(job.unique):,} different texts, {len(job.rows):,} of them stored")
+        texts = counted(len(job.unique), "different text")
+        print(f"input:  {counted(len(rows), 'row')}, {texts}, {len(job.rows):,} of them stored")
         print("\n".join(job.estimate().lines()))
     return 0

@@ -150,7 +150,7 @@ def test_what_excel_saves_as_unicode_is_read_without_naming_its_encoding(tmp_pat
     (tmp_path / "texts.csv").write_bytes("id,text\r\n1,été\r\n".encode(encoding))
     argv = ["annotate", "--input", str(tmp_path / "texts.csv"), "--output", str(tmp_path / "o.jsonl")]
     assert cli.main([*argv, "--model", "gpt-4o", "--dry-run"]) == 0
-    assert "1 rows, 1 different texts" in capsys.readouterr().out
+    assert "1 row, 1 different text" in capsys.readouterr().out
 
 
 def test_what_was_read_or_paid_for_is_not_written_over(tmp_path, texts, capsys):
@@ -184,7 +184,7 @@ def test_a_column_that_answers_fill_is_not_carried_over(tmp_path, capsys, comman
 def test_a_server_that_is_not_there_is_said_at_the_end(tmp_path, texts, capsys):
     assert annotate(tmp_path, texts, "--base-url", "http://127.0.0.1:1/v1", "--max-retries", "0") == 1
     said = capsys.readouterr().err
-    assert "2 rows are left" in said or "3 rows are left" in said
+    assert "2 rows left" in said or "3 rows left" in said
     assert "most errors: " in said and "onnect" in said
 
 

@@ -292,7 +292,7 @@ def test_a_csv_file_is_scored(page, size, tmp_path):
     page.upload(path)
     page.wait_for("#csv-message", "3 rows; the texts seem to be in the column 'what they said'.")
     page.one("#score-file").click()
-    page.wait_for("#csv-message", "2 rows scored. 1 without text are left blank. 1 cell begins like a formula")
+    page.wait_for("#csv-message", "2 rows scored. 1 without text left blank. 1 cell begins like a formula")
     link = page.wait(lambda: page.all("#csv-out a[href]"))[0].get_attribute("href")
     assert page.fits()
     scored = download(link)

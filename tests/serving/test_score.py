@@ -32,7 +32,7 @@ def test_a_table_of_which_no_row_can_be_read_is_no_success(score, tmp_path):
     path = tmp_path / "lists.json"
     path.write_text('[["i am happy", "joy"], ["rage", "anger"]]')
     status, said = score(path, "--labels", LABELS, "--output", tmp_path / "out.jsonl")
-    assert status == 1 and "none of the 2 rows could be scored" in said and "a JSON object is expected" in said
+    assert status == 1 and "no row of 2 could be scored" in said and "a JSON object is expected" in said
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 2
 
 
@@ -75,7 +75,7 @@ def test_a_folder_of_parquet_files_and_a_page(score, table, tmp_path):
     assert found.column_names == ["row", "joy", "anger", "fear", "predicted", "error"] and found.num_rows == 6
     assert found.schema.field("joy").type == pyarrow.float32()
     html = (tmp_path / "out" / "_report.html").read_text()
-    assert "By region" in html and "2024-01" in html and "1 rows have no date" in html
+    assert "By region" in html and "2024-01" in html and "1 row without a date" in html
     status, said = score(*arguments, *page)  # only the page
     assert status == 0 and "going on after 3 shards" in said
 
