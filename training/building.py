@@ -195,10 +195,10 @@ def _finishing_rows(data_args, train, dataset):
     places = even_rows(read, max(2, number), sources)  # one text has no covariance
     if len(places) < 2:
         raise ValueError(f"a background needs two texts, and data {data_args.data} gives {len(places)} for it")
-    if len({train[place]["text"] for place in places}) < 2:
+    if len({tuple(dataset.input_ids[place]) for place in places}) < 2:  # as the model reads them
         raise ValueError(
             f"a background needs texts that differ, and the {len(places)} that data {data_args.data} gives for it are "
-            "all the same"
+            "all the same, or the same to the tokenizer"
         )
     background = [train[place] | {"weights": dataset.weights[place]} for place in places]
     places = even_rows(read, number * 3 // 2)  # dimensions are fitted on any source

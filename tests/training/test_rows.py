@@ -122,7 +122,8 @@ def test_a_background_has_two_texts_at_least(tokenizer):
     with pytest.raises(ValueError, match=r"a background needs two texts, and data mine.csv gives 1"):
         _finishing_rows(arguments, rows[:1], dataset)
     with pytest.raises(ValueError, match=r"texts that differ, and the 2 that data mine.csv gives for it are all the"):
-        _finishing_rows(arguments, [row | {"text": "a day"} for row in rows], dataset)
+        same = [row | {"text": "a day" + "\u200b" * place} for place, row in enumerate(rows)]
+        _finishing_rows(arguments, same, DescriptorDataset(same, tokenizer, NOTHING_KNOWN, 24))
 
 
 @pytest.mark.parametrize(("share", "copies"), [(0.0, 0), (0.1, 3), (0.15, 5), (0.4, 12), (0.7, 21), (1.0, 30)])
