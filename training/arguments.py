@@ -1,8 +1,10 @@
 """Arguments of training: dataclasses with the ranges of their values, filled from a YAML file, flags, or both."""
 
 import argparse
+import difflib
 import math
 import os
+import re
 from dataclasses import dataclass, field, fields
 from typing import get_type_hints
 
@@ -234,7 +236,16 @@ def parse_arguments(argv):
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message):  # one sentence, and not the usage of all arguments before it
-        raise ValueError(f"{message} (see emodistill train --help)")
+        unknown = re.match(r"unrecognized arguments: --([^ =]+)", message)
+        meant = _meant(unknown[1].replace("-", "_")) if unknown else ""
+        raise ValueError(f"{message} ({meant}see emodistill train --help)")
+
+
+def _meant(name):
+    """The argument that a name which is none comes near to, for a message; nothing where there is none."""
+    known = [option.name for group in GROUPS for option in fields(group)]
+    near = difflib.get_close_matches(name.strip().lower(), known, n=1)
+    return f"did you mean {near[0]}? " if near else ""
 
 
 def _parser():
@@ -300,7 +311,8 @@ def _check_types(values, path):
     for given, value in values.items():
         name = str(given).replace("-", "_")
         if name not in known:
-            raise ValueError(f"{path} names {given!r}, which is no argument of training (see emodistill train --help)")
+            told = f"{path} names {_short(given)}, which is no argument of training"
+            raise ValueError(f"{told} ({_meant(name)}see emodistill train --help)")
         if name in checked:
             raise ValueError(f"{path} names {name} twice, as {name} and as {name.replace('_', '-')}")
         if name in LISTS and isinstance(value, list) and all(type(part) in (str, int) for part in value):
@@ -325,7 +337,13 @@ def _fit(name, value, kind, path):
         if candidate is not type(None) and type(value) is candidate:
             return value
     names = " or ".join(candidate.__name__ for candidate in kinds if candidate is not type(None))
-    raise ValueError(f"{path}: {name} must be {names}, not {value!r}")
+    raise ValueError(f"{path}: {name} must be {names}, not {_short(value)}")
+
+
+def _short(value):
+    """A value of whatever kind and length, for a message."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def qformer_shape(words):
@@ -352,7 +370,9 @@ def qformer_shape(words):
     ```
     """
     parts = [part.strip() for part in words.split(",")]
-    if len(parts) not in (2, 3) or not all(part.isdecimal() and int(part) for part in parts):
+    if len(parts) not in (2, 3) or not all(
+        part.isdecimal() and 0 < int(part) <= LARGEST_NUMBER for part in parts
+    ):
         raise ValueError(f"qformer must be queries, layers and perhaps heads, `8, 1` for instance, not {words!r}")
     names = ("num_queries", "num_qformer_layers", "num_qformer_heads")
     return dict.fromkeys(names) | dict(zip(names, map(int, parts), strict=False))

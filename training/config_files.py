@@ -1,6 +1,7 @@
 """Files of configurations: found by name, and read without trusting what stands in them."""
 
 import os
+import re
 from pathlib import Path
 
 __all__ = ["CONFIGS", "find_config", "read_yaml"]
@@ -38,7 +39,7 @@ def read_yaml(path):
 
     Raises:
         `ValueError`: if it is no file, too large, no YAML, no mapping, uses an alias (a few lines of which can stand
-            for more than a machine holds), or has a name twice.
+            for more than a machine holds), has a name twice, or a number such as `010` or `1:30`.
     """
     import yaml
 
@@ -57,19 +58,27 @@ def read_yaml(path):
                 raise yaml.constructor.ConstructorError(None, None, f"{twice[0]} stands there twice", node.start_mark)
             return super().construct_mapping(node, deep)
 
+        def construct_scalar(self, node):
+            # YAML takes the first for an octal number, and the second for one of minutes and seconds
+            if node.tag.endswith((":int", ":float")) and re.match(r"[-+]?(0[0-9_]+$|[0-9_]+:)", str(node.value)):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{node.value} means another number to YAML than it looks like", node.start_mark
+                )
+            return super().construct_scalar(node)
+
     if not os.path.isfile(path):
         raise ValueError(f"no configuration file {path}")
     if os.path.getsize(path) > LARGEST_FILE:
         raise ValueError(f"{path} is no configuration: it has more than {LARGEST_FILE:,} bytes")
     with open(path, "rb") as file:
         try:
-            values = yaml.load(file, Loader) or {}
+            values = yaml.load(file, Loader)
         except yaml.YAMLError as error:
             raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
         except RecursionError:
             raise ValueError(f"{path} is nested too deeply") from None
         except (ValueError, LookupError, TypeError, AttributeError) as error:  # a tag or a date that does not fit
             raise ValueError(f"{path} holds a value that cannot be read ({error})") from None
-    if not isinstance(values, dict):
+    if not isinstance(values := {} if values is None else values, dict):  # nothing: all as it is by default
         raise ValueError(f"{path} must hold `name: value` lines")
     return values
