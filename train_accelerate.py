@@ -8,6 +8,7 @@ Stop it with Ctrl-C or SIGTERM, or let it be killed: the same command goes on fr
 with the same weights as a run that was never stopped.
 """
 
+import contextlib
 import importlib
 import math
 import os
@@ -276,6 +277,21 @@ def _check_precision(args):
         raise ValueError("mixed_precision fp16 needs an accelerator; on a CPU choose bf16 or no")
 
 
+@contextlib.contextmanager
+def _telling_of_memory():
+    """Where memory does not suffice, which torch tells in an error of its own, that is a sentence."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        told = any(words in str(error) for words in ("allocate memory", "out of memory"))
+        if not (told or isinstance(error, MemoryError | torch.OutOfMemoryError)):
+            raise
+        raise ValueError(
+            "memory ran out: take a smaller batch_size, encoder, projection_dim or qformer, in another output_dir; or "
+            "free some, and the same command goes on from the last saved state"
+        ) from None
+
+
 def main(argv=None, quiet=False):
     """Train as the command line says.
 
@@ -297,7 +313,8 @@ def main(argv=None, quiet=False):
     _quiet_libraries()
     with locked(groups[2].output_dir):
         claim_arguments(groups)
-        return Trainer(*groups, quiet=quiet).run()
+        with _telling_of_memory():
+            return Trainer(*groups, quiet=quiet).run()
 
 
 def script():

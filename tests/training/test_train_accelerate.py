@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import forkserver
 import pytest
@@ -15,7 +16,7 @@ import torch
 from accelerate.state import AcceleratorState
 from transformers import AutoTokenizer, pipeline
 
-from emodistill import EmoDistillModel, cli, eight_bit_emodistill
+from emodistill import EmoDistillModel, cli, eight_bit_emodistill, train_accelerate
 from emodistill.encoding_emodistill import encode_labels
 from emodistill.train_accelerate import Trainer, main
 from emodistill.training import building, finishing
@@ -417,6 +418,24 @@ def test_mistakes_are_one_sentence(arguments, extra, message, capsys):
     assert cli.main(["train", *arguments(*extra)]) == 2
     error = capsys.readouterr().err.strip().splitlines()
     assert message in error[-1] and "Traceback" not in "\n".join(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("MPS backend out of memory"),
+    ],
+)
+def test_too_little_memory_is_one_sentence(arguments, error, monkeypatch, capsys):
+    monkeypatch.setattr(train_accelerate, "Trainer", Mock(side_effect=error))
+    assert cli.main(["train", *arguments()]) == 2
+    assert "memory ran out: take a smaller batch_size" in capsys.readouterr().err
+    monkeypatch.setattr(train_accelerate, "Trainer", Mock(side_effect=RuntimeError("shapes do not match")))
+    with pytest.raises(RuntimeError, match="shapes"):
+        cli.main(["train", *arguments()])
 
 
 def test_a_lexicon_without_a_column_is_named(arguments, tmp_path, capsys):
