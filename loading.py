@@ -6,7 +6,7 @@ import re
 
 __all__ = [
     "CHECKPOINTS", "ask_no_hub_for_names", "checkpoint_path", "default_path", "load_checkpoint", "model_path",
-    "own_path", "resolve_names",
+    "own_path", "read_tokenizer", "resolve_names",
 ]  # fmt: skip
 
 # The package's own models, and their folders below `checkpoints/`.
@@ -138,8 +138,6 @@ def load_checkpoint(name=None, **kwargs):
 
     ```
     """
-    from transformers import AutoTokenizer
-
     from .modeling_emodistill import EmoDistillModel
 
     path = model_path(name)
@@ -153,22 +151,41 @@ def load_checkpoint(name=None, **kwargs):
         raise ValueError(
             f"the checkpoint {path} cannot be loaded ({type(error).__name__}: {_first(error)})"
         ) from error
+    return model, read_tokenizer(path, model.config.text_config.vocab_size)
+
+
+def read_tokenizer(path, size, what="checkpoint"):
+    """
+    The tokenizer of a checkpoint or an encoder, checked to fit it.
+
+    Args:
+        path (`str`): Folder or Hub id.
+        size (`int`): Word embeddings that the encoder has.
+        what (`str`, *optional*, defaults to `"checkpoint"`): What it is, for the sentence.
+
+    Returns:
+        `PreTrainedTokenizerBase`
+
+    Raises:
+        `OSError`: if it is not there.
+        `ValueError`: in one sentence, if it is damaged or another encoder's.
+    """
+    from transformers import AutoTokenizer
+
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
     except Exception as error:  # a damaged tokenizer.json raises whatever its reader was at
         if isinstance(error, OSError):
             raise
         problem = f"its tokenizer cannot be read ({_first(error)})"
-        raise ValueError(f"the checkpoint {path} is damaged: {problem}") from error
+        raise ValueError(f"the {what} {path} is damaged: {problem}") from error
     # Without its vocabulary a tokenizer is made all the same, of special tokens alone, and knows no word.
-    known, size = len(tokenizer), model.config.text_config.vocab_size
+    known = len(tokenizer)
     if known > size or 2 * known < size:
-        raise ValueError(f"the checkpoint {path} is damaged: its tokenizer has {known} tokens and the encoder {size}")
+        raise ValueError(f"the {what} {path} is damaged: its tokenizer has {known} tokens and the encoder {size}")
     if tokenizer.pad_token is None:
-        raise ValueError(
-            f"the checkpoint {path} is damaged: its tokenizer has no padding token (tokenizer_config.json)"
-        )
-    return model, tokenizer
+        raise ValueError(f"the {what} {path} is damaged: its tokenizer has no padding token (tokenizer_config.json)")
+    return tokenizer
 
 
 def _config_values(config, path):

@@ -1,13 +1,11 @@
 """The dual encoder: a text tower with a Q-Former, a label tower, one shared space."""
 
 from dataclasses import dataclass
-from pickle import UnpicklingError
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from torch.nn import functional as F
-from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from .configuration_emodistill import EmoDistillConfig, set_dropout
@@ -23,9 +21,11 @@ from .towers_emodistill import (
     runs_of_like_length,
 )
 from .weights_emodistill import (
+    UNREADABLE,
     DamagedCheckpointError,
     check_loaded,
     check_types,
+    encoder_weights,
     loads_on_cpu,
     quiet_loading,
     stored_state,
@@ -128,7 +128,7 @@ class EmoDistillPreTrainedModel(PreTrainedModel):
                 else:
                     config = kwargs.pop("config", None) or cls.config_class.from_pretrained(name)
                     model, info = super().from_pretrained(None, *args, config=config, state_dict=state, **kwargs)
-        except (SafetensorError, EOFError, UnpicklingError) as error:
+        except UNREADABLE as error:
             raise DamagedCheckpointError(
                 f"the checkpoint {name} is damaged: its weights cannot be read ({error})"
             ) from error
@@ -200,7 +200,8 @@ class EmoDistillModel(StatisticsMixin, EmoDistillPreTrainedModel):
             [`EmoDistillModel`]: in fp32.
 
         Raises:
-            `ValueError`: if the encoders' vocabularies differ: one tokenizer serves both towers.
+            `ValueError`: if the encoders' vocabularies differ, for one tokenizer serves both towers; or if an
+                encoder's weights are not whole.
         """
         from transformers import AutoTokenizer
 
@@ -218,9 +219,7 @@ class EmoDistillModel(StatisticsMixin, EmoDistillPreTrainedModel):
         set_dropout(configs[0], dropout, dropout)
         model = cls(EmoDistillConfig(text_config=configs[0], label_config=configs[1], **kwargs)).float()
         for tower, name in ((model.text_encoder, text_encoder), (model.label_encoder, label_encoder)):
-            pretrained = AutoModel.from_pretrained(name, dtype=torch.float32)
-            weights = {key: value for key, value in pretrained.state_dict().items() if key in tower.state_dict()}
-            tower.load_state_dict(weights)
+            tower.load_state_dict(encoder_weights(name, tower))
         model.tie_weights()
         if model.config.freeze_label_encoder:
             model.freeze_label_encoder()

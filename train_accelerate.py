@@ -98,6 +98,12 @@ class Trainer:
         self.clock = time.monotonic()
         if self.states.restore(self._say):
             self._say(f"going on from step {self.progress.step} of {self.total_steps}")
+            if self.progress.history and not os.path.isdir(os.path.join(self.args.output_dir, "best")):
+                states = os.path.join(self.args.output_dir, "states")
+                raise ValueError(
+                    f"the folder best, in which the run left its best model, is gone from {self.args.output_dir}: put "
+                    f"it back, or remove {states}, and the same command trains from the start"
+                )
         elif self.parts.align:
             self.parts.align()
 
@@ -138,7 +144,15 @@ class Trainer:
         self._save_state()
         return 0
 
+    def _check_folder(self):
+        if not os.path.isdir(self.args.output_dir):
+            raise ValueError(
+                f"output_dir {self.args.output_dir} was removed while the run was at it: the same command trains from "
+                "the start"
+            )
+
     def _save_state(self):
+        self._check_folder()
         now = time.monotonic()
         self.progress.seconds, self.clock = self.progress.seconds + now - self.clock, now
         self.states.save()
@@ -209,6 +223,7 @@ class Trainer:
             self._save_best()
 
     def _save_best(self):
+        self._check_folder()
         if self.accelerator.is_main_process:
             save_trained(self.network, self.parts.tokenizer, os.path.join(self.args.output_dir, "best"))
         self.accelerator.wait_for_everyone()

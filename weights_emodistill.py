@@ -4,13 +4,19 @@ import contextlib
 import math
 import os
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from .eight_bit_emodistill import is_eight_bit, read_eight_bit
 
-__all__ = ["DamagedCheckpointError", "check_loaded", "check_types", "loads_on_cpu", "quiet_loading", "stored_state"]
+__all__ = [
+    "UNREADABLE", "DamagedCheckpointError", "check_loaded", "check_types", "encoder_weights", "loads_on_cpu",
+    "quiet_loading", "stored_state",
+]  # fmt: skip
+
+UNREADABLE = (SafetensorError, EOFError, UnpicklingError)  # what readers of weights say of a damaged file
 
 # Rounding to half precision moves the eigenvalues of a covariance by far less than this share of the largest one.
 ROUNDING = 0.05
@@ -69,6 +75,40 @@ def check_loaded(model, info, name):
         problem = _background_problem(model)
     if problem:
         raise DamagedCheckpointError(f"the checkpoint {name} is damaged: {problem}")
+
+
+def encoder_weights(name, tower):
+    """
+    The pretrained weights of an encoder; what it lacks would be left at random.
+
+    Args:
+        name (`str`): Folder or Hub id.
+        tower (`torch.nn.Module`): What they are for; of a pretrained head that it has not, nothing is asked.
+
+    Returns:
+        `dict[str, torch.Tensor]`: in fp32, by the names that they have in the tower.
+
+    Raises:
+        [`DamagedCheckpointError`]: in one sentence, for weights that are missing, of another shape, or no numbers.
+    """
+    from transformers import AutoModel
+
+    try:
+        with quiet_loading():
+            model, info = AutoModel.from_pretrained(
+                name, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True
+            )
+    except UNREADABLE as error:
+        raise DamagedCheckpointError(
+            f"the encoder {name} is damaged: its weights cannot be read ({error})"
+        ) from error
+    wanted = tower.state_dict().keys()
+    learned = wanted & dict(model.named_parameters()).keys()
+    keys = {what: [key if isinstance(key, str) else key[0] for key in found] for what, found in info.items()}
+    keys = {what: [key for key in found if key in learned] for what, found in keys.items() if what.endswith("_keys")}
+    if problem := _incomplete(keys) or _bad_values(model):
+        raise DamagedCheckpointError(f"the encoder {name} is damaged: {problem}")
+    return {key: value for key, value in model.state_dict().items() if key in wanted}
 
 
 def check_types(folder):

@@ -10,6 +10,7 @@ import torch
 from ..descriptors.left_out import LeftOut
 from ..descriptors.rows import DIMENSIONS, ratings
 from ..encoding_emodistill import encode_labels
+from ..loading import read_tokenizer
 from ..loss_emodistill import logit_of_rate
 from ..modeling_emodistill import EmoDistillModel
 from .arguments import background_plan, qformer_shape, unread_plan
@@ -239,8 +240,6 @@ def build_model(args, rated=True):
         `tuple`: the model, its tokenizer, and what its text tower is to be aligned with: the model and tokenizer of
         `label_space`, or `None`.
     """
-    from transformers import AutoTokenizer
-
     dropout = {"attention_dropout": args.attention_dropout, "dropout": args.dropout}
     aligned = None
     if args.init and args.label_space:
@@ -249,12 +248,13 @@ def build_model(args, rated=True):
         options = {"pooling": args.pooling, **qformer_shape(args.qformer)}
         model, tokenizer, *aligned = build_on_label_space(args.text_encoder, args.label_space, **dropout, **options)
     elif args.init:
-        model, tokenizer = load_trained(args.init, **dropout), AutoTokenizer.from_pretrained(args.init)
+        model = load_trained(args.init, **dropout)
+        tokenizer = read_tokenizer(args.init, model.config.text_config.vocab_size)
     else:
         options = {name: getattr(args, name) for name in ("pooling", "projection_dim", "tie_word_embeddings")}
         options |= qformer_shape(args.qformer) | ({} if rated else {"dimension_names": []})
         model = EmoDistillModel.from_encoders(args.text_encoder, **dropout, **options)
-        tokenizer = AutoTokenizer.from_pretrained(args.text_encoder)
+        tokenizer = read_tokenizer(args.text_encoder, model.config.text_config.vocab_size, "encoder")
     # What a trained model does to texts it goes on doing.
     model.config.spell_emoji |= args.normalise_texts == "emoji"
     model.config.normalise_texts |= args.normalise_texts is True

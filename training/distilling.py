@@ -1,5 +1,6 @@
 """Soft targets from trained checkpoints: what several students agree on teaches the next one."""
 
+import contextlib
 import math
 import os
 
@@ -8,7 +9,9 @@ import torch
 from ..encoding_emodistill import encode_labels, encode_texts
 from ..files import write_bytes
 from ..fingerprint import embedding_fingerprint
+from ..loading import load_checkpoint
 from ..modeling_emodistill import EmoDistillModel
+from ..weights_emodistill import UNREADABLE
 from .encoders import teacher_names
 
 __all__ = ["Teachers", "load_teachers"]
@@ -102,13 +105,13 @@ def load_teachers(folders, texts, labels, cache_dir, device, autocast=False, say
 def _embed(name, texts, labels, cache_dir, device, autocast):
     """Embeddings, inverse temperature and bias of one teacher, from the run's folder if they are there."""
     from safetensors.torch import load_file, save
-    from transformers import AutoTokenizer
 
-    model, tokenizer = EmoDistillModel.from_pretrained(name), AutoTokenizer.from_pretrained(name)
+    model, tokenizer = load_checkpoint(name)
     digest = embedding_fingerprint(model, tokenizer, repr((texts, labels, autocast)))
     path = os.path.join(cache_dir, f"teacher-{digest[:16]}.safetensors")
     if os.path.isfile(path):
-        return load_file(path)
+        with contextlib.suppress(*UNREADABLE):  # damaged: made anew
+            return load_file(path)
     model.to(device).eval()
     part = {
         "texts": encode_texts(model, tokenizer, texts, batch_size=64, autocast=autocast).half().cpu(),

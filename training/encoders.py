@@ -121,8 +121,22 @@ def require(argument, name):
     if encoder:  # any, where all others must be one of our models
         if _is_trained(name):
             raise ValueError(f"text_encoder: {name} is a trained model, no encoder: give it as init")
+        _check_config(name)
     elif not shipped:
         model_path(name)
+
+
+def _check_config(name):
+    """An encoder that transformers cannot build is told before anything is read; a Hub's troubles are told later."""
+    from transformers import AutoConfig
+
+    try:
+        AutoConfig.from_pretrained(name)
+    except OSError:
+        return
+    except Exception as error:  # whatever its reader was at
+        first = (str(error) or type(error).__name__).strip().splitlines()[0]
+        raise ValueError(f"text_encoder: the config.json of {name} is of no encoder known here ({first})") from None
 
 
 def _require_config(argument, name):

@@ -44,7 +44,7 @@ def finish_run(groups, parts, device, say=print):
         `tuple(EmoDistillModel, dict)`: the model on the CPU in the precision of `export_dtype`, and its measures.
     """
     model_args, data_args, args = groups
-    model = EmoDistillModel.from_pretrained(os.path.join(args.output_dir, "best")).to(device).eval()
+    model = _best_model(args.output_dir).to(device).eval()
     goes_on = bool(model_args.init) and not model_args.label_space  # in a space of which it has statistics
     few = goes_on and parts.texts < FEW_TEXTS
     keep = args.keep_trained if args.keep_trained is not None else (FEW_KEEP_TRAINED if few else 1.0)
@@ -78,6 +78,17 @@ def finish_run(groups, parts, device, say=print):
         metrics["check"] = {"texts": after["texts"], "before": before["right"], "after": after["right"]}
         say("built-in check: {before} of {texts} texts right before, {after} after".format(**metrics["check"]))
     return model.to("cpu", getattr(torch, dtype)), metrics
+
+
+def _best_model(output_dir):
+    """What the run saved as its best; states hold the last weights, which are not the same."""
+    try:
+        return EmoDistillModel.from_pretrained(os.path.join(output_dir, "best"))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"the best model of the run cannot be read ({error}); remove "
+            f"{os.path.join(output_dir, 'states')}, and the same command trains from the start"
+        ) from error
 
 
 def _fit(model, parts, dimensions):

@@ -5,8 +5,10 @@ from torch.nn import functional as F
 
 from ..configuration_emodistill import EmoDistillConfig, set_dropout
 from ..encoding_emodistill import encode_texts, evaluating
+from ..loading import load_checkpoint, read_tokenizer
 from ..modeling_emodistill import EmoDistillModel
 from ..normalisation_emodistill import plain_texts
+from ..weights_emodistill import encoder_weights
 
 __all__ = ["align_text_tower", "build_on_label_space", "join_label_space", "load_trained", "rows_by_word_piece"]
 
@@ -77,16 +79,15 @@ def build_on_label_space(text_encoder, label_space, attention_dropout=None, drop
     Raises:
         `ValueError`: if the two have other word pieces.
     """
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoConfig
 
     text_config = AutoConfig.from_pretrained(text_encoder)
     set_dropout(text_config, attention_dropout)
     set_dropout(text_config, dropout, dropout)
-    tokenizer, source, theirs, label_side, rows = _label_side(text_encoder, label_space, attention_dropout)
+    tokenizer = read_tokenizer(text_encoder, text_config.vocab_size, "encoder")
+    source, theirs, label_side, rows = _label_side(tokenizer, label_space, attention_dropout)
     model = EmoDistillModel(EmoDistillConfig(text_config, **options | label_side)).float()
-    pretrained = AutoModel.from_pretrained(text_encoder, dtype=torch.float32).state_dict()
-    own = model.text_encoder.state_dict()
-    model.text_encoder.load_state_dict({name: pretrained[name] for name in own})
+    model.text_encoder.load_state_dict(encoder_weights(text_encoder, model.text_encoder))
     _copy_label_tower(model, source, rows)
     return model, tokenizer, source, theirs
 
@@ -112,7 +113,8 @@ def join_label_space(init, label_space, attention_dropout=None, dropout=None):
         `ValueError`: if the two have other word pieces.
     """
     trained = load_trained(init, attention_dropout, dropout)
-    tokenizer, source, theirs, label_side, rows = _label_side(init, label_space, attention_dropout)
+    tokenizer = read_tokenizer(init, trained.config.text_config.vocab_size)
+    source, theirs, label_side, rows = _label_side(tokenizer, label_space, attention_dropout)
     words = trained.text_encoder.get_input_embeddings().weight
     shared = trained.config.tie_word_embeddings and _same_words(
         words, source.label_encoder.get_input_embeddings().weight[rows]
@@ -156,24 +158,21 @@ def load_trained(init, attention_dropout=None, dropout=None):
     return EmoDistillModel.from_pretrained(init, config=config)
 
 
-def _label_side(reader, label_space, attention_dropout):
+def _label_side(tokenizer, label_space, attention_dropout):
     """
     What a model takes from a label space, for the tokenizer of its own reader of texts.
 
     Returns:
-        `tuple`: the reader's tokenizer, the space's model and tokenizer, arguments of [`EmoDistillConfig`], and the
-        rows of the label tower's word embeddings.
+        `tuple`: the space's model and tokenizer, arguments of [`EmoDistillConfig`], and the rows of the label tower's
+        word embeddings.
     """
-    from transformers import AutoTokenizer
-
-    tokenizer, theirs = AutoTokenizer.from_pretrained(reader), AutoTokenizer.from_pretrained(label_space)
-    source = EmoDistillModel.from_pretrained(label_space)
+    source, theirs = load_checkpoint(label_space)
     rows = rows_by_word_piece(theirs.get_vocab(), tokenizer.get_vocab())
     label_config = type(source.config.label_config)(**source.config.label_config.to_dict() | {"vocab_size": len(rows)})
     set_dropout(label_config, attention_dropout)
     names = ("projection_dim", "dimension_names", "decision", "label_max_length")
     taken = {name: getattr(source.config, name) for name in names}
-    return tokenizer, source, theirs, {"label_config": label_config, "freeze_label_encoder": False} | taken, rows
+    return source, theirs, {"label_config": label_config, "freeze_label_encoder": False} | taken, rows
 
 
 @torch.no_grad()

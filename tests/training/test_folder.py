@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 import pytest
@@ -185,6 +186,37 @@ def test_a_loss_that_is_no_number_ends_the_run_at_its_step(arguments, tmp_path, 
     with pytest.raises(ValueError, match="the loss is nan at step 4: lower the learning rates"):
         trainer.run()
     assert last_state(tmp_path / "run").endswith("step-00000003")
+
+
+def test_a_folder_removed_under_a_run_ends_it(arguments, tmp_path, monkeypatch):
+    trainer = Trainer(*parse_arguments(arguments("--save_steps", "2")))
+    step, calls = trainer._step, []
+
+    def removing(batch):
+        calls.append(1)
+        if len(calls) == 4:
+            shutil.rmtree(tmp_path / "run")
+        return step(batch)
+
+    monkeypatch.setattr(trainer, "_step", removing)
+    with pytest.raises(ValueError, match=r"output_dir .*run was removed while the run was at it"):
+        trainer.run()
+    assert len(calls) == 4 and not (tmp_path / "run").exists()
+
+
+def test_a_best_model_that_is_gone_is_told_before_training_goes_on(arguments, tmp_path, capsys, stop_at):
+    settings = arguments("--epochs", "1", "--max_texts", "20", "--eval_steps", "1")
+    stop_at(2)
+    assert cli.main(["train", *settings]) == 128 + signal.SIGTERM
+    best = tmp_path / "run" / "best"
+    shutil.rmtree(best)
+    assert cli.main(["train", *settings]) == 2
+    assert "the folder best, in which the run left its best model, is gone" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "run" / "states")  # as it is advised
+    assert cli.main(["train", *settings]) == 0
+    (best / "model.safetensors").write_bytes(b"")
+    assert cli.main(["train", *settings]) == 2
+    assert "the best model of the run cannot be read (the checkpoint" in capsys.readouterr().err
 
 
 def test_a_lock_that_holds_no_number_is_still_a_lock(tmp_path):
