@@ -12,6 +12,7 @@ __all__ = [
 # The package's own models, and their folders below `checkpoints/`.
 CHECKPOINTS = {"small": "emodistill-minilm-l6", "base": "emodistill-mpnet-base"}
 DEFAULT = "small"
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")  # owner/name
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "checkpoints")
 
 
@@ -54,13 +55,16 @@ def checkpoint_path(name=None):
     name = os.fspath(DEFAULT if name is None else name)
     if os.path.isdir(name):
         if not os.path.isfile(os.path.join(name, "config.json")):
-            raise FileNotFoundError(f"the folder {name} holds no model, for it has no config.json: give {_choices()}")
+            final = os.path.join(name, "final")  # of a training's folder
+            advice = final if os.path.isdir(final) else f"{_choices()}{_unless_on_the_hub(name)}"
+            raise FileNotFoundError(f"the folder {name} holds no model, for it has no config.json: give {advice}")
         return name
     if name in CHECKPOINTS:
         return _own(name)
-    if os.path.exists(name) or not _looks_like_hub_id(name):
+    # What begins with a folder that is here is meant as a path.
+    if os.path.exists(name) or not HUB_ID.fullmatch(name) or os.path.isdir(name.partition("/")[0]):
         what = "is a file, no folder" if os.path.exists(name) else "is no folder here"
-        raise FileNotFoundError(f"{name or 'an empty name'} {what}: give {_choices()}")
+        raise FileNotFoundError(f"{name or 'an empty name'} {what}: give {_choices()}{_unless_on_the_hub(name)}")
     return name
 
 
@@ -68,9 +72,9 @@ def _choices():
     return f"{', '.join(CHECKPOINTS)}, a checkpoint's folder or a Hub id (owner/name)"
 
 
-def _looks_like_hub_id(name):
-    """Whether it may be `owner/name`: what begins with a folder that is here is meant as a path."""
-    return re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) is not None and not os.path.isdir(name.partition("/")[0])
+def _unless_on_the_hub(name):
+    """What to do where a folder here stands before a repository that may have been meant."""
+    return f"; if {name} on the Hub is meant, run this in another folder" if HUB_ID.fullmatch(name) else ""
 
 
 def _own(name):
@@ -144,7 +148,9 @@ def load_checkpoint(name=None, **kwargs):
     try:
         model = EmoDistillModel.from_pretrained(path, **kwargs).eval()
     except Exception as error:  # a value of another kind than a library expects raises whatever that was at
-        if isinstance(error, OSError | ImportError | MemoryError) or type(error).__name__ == "DamagedCheckpointError":
+        if isinstance(error, OSError):
+            _raise_plainly(path, error)
+        if isinstance(error, ImportError | MemoryError) or type(error).__name__ == "DamagedCheckpointError":
             raise
         if isinstance(error, ValueError) and "\n" not in str(error).strip():
             raise
@@ -172,19 +178,21 @@ def read_tokenizer(path, size, what="checkpoint"):
     """
     from transformers import AutoTokenizer
 
+    damaged = f"the {what} {path} is damaged"
+    if not os.path.isdir(path):
+        damaged += ", or did not come whole from the Hub (then run it again)"
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
     except Exception as error:  # a damaged tokenizer.json raises whatever its reader was at
         if isinstance(error, OSError):
-            raise
-        problem = f"its tokenizer cannot be read ({_first(error)})"
-        raise ValueError(f"the {what} {path} is damaged: {problem}") from error
+            _raise_plainly(path, error)
+        raise ValueError(f"{damaged}: its tokenizer cannot be read ({_first(error)})") from error
     # Without its vocabulary a tokenizer is made all the same, of special tokens alone, and knows no word.
     known = len(tokenizer)
     if known > size or 2 * known < size:
-        raise ValueError(f"the {what} {path} is damaged: its tokenizer has {known} tokens and the encoder {size}")
+        raise ValueError(f"{damaged}: its tokenizer has {known} tokens and the encoder {size}")
     if tokenizer.pad_token is None:
-        raise ValueError(f"the {what} {path} is damaged: its tokenizer has no padding token (tokenizer_config.json)")
+        raise ValueError(f"{damaged}: its tokenizer has no padding token (tokenizer_config.json)")
     return tokenizer
 
 
@@ -193,13 +201,21 @@ def _config_values(config, path):
     try:
         values, _ = config.get_config_dict(path)
         values = values | {}  # a list is no configuration
-    except OSError:
-        raise
+    except OSError as error:
+        _raise_plainly(path, error)
     except Exception as error:  # no object, nested too deeply, a number too long: whatever its reader was at
         raise ValueError(
             f"the checkpoint {path} is damaged: its config.json cannot be read ({_first(error)})"
         ) from error
     return values
+
+
+def _raise_plainly(path, error):
+    """Raise an `OSError` again: what is not had from the Hub, transformers tells of in several lines of advice."""
+    if os.path.isdir(path):
+        raise error
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    raise OSError(f"{path} was not loaded from the Hub: {' '.join(lines[:2])}") from error
 
 
 def _first(error):

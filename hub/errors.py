@@ -4,7 +4,9 @@ import contextlib
 import re
 import sys
 
-__all__ = ["SENTENCES", "HubError", "hub_errors", "is_transport", "quiet_client", "repository_id", "status_of"]
+__all__ = [
+    "SENTENCES", "HubError", "hub_errors", "is_no_answer", "is_transport", "quiet_client", "repository_id", "status_of",
+]  # fmt: skip
 
 SENTENCES = {
     401: "the Hub does not accept the token, or got none: run `hf auth login`, or set HF_TOKEN to one that may write",
@@ -15,6 +17,8 @@ SENTENCES = {
     413: "a file is larger than the Hub takes (413)",
     429: "the Hub asks to slow down (429): wait some minutes and run the command again",
 }
+LONGEST = 300  # characters of what the Hub or its client says
+SILENCE = 100.0  # seconds without a byte, after which a connection is given up
 
 
 class HubError(OSError):
@@ -45,6 +49,26 @@ def is_transport(error):
     )
 
 
+def is_no_answer(error):
+    """Whether an answer came, and has not the form of the Hub's: a proxy's page, or another service's JSON.
+
+    The client takes the form for granted, and raises whatever it stumbles over.
+    """
+    if any(type(one).__name__ == "JSONDecodeError" for one in _chain(error)):
+        return True
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = place.tb_frame.f_globals.get("__name__", "") if place is not None else ""
+    return isinstance(error, TypeError | LookupError | AttributeError) and where.startswith("huggingface_hub.")
+
+
+def _said(error):
+    """What an error says, on one line."""
+    said = re.sub(r"\s+", " ", str(error)).strip() or type(error).__name__
+    return said if len(said) <= LONGEST else f"{said[: LONGEST - 3]}..."
+
+
 def _sentence(error):
     names = {type(one).__name__ for one in _chain(error)}
     if "OfflineModeIsEnabled" in names:
@@ -56,10 +80,16 @@ def _sentence(error):
         return SENTENCES[status]
     if status is not None and status >= 500:
         return f"the Hub failed ({status}): run the command again later"
+    if status is not None:
+        return f"the Hub refuses it ({status}): {_said(getattr(error, 'server_message', None) or error)}"
     if is_transport(error):
         return "the connection failed: run the command again"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return re.sub(r"\s+", " ", lines[0]) if lines else type(error).__name__
+    if is_no_answer(error):
+        return (
+            "what answered is not the Hub, or a page came in place of its answer: look at HF_ENDPOINT, at proxies and "
+            "at pages to log in on the way"
+        )
+    return _said(error)
 
 
 @contextlib.contextmanager
@@ -74,7 +104,7 @@ def hub_errors(what):
     except HubError:
         raise
     except Exception as error:
-        known = isinstance(error, OSError | ValueError | RuntimeError) or is_transport(error)
+        known = isinstance(error, OSError | ValueError | RuntimeError) or is_transport(error) or is_no_answer(error)
         if not known:
             raise
         raise HubError(f"{what}: {_sentence(error)}") from error
@@ -107,11 +137,28 @@ def repository_id(value):
     return value
 
 
+def _give_up_in_time(request):
+    """The client itself waits for an answer for ever, or for as long as a call of its own says."""
+    times = request.extensions.get("timeout", {})
+    request.extensions["timeout"] = {name: SILENCE if time is None else time for name, time in times.items()}
+
+
+def _patient_client():
+    from huggingface_hub.utils._http import default_client_factory
+
+    client = default_client_factory()
+    client.event_hooks["request"].append(_give_up_in_time)
+    return client
+
+
 def quiet_client():
-    """No progress bars but those of transfers that somebody watches, and no remarks of the client's beside our own."""
+    """No progress bars but those of transfers that somebody watches, no remarks of the client's beside our own, and
+    no waiting for ever."""
+    from huggingface_hub import set_client_factory
     from huggingface_hub.utils import enable_progress_bars, logging
     from transformers.utils.logging import disable_progress_bar
 
+    set_client_factory(_patient_client)
     logging.set_verbosity_error()
     disable_progress_bar()  # the Hub's too
     if sys.stderr.isatty():

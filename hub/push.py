@@ -1,6 +1,7 @@
 """`emodistill push`: a checkpoint becomes a model repository, in one commit that is read back."""
 
 import argparse
+import contextlib
 import fnmatch
 import hashlib
 import sys
@@ -12,7 +13,9 @@ from pathlib import Path
 from ..fingerprint import file_digest
 from ..loading import own_path
 from . import leaks
-from .errors import SENTENCES, HubError, hub_errors, is_transport, quiet_client, repository_id, status_of
+from .errors import (
+    SENTENCES, HubError, hub_errors, is_no_answer, is_transport, quiet_client, repository_id, status_of,
+)  # fmt: skip
 from .folder import build_folder, tree
 from .model_card import add_arguments, card_for, initial_card
 from .verify import verify_folder
@@ -22,6 +25,7 @@ __all__ = ["Published", "add_push_arguments", "main", "publish", "send"]
 # Of what a repository has and the folder lacks, these go: an old part, a pickle or an old module would be loaded.
 STALE = ("*.safetensors", "*.safetensors.index.json", "*.bin", "*.pt", "*.pth", "*_emodistill.py")
 WAITS = (1.0, 4.0)  # seconds before a failed commit is tried again
+TOLD = 5  # differences that are named
 
 
 @dataclass
@@ -66,25 +70,38 @@ def publish(folder, repo_id, *, repo_type="model", private=False, revision=None,
 
     api = api or HfApi()
     where = {"repo_id": repository_id(repo_id), "repo_type": repo_type}
-    with hub_errors(f"nothing was published to {repo_id}"):
+    nothing = f"nothing was published to {repo_id}"
+    with hub_errors(nothing):
         api.whoami()
         created = not api.repo_exists(**where)
         api.create_repo(**where, private=private or None, exist_ok=True)
+    with _made_in_vain(created), hub_errors(nothing):
         if private and not api.repo_info(**where).private:
-            raise HubError(
-                f"nothing was published to {repo_id}: it is public, and --private only makes new repositories private"
-            )
+            raise HubError(f"{nothing}: it is public, and --private only makes new repositories private")
         if revision not in (None, "main"):
             api.create_branch(**where, branch=revision, exist_ok=True)
         files = tree(folder)
         parent, there = _head(api, where, revision)
         stale = sorted(name for name in there if name not in files and _matches(name))
-    oid, url = _commit(api, where, revision, files, stale, parent, message or "Publish with emodistill")
+        oid, url = _commit(api, where, revision, files, stale, parent, message or "Publish with emodistill")
     with hub_errors(f"{repo_id} was written, and could not be read back, so do not rely on commit {oid}"):
         wrong = _differences(files, _entries(api, where, oid))
     if wrong:
-        raise HubError(f"{repo_id} was written, but not as it should be ({'; '.join(wrong)}): run the command again")
+        more = f"; and {len(wrong) - TOLD} more" if len(wrong) > TOLD else ""
+        said = f"{'; '.join(wrong[:TOLD])}{more}"
+        raise HubError(f"{repo_id} was written, but not as it should be ({said}): run the command again")
     return Published(url, oid, created, oid != parent, stale)
+
+
+@contextlib.contextmanager
+def _made_in_vain(created):
+    """Where nothing is published in the end, the repository that was made for it is told of."""
+    try:
+        yield
+    except HubError as error:
+        if not created:
+            raise
+        raise HubError(f"{error} (the repository itself was made)") from error
 
 
 def _matches(name):
@@ -144,7 +161,7 @@ def _commit(api, where, revision, files, stale, parent, message):
             return done.oid, done.commit_url
         except Exception as error:
             status = status_of(error)
-            lost = status >= 500 if status is not None else is_transport(error)
+            lost = status >= 500 if status is not None else is_transport(error) or is_no_answer(error)
             with hub_errors(what):
                 if not lost:
                     raise

@@ -14,7 +14,7 @@ from ..fingerprint import file_digest
 from ..loading import own_path
 from . import reference, sandbox
 from .check import are_numbers, check_content, check_files, stored_outputs
-from .errors import hub_errors, quiet_client, repository_id
+from .errors import HubError, hub_errors, quiet_client, repository_id
 from .folder import REFERENCE, build_folder, code_files, is_published, own_outputs, tree
 from .model_card import initial_card
 
@@ -239,7 +239,8 @@ def main(argv=None):
         argv (`list[str]`, *optional*): The arguments after `verify`.
 
     Returns:
-        `int`: 0 if all is well, 1 if something is wrong or the code of a Hub repository was not to be run.
+        `int`: 0 if all is well, 1 if something is wrong, the Hub failed or the code of a repository there was not to be
+            run.
 
     Raises:
         `ValueError`: where there is nothing to verify, or nobody to ask whether code from the Hub may run.
@@ -251,7 +252,11 @@ def main(argv=None):
     with tempfile.TemporaryDirectory(prefix="emodistill-hub-") as temporary:
         folder, remote = Path(own_path(args.checkpoint)), False
         if not folder.is_dir():
-            folder, remote = _downloaded(args.checkpoint, args.revision), True
+            try:
+                folder, remote = _downloaded(args.checkpoint, args.revision), True
+            except HubError as error:
+                print(f"emodistill verify: {error}", file=sys.stderr)
+                return 1
         elif args.revision:
             raise ValueError("--revision is for a repository on the Hub, and this is a folder")
         elif not is_published(folder):

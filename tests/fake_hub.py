@@ -56,6 +56,7 @@ class Fault:
     done_first: bool = False  # the work is done, and only the answer goes wrong
     before: object = None
     change: object = None  # takes and gives the body of the request
+    content: bytes | None = None  # comes in place of the answer
 
 
 class Answer(Exception):
@@ -157,7 +158,8 @@ class Handler(BaseHTTPRequestHandler):
                 with contextlib.suppress(OSError):
                     self.connection.shutdown(2)
                 return
-            answer = refused(fault.status, "so the test wants it")
+            told = refused(fault.status, "so the test wants it")
+            answer = told if fault.content is None else Answer(fault.status, fault.content)
         self._send(answer)
 
     def _route(self, path, body):

@@ -44,6 +44,22 @@ def test_what_is_nowhere_is_told_at_once(own_models, monkeypatch, name):
         checkpoint_path(name)
 
 
+def test_a_folder_before_a_repository_of_that_name_is_told(own_models):
+    os.makedirs("owner/name")
+    for name, what in (("owner/name", "holds no model"), ("owner/other", "is no folder here")):
+        with pytest.raises(FileNotFoundError, match=f"{what}.*if {name} on the Hub is meant, run this in another"):
+            checkpoint_path(name)
+    os.makedirs("owner/name/final")
+    with pytest.raises(FileNotFoundError, match="holds no model.*: give owner/name/final$"):
+        checkpoint_path("owner/name")
+
+
+def test_what_the_hub_does_not_give_is_one_sentence():
+    with pytest.raises(OSError, match="^owner/name was not loaded from the Hub: ") as caught:
+        loading.load_checkpoint("owner/name")  # tests run offline
+    assert "\n" not in str(caught.value)
+
+
 def test_a_file_is_no_checkpoint(own_models):
     with open("model.bin", "w") as file:
         file.write("x")

@@ -8,7 +8,7 @@ import fake_hub
 import pytest
 
 from emodistill import cli
-from emodistill.hub import push
+from emodistill.hub import errors, push
 from emodistill.hub.errors import HubError
 from emodistill.hub.folder import tree
 from emodistill.hub.push import publish
@@ -16,6 +16,7 @@ from emodistill.hub.push import publish
 pytestmark = pytest.mark.slow  # each publishes over HTTP
 
 REPO = f"{fake_hub.OWNER}/tiny"
+PAGE = b"<!DOCTYPE html><title>Log in</title>"
 
 
 def contents(folder):
@@ -110,6 +111,26 @@ def test_no_right_to_write(ready_folder, hub, api):
         publish(ready_folder, REPO, api=api)
 
 
+@pytest.mark.parametrize("content", [PAGE, b"null"])
+@pytest.mark.parametrize(
+    ("method", "place"),
+    [("GET", f"{REPO}$"), ("POST", "/create$"), ("POST", "-yaml$"), ("POST", "/preupload/"), ("POST", "/commit/")],
+)
+def test_an_answer_that_is_not_the_hubs_is_told(method, place, content, ready_folder, hub, api, quick):
+    """A page to log in on the way, or another service behind `HF_ENDPOINT`."""
+    hub.fault(method, place, 200, content=content, times=99)
+    with pytest.raises(HubError, match=r"^nothing was published .*: what answered is not the Hub") as caught:
+        publish(ready_folder, REPO, api=api)
+    made = ("model", REPO) in hub.repos
+    assert ("(the repository itself was made)" in str(caught.value)) is made and not (made and published(hub))
+
+
+def test_a_refusal_is_told_in_the_hubs_words(ready_folder, hub, api):
+    hub.fault("POST", "/preupload/", 400)
+    with pytest.raises(HubError, match=r"nothing was published .*: the Hub refuses it \(400\): so the test wants it"):
+        publish(ready_folder, REPO, api=api)
+
+
 def test_a_repository_that_somebody_makes_meanwhile_is_no_error(ready_folder, hub, api):
     hub.fault("POST", "/api/repos/create", before=lambda hub: make(hub))
     assert publish(ready_folder, REPO, api=api).changed  # 409: it exists, and that is all we want
@@ -144,9 +165,9 @@ def test_a_commit_that_always_fails_publishes_nothing(status, ready_folder, hub,
     assert published(hub) == {} and len(commits(hub)) == 1 + len(push.WAITS)
 
 
-@pytest.mark.parametrize("status", [500, None])
-def test_a_commit_whose_answer_is_lost_is_not_made_twice(status, ready_folder, hub, api, quick):
-    hub.fault("POST", "/commit/", status, done_first=True)
+@pytest.mark.parametrize(("status", "content"), [(500, None), (None, None), (200, PAGE), (200, b"{}")])
+def test_a_commit_whose_answer_is_lost_is_not_made_twice(status, content, ready_folder, hub, api, quick):
+    hub.fault("POST", "/commit/", status, content=content, done_first=True)
     done = publish(ready_folder, REPO, api=api)
     assert hub.repos["model", REPO].log.count("Publish with emodistill") == 1 and len(commits(hub)) == 1
     assert done.oid == hub.repos["model", REPO].branches["main"] and published(hub) == contents(ready_folder)
@@ -261,6 +282,13 @@ def test_a_failure_exits_1_in_one_sentence(checkpoint, hub, api, unverified, cap
     captured = capsys.readouterr()
     assert "nothing was published" in captured.err and captured.err.count("\n") == 1
     assert "read back" not in captured.out
+
+
+def test_a_silent_server_is_given_up(checkpoint, hub, api, unverified, capsys, monkeypatch):
+    monkeypatch.setattr(errors, "SILENCE", 0.1)
+    hub.fault("GET", "/whoami", before=lambda hub: time.sleep(0.5))
+    assert cli.main(["push", str(checkpoint), "--repo-id", REPO]) == 1
+    assert "nothing was published to tester/tiny: the connection failed" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_not_in_order_is_not_sent(checkpoint, hub, api, capsys, tmp_path):

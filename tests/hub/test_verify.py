@@ -145,6 +145,12 @@ def test_a_mistake_is_one_sentence(arguments, message, tmp_path, capsys):
     assert message in err and err.count("\n") == 1
 
 
+def test_what_cannot_be_downloaded_exits_1(hub, api, capsys):
+    assert cli.main(["verify", "tester/nothing"]) == 1
+    err = capsys.readouterr().err
+    assert "verify: tester/nothing was not downloaded: there is no such repository" in err and err.count("\n") == 1
+
+
 def test_another_kind_of_model_is_refused(tmp_path, capsys):
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     assert cli.main(["verify", str(tmp_path)]) == 2
