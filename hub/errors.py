@@ -4,9 +4,7 @@ import contextlib
 import re
 import sys
 
-__all__ = [
-    "SENTENCES", "HubError", "hub_errors", "is_no_answer", "is_transport", "quiet_client", "repository_id", "status_of",
-]  # fmt: skip
+__all__ = ["SENTENCES", "HubError", "hub_errors", "is_lost", "quiet_client", "repository_id"]
 
 SENTENCES = {
     401: "the Hub does not accept the token, or got none: run `hf auth login`, or set HF_TOKEN to one that may write",
@@ -31,7 +29,7 @@ def _chain(error):
         error = error.__cause__ or error.__context__
 
 
-def status_of(error):
+def _status_of(error):
     """The HTTP status behind an error of the client, or `None`."""
     for one in _chain(error):
         status = getattr(getattr(one, "response", None), "status_code", None)
@@ -40,7 +38,7 @@ def status_of(error):
     return None
 
 
-def is_transport(error):
+def _is_transport(error):
     """Whether the connection failed, rather than the Hub answered."""
     return any(
         type(one).__module__.split(".")[0] in ("httpx", "httpx2", "httpcore", "httpcore2")
@@ -49,7 +47,7 @@ def is_transport(error):
     )
 
 
-def is_no_answer(error):
+def _is_no_answer(error):
     """Whether an answer came, and has not the form of the Hub's: a proxy's page, or another service's JSON.
 
     The client takes the form for granted, and raises whatever it stumbles over.
@@ -61,6 +59,12 @@ def is_no_answer(error):
         place = place.tb_next
     where = place.tb_frame.f_globals.get("__name__", "") if place is not None else ""
     return isinstance(error, TypeError | LookupError | AttributeError) and where.startswith("huggingface_hub.")
+
+
+def is_lost(error):
+    """Whether no answer came that says what became of a request: it may have been done all the same."""
+    status = _status_of(error)
+    return status >= 500 if status is not None else _is_transport(error) or _is_no_answer(error)
 
 
 def _said(error):
@@ -75,16 +79,16 @@ def _sentence(error):
         return "HF_HUB_OFFLINE is set, so the Hub was not asked"
     if "LocalTokenNotFoundError" in names:
         return SENTENCES[401]
-    status = status_of(error)
+    status = _status_of(error)
     if status in SENTENCES:
         return SENTENCES[status]
     if status is not None and status >= 500:
         return f"the Hub failed ({status}): run the command again later"
     if status is not None:
         return f"the Hub refuses it ({status}): {_said(getattr(error, 'server_message', None) or error)}"
-    if is_transport(error):
+    if _is_transport(error):
         return "the connection failed: run the command again"
-    if is_no_answer(error):
+    if _is_no_answer(error):
         return (
             "what answered is not the Hub, or a page came in place of its answer: look at HF_ENDPOINT, at proxies and "
             "at pages to log in on the way"
@@ -104,7 +108,7 @@ def hub_errors(what):
     except HubError:
         raise
     except Exception as error:
-        known = isinstance(error, OSError | ValueError | RuntimeError) or is_transport(error) or is_no_answer(error)
+        known = isinstance(error, OSError | ValueError | RuntimeError) or _is_transport(error) or _is_no_answer(error)
         if not known:
             raise
         raise HubError(f"{what}: {_sentence(error)}") from error

@@ -13,9 +13,7 @@ from pathlib import Path
 from ..fingerprint import file_digest
 from ..loading import own_path
 from . import leaks
-from .errors import (
-    SENTENCES, HubError, hub_errors, is_no_answer, is_transport, quiet_client, repository_id, status_of,
-)  # fmt: skip
+from .errors import SENTENCES, HubError, hub_errors, is_lost, quiet_client, repository_id
 from .folder import build_folder, tree
 from .model_card import add_arguments, card_for, initial_card
 from .verify import verify_folder
@@ -160,10 +158,8 @@ def _commit(api, where, revision, files, stale, parent, message):
             )
             return done.oid, done.commit_url
         except Exception as error:
-            status = status_of(error)
-            lost = status >= 500 if status is not None else is_transport(error) or is_no_answer(error)
             with hub_errors(what):
-                if not lost:
+                if not is_lost(error):
                     raise
                 sha, there = _head(api, where, revision)
                 if sha != parent and not _differences(files, there):

@@ -239,8 +239,8 @@ def main(argv=None):
         argv (`list[str]`, *optional*): The arguments after `verify`.
 
     Returns:
-        `int`: 0 if all is well, 1 if something is wrong, the Hub failed or the code of a repository there was not to be
-            run.
+        `int`: 0 if all is well, 1 if something is wrong, the Hub failed, or the code of a repository there was not to
+        be run.
 
     Raises:
         `ValueError`: where there is nothing to verify, or nobody to ask whether code from the Hub may run.

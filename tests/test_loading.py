@@ -50,12 +50,12 @@ def test_a_folder_before_a_repository_of_that_name_is_told(own_models):
         with pytest.raises(FileNotFoundError, match=f"{what}.*if {name} on the Hub is meant, run this in another"):
             checkpoint_path(name)
     os.makedirs("owner/name/final")
-    with pytest.raises(FileNotFoundError, match="holds no model.*: give owner/name/final$"):
+    with pytest.raises(FileNotFoundError, match=r"holds no model.*: give owner/name/final$"):
         checkpoint_path("owner/name")
 
 
 def test_what_the_hub_does_not_give_is_one_sentence():
-    with pytest.raises(OSError, match="^owner/name was not loaded from the Hub: ") as caught:
+    with pytest.raises(OSError, match=r"^owner/name was not loaded from the Hub: ") as caught:
         loading.load_checkpoint("owner/name")  # tests run offline
     assert "\n" not in str(caught.value)
 
