@@ -1,5 +1,6 @@
 """Label sets, limits and the call of the pipeline behind the page."""
 
+import contextlib
 import os
 import re
 import threading
@@ -19,6 +20,7 @@ __all__ = [
     "parse_labels",
     "published_models",
     "score_text",
+    "telling_visitors",
 ]
 
 PUBLISHED = "emodistill/emodistill-minilm-l6"  # where a Space without the package finds the default checkpoint
@@ -48,6 +50,18 @@ MOST_WORDS = 120  # of a text whose words are marked: each is left out once
 
 class Mistake(ValueError):
     """What a visitor can put right; the page shows the message."""
+
+
+@contextlib.contextmanager
+def telling_visitors():
+    """What the pipeline refuses, labels that only it knows to be the same for instance, a visitor can put right."""
+    try:
+        yield
+    except Mistake:
+        raise
+    except ValueError as error:
+        said = str(error)
+        raise Mistake(f"{said[:1].upper()}{said[1:]}.") from error
 
 
 class Models:
@@ -148,7 +162,7 @@ def load_classifier(model=None):
 
 def parse_labels(text, multi_label=True):
     """
-    The labels that a visitor typed, separated by commas, semicolons or line ends.
+    The labels that a visitor typed, separated by commas, semicolons, bars or line ends.
 
     Args:
         text (`str`): What stands in the field; empty parts, as after a last comma, are left out.
@@ -171,7 +185,7 @@ def parse_labels(text, multi_label=True):
 
     ```
     """
-    labels = [" ".join(part.split()) for part in re.split(r"[,;\n]", readable(text or ""))]
+    labels = [" ".join(part.split()) for part in re.split(r"[,;|\r\n]", readable(text or ""))]
     labels = [label for label in labels if label]
     if not labels:
         raise Mistake("There are no labels. Type some emotions, separated by commas, or choose a label set.")
@@ -194,7 +208,7 @@ def check_threshold(value):
     """`value` as a number from 0 to 1; a number field may hold anything, or nothing."""
     try:
         threshold = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         threshold = -1.0
     if not 0.0 <= threshold <= 1.0:
         raise Mistake("The threshold must be a number from 0 to 1.")
@@ -238,13 +252,15 @@ def score_text(classify, text, labels, multi_label, threshold):
         raise Mistake("There is no text. Type a sentence or two in English.")
     if len(text) > LONGEST_TEXT:
         raise Mistake(f"The text has {len(text):,} characters; the page takes {LONGEST_TEXT:,} at most.")
-    return classify(
-        text,
-        labels=parse_labels(labels, multi_label),
-        multi_label=bool(multi_label),
-        threshold=check_threshold(threshold),
-        dimensions=dimension_names(classify) or None,
-    )
+    names, threshold = parse_labels(labels, multi_label), check_threshold(threshold)
+    with telling_visitors():
+        return classify(
+            text,
+            labels=names,
+            multi_label=bool(multi_label),
+            threshold=threshold,
+            dimensions=dimension_names(classify) or None,
+        )
 
 
 def explain_text(classify, text, labels, multi_label, label=None):
@@ -282,4 +298,5 @@ def explain_text(classify, text, labels, multi_label, label=None):
         raise Mistake("There is no text. Type a sentence or two in English.")
     if len(text.split()) > MOST_WORDS:
         return None
-    return explain(classify, text, label, labels=names, multi_label=bool(multi_label), levels=("word",))
+    with telling_visitors():
+        return explain(classify, text, label, labels=names, multi_label=bool(multi_label), levels=("word",))

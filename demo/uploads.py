@@ -7,7 +7,7 @@ from ..descriptors.formats import format_of, read_file
 from ..descriptors.labels import readable
 from ..descriptors.spreadsheet import writing_csv
 from ..descriptors.tables import is_empty_text
-from .scoring import Mistake, check_threshold, dimension_names, parse_labels
+from .scoring import Mistake, check_threshold, dimension_names, parse_labels, telling_visitors
 
 __all__ = [
     "MOST_BYTES", "MOST_COLUMNS", "MOST_ROWS", "SUFFIXES", "UploadedTable", "guess_text_column", "read_table",
@@ -233,13 +233,14 @@ def score_table(classify, table, column, labels, multi_label, threshold, progres
         scored[number][-1] = problem
     for start in range(0, len(numbers), ROWS_AT_ONCE):
         chunk = numbers[start : start + ROWS_AT_ONCE]
-        results = classify(
-            [table.rows[number][index] for number in chunk],
-            labels=names,
-            multi_label=bool(multi_label),
-            threshold=threshold,
-            dimensions=dimensions or None,
-        )
+        with telling_visitors():
+            results = classify(
+                [table.rows[number][index] for number in chunk],
+                labels=names,
+                multi_label=bool(multi_label),
+                threshold=threshold,
+                dimensions=dimensions or None,
+            )
         for number, result in zip(chunk, results, strict=True):
             fields = _fields(result, names)
             scored[number] = [*table.rows[number], *fields, *[""] * (len(added) - len(fields))]

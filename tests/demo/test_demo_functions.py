@@ -40,6 +40,7 @@ def test_presets_are_the_benchmarks_own_sets():
 def test_labels_are_split_at_commas_semicolons_and_line_ends():
     assert split(" joy, moving  on;anger\n\nfear,") == ("joy", "moving on", "anger", "fear")
     assert split("half \ud83d") == ("half \ufffd",)
+    assert split("joy|anger\r\nfear") == ("joy", "anger", "fear")
 
 
 @pytest.mark.parametrize(
@@ -69,11 +70,33 @@ def test_labels_that_do_not_fit(labels, message):
         ("my dog", "much", "number from 0 to 1"),
         ("my dog", 1.1, "number from 0 to 1"),
         ("my dog", float("nan"), "number from 0 to 1"),
+        ("my dog", 10**400, "number from 0 to 1"),
     ],
 )
 def test_text_and_threshold_that_do_not_fit(classify, text, threshold, message):
     with pytest.raises(scoring.Mistake, match=message):
         scoring.score_text(classify, text, "joy", True, threshold)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("self-pity, self pity", "^Labels holds 'self-pity' and 'self pity', which are the same label.$"),
+        ("caf\xe9, cafe\u0301", "which are the same label"),
+        ("joy, \u200b", "^Labels holds an empty label.$"),
+        ("joy, \ud83d", "an empty label"),
+    ],
+)
+def test_labels_that_the_pipeline_refuses_are_told(classify, labels, message, multi_label):
+    table = uploads.UploadedTable(["text"], [["my dog"]])
+    for call in (
+        lambda: scoring.score_text(classify, "my dog", labels, multi_label, 0.5),
+        lambda: scoring.explain_text(classify, "my dog", labels, multi_label),
+        lambda: uploads.score_table(classify, table, "text", labels, multi_label, 0.5),
+    ):
+        with pytest.raises(scoring.Mistake, match=message):
+            call()
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
