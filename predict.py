@@ -10,18 +10,12 @@ import warnings
 from .descriptors.text_files import TextFile
 from .inputs_emodistill import is_blank
 from .loading import checkpoint_path
+from .unheeded import check_heeded
 
-__all__ = ["check_label_options", "main", "read_max_windows", "warnings_as_lines"]
+__all__ = ["check_choice", "main", "read_max_windows", "warnings_as_lines"]
 
 BAR_WIDTH = 30
 SHOWN_OF_WINDOW = 70  # characters
-LABEL_OPTIONS = {
-    "multi_label": False,
-    "threshold": "auto",
-    "labels_per_text": None,
-    "top_k": None,
-    "label_template": None,
-}  # and their values where they are not given
 LOOKS_LIKE_A_TABLE = "standard input looks like JSON, and is read as a text a line: emodistill score reads tables"
 
 
@@ -82,7 +76,8 @@ def _parser():
 
 def _arguments(argv):
     """The command line, read and checked as far as that needs no model."""
-    args, left = _parser().parse_known_args(argv)
+    parser = _parser()
+    args, left = parser.parse_known_args(argv)
     dimensions = args.dimensions if isinstance(args.dimensions, str) else None
     if options := [word for word in left if word.startswith("--") or (word.startswith("-") and len(word) == 2)]:
         raise ValueError(f"no option {options[0]}; emodistill predict --help lists them all")
@@ -98,6 +93,8 @@ def _arguments(argv):
         raise ValueError(f"no text is given{taken or '; give texts, or - for one text a line on standard input'}")
     if args.labels is None and args.dimensions is None:
         raise ValueError("give --labels joy,anger,... or --dimensions")
+    for_labels = dict.fromkeys(("multi_label", "threshold", "top_k", "label_template"), "labels")
+    check_heeded(parser, args, for_labels | {"labels_per_text": "multi_label"})
     if args.batch_size < 1:
         raise ValueError(f"batch_size must be a positive integer, not {args.batch_size}")
     return args
@@ -124,31 +121,25 @@ def _options(args):
         "return_windows": args.return_windows,
     }
     EmotionCalls()._sanitize_parameters(**options)  # tells a mistake before anything heavy is imported
-    check_label_options(args, labels)
+    check_choice(args, labels)
     if labels is not None:
         read_thresholds(options["threshold"], LabelSet.parse(labels).names, args.multi_label)
     return options
 
 
-def check_label_options(args, labels, own_labels=False):
+def check_choice(args, labels):
     """
-    Tell of options of labels that would go unheeded, and of one label with nothing to choose from.
+    Tell of one label with nothing to choose from.
 
     Args:
-        args (`argparse.Namespace`): Of a command that takes `--labels`.
+        args (`argparse.Namespace`): Of a command that takes `--labels` and `--multi-label`.
         labels (`list[str]`, `str`, `dict` or [`LabelBank`], *optional*): The labels of all texts.
-        own_labels (`bool`, *optional*, defaults to `False`): Whether each text brings labels instead.
 
     Raises:
         `ValueError`: naming the option.
     """
     from .labels_emodistill import LabelSet
 
-    given = [name for name, unset in LABEL_OPTIONS.items() if getattr(args, name, unset) != unset]
-    if given and labels is None and not own_labels:
-        raise ValueError(f"--{given[0].replace('_', '-')} is for labels: give --labels joy,anger,..., or leave it out")
-    if args.labels_per_text is not None and not args.multi_label:
-        raise ValueError("--labels-per-text is for --multi-label: without it a text has exactly one label")
     if labels is None or args.multi_label:
         return
     if len(names := LabelSet.parse(labels).names) == 1:

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from ..unheeded import given_options
 from .check import check_content, colliding_names
 from .errors import quiet_client, repository_id
 from .folder import foreign_links, tree
@@ -197,9 +198,9 @@ def main(argv=None):
     parser.add_argument("--store", metavar="FILE", help="the run's store, for the card of a file")
     args = parser.parse_args(argv)
     repository_id(args.repo_id)
-    for name in ("name", "licence", "language", "store"):
-        if getattr(args, name) != parser.get_default(name) and Path(args.data).is_dir():
-            raise ValueError(f"--{name} is for the card of a file, and {args.data} is a folder with a card of its own")
+    given = given_options(parser, args, ("name", "licence", "language", "store"))
+    if given and Path(args.data).is_dir():
+        raise ValueError(f"{given[0]} is for the card of a file, and {args.data} is a folder with a card of its own")
     quiet_client()
     with tempfile.TemporaryDirectory(prefix="emodistill-push-") as temporary:
         folder = Path(temporary) / "folder"

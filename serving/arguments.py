@@ -106,10 +106,12 @@ def parse_score_arguments(argv=None):
     """
     parser = _parser()
     args = parser.parse_args(argv)
-    check_heeded(parser, args, {"labelled_column": "labelled"})
+    check_heeded(parser, args, {"labelled_column": "labelled", "labels_per_text": "multi_label"})
     args.keep = tuple(dict.fromkeys(name.strip() for name in args.keep.split(",") if name.strip()))
     if args.labels is None and args.labels_column is None and args.dimensions is None:
         raise ValueError("give --labels joy,anger,..., --labels-column or --dimensions")
+    if args.labels_column is None:
+        check_heeded(parser, args, dict.fromkeys(("multi_label", "threshold", "label_template"), "labels"))
     if args.labels is not None and args.labels_column is not None:
         raise ValueError("give --labels or --labels-column, not both")
     for name in ("limit", "batch_size", "shard_rows", "threads"):

@@ -71,19 +71,19 @@ def read_labelled(path, names, text_column=None, labels_column="labels", **readi
     return rows
 
 
-def rates_from_labelled(scorer, path, text_column=None, labels_column="labels", progress=None, **reading):
+def rates_from_labelled(scorer, rows, path, progress=None):
     """
     Error rates on a user's own labelled texts: the best there are, if they are drawn from those that are scored.
 
     Args:
         scorer ([`TextScorer`]): The scorer.
-        path, text_column, labels_column: As in [`read_labelled`].
+        rows (`list[TextRow]`): As [`read_labelled`] gives them.
+        path (`str`): The table that they come from, for the page.
         progress (`Callable`, *optional*): As in [`measure_rates`].
 
     Returns:
         [`KnownErrors`]
     """
-    rows = read_labelled(path, scorer.names, text_column, labels_column, **reading)
     rates = measure_rates(scorer, [row.text for row in rows], [row.labels for row in rows], progress)
     name = os.path.basename(os.path.normpath(path))
     return KnownErrors(rates, f"Error rates were measured on {len(rows):,} labelled texts given for this ({name}).")

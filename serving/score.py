@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..durations import counted, duration
 from ..files import writing
-from ..predict import check_label_options, warnings_as_lines
+from ..predict import check_choice, warnings_as_lines
 from .arguments import lasting, parse_score_arguments, read_labels_argument
 from .columns import Layout
 from .engine import TextScorer
@@ -49,11 +49,13 @@ def main(argv=None):
     _check_first_row(table)
     folder = RunFolder(args.output + ".parts" if args.one_file else args.output, args.format)
     with folder.locked(share.rank), warnings_as_lines("score"):
-        outcome, scorer = _score(args, table, folder, share)
+        outcome, scorer, known = _score(args, table, folder, share)
         if share.rank == 0 and not args.quiet and not outcome.complete:
             print("this process is done; others are still at their shards", file=sys.stderr)
         if outcome.complete:
-            _finish(args, folder, outcome, scorer, share)
+            _finish(args, folder, outcome, scorer, known)
+            if not args.quiet:
+                _tell(args, outcome, scorer, share)
             tally = outcome.tally
             if tally.errors.total() == tally.rows:
                 print(f"emodistill score: no row of {tally.rows:,} could be scored", file=sys.stderr)
@@ -74,10 +76,10 @@ def _check_first_row(table):
 
 def _score(args, table, folder, share):
     labels = read_labels_argument(args.labels)
-    check_label_options(args, labels, args.labels_column is not None)
+    check_choice(args, labels)
     classify = _load(args, share)
     scorer = _scorer(args, classify, labels)
-    _check_rates(args, scorer)
+    known = _known(args, scorer.names)
     layout = Layout(
         labels=tuple(scorer.names),
         own_labels=args.labels_column is not None,
@@ -100,7 +102,7 @@ def _score(args, table, folder, share):
     if not args.quiet and share.rank == 0 and (done := len(folder.done())):
         print(f"going on after {counted(done, 'shard')} done before", file=sys.stderr)
     try:
-        return run(table.rows(), total), scorer
+        return run(table.rows(), total), scorer, known
     except KeyboardInterrupt:
         print(
             f"\n{counted(len(folder.done()), 'shard')} done; the same command goes on from there",
@@ -148,22 +150,25 @@ def _model_digest(classify):
 # ---- the end
 
 
-def _finish(args, folder, outcome, scorer, share):
+def _finish(args, folder, outcome, scorer, known):
     """What is done once, by whichever process sees that all shards are there."""
-    place = args.output
     if args.one_file:
         _join(folder, args.output)
     if args.report is not None:
-        report = Path(args.report) if args.report is not True else _beside(args)
-        _report(args, report, outcome, scorer)
+        _report(args, outcome, scorer, known)
     if args.one_file:
         shutil.rmtree(folder.path, ignore_errors=True)
-    if not args.quiet:
-        print(_summary(outcome, scorer, share), file=sys.stderr)
-        print(f"written to {place}" + (f"; page: {report}" if args.report is not None else ""), file=sys.stderr)
 
 
-def _beside(args):
+def _tell(args, outcome, scorer, share):
+    print(_summary(outcome, scorer, share), file=sys.stderr)
+    page = f"; page: {_page(args)}" if args.report is not None else ""
+    print(f"written to {args.output}{page}", file=sys.stderr)
+
+
+def _page(args):
+    if args.report is not True:
+        return Path(args.report)
     return Path(args.output).with_suffix(".report.html") if args.one_file else Path(args.output, "_report.html")
 
 
@@ -197,14 +202,14 @@ def _csv_header(paths):
     return header
 
 
-def _report(args, path, outcome, scorer):
+def _report(args, outcome, scorer, known):
     from .report import write_report
 
     errors = None
     if scorer.names and args.error_rates != "none":
         if not args.quiet:
             print("measuring error rates for the page", file=sys.stderr)
-        errors = _error_rates(args, scorer)
+        errors = _error_rates(args, scorer, known)
     facts = [
         ("input", args.input),
         ("model", args.model or "the default checkpoint"),
@@ -213,31 +218,32 @@ def _report(args, path, outcome, scorer):
         ("scored on", time.strftime("%Y-%m-%d")),
     ]
     exclusive = not args.multi_label and args.labels_column is None
-    write_report(path, outcome.tally, facts, errors, exclusive, args.group_by, args.time_column)
+    write_report(_page(args), outcome.tally, facts, errors, exclusive, args.group_by, args.time_column)
 
 
-def _check_rates(args, scorer):
-    """Tables for the page are read before the work, which may take hours, and not at its end alone."""
+def _known(args, names):
+    """What the command line gives to correct shares by: rows with labels, [`KnownErrors`], or `None`.
+
+    Read before the work, which may take hours, and once: a pipe has its table only once.
+    """
     from .error_rates import read_labelled, read_rates
 
-    if args.error_rates not in (None, "none"):
-        read_rates(args.error_rates, scorer.names)
     if args.labelled:
-        read_labelled(args.labelled, scorer.names, args.text_column, args.labelled_column)
+        return read_labelled(args.labelled, names, args.text_column, args.labelled_column)
+    return read_rates(args.error_rates, names) if args.error_rates not in (None, "none") else None
 
 
-def _error_rates(args, scorer):
+def _error_rates(args, scorer, known):
     """[`KnownErrors`] from where the command line says, or `None`."""
-    from .error_rates import rates_from_held_out, rates_from_labelled, read_rates
+    from .error_rates import rates_from_held_out, rates_from_labelled
 
     if args.error_rates:
-        return read_rates(args.error_rates, scorer.names)
+        return known
     with contextlib.closing(ScoringProgress(None, args.quiet)) as measuring:
-        progress = measuring.of_shard
         if args.labelled:
-            return rates_from_labelled(scorer, args.labelled, args.text_column, args.labelled_column, progress)
+            return rates_from_labelled(scorer, known, args.labelled, measuring.of_shard)
         with contextlib.suppress(OSError, ValueError, ImportError):  # not every installation has them
-            return rates_from_held_out(scorer, progress=progress)
+            return rates_from_held_out(scorer, progress=measuring.of_shard)
     return None
 
 

@@ -24,11 +24,13 @@ MAY_IMPORT = {
     "training": {"model", "loading", "fingerprint", "descriptors", "files", "version"},
     "benchmarks": {"model", "loading", "fingerprint", "serving", "descriptors", "files", "version"},
     "experiments": {"model", "loading", "benchmarks", "training", "serving", "descriptors", "files", "unheeded"},
-    "predict": {"loading", "registration", "model", "descriptors"},
+    "predict": {"loading", "registration", "model", "descriptors", "unheeded"},
     "serving": {
         "model", "loading", "fingerprint", "predict", "descriptors", "files", "version", "durations", "unheeded",
     },
-    "hub": {"model", "loading", "fingerprint", "benchmarks", "annotate", "descriptors", "files", "version"},
+    "hub": {
+        "model", "loading", "fingerprint", "benchmarks", "annotate", "descriptors", "files", "version", "unheeded",
+    },
     "demo": {"model", "loading", "predict", "serving", "descriptors", "files", "version", "durations", "unheeded"},
     "cli": {"version", "files"},
     # speed and reliability of any room, measured from above

@@ -193,13 +193,17 @@ MISTAKES = {
         "--labels",
         "joy",
     ],
+    "--top-k is for --labels: give --labels too, or leave": ["my dog", "--dimensions", "--top-k", "2"],
+    "--labels-per-text is for --multi-label: give": ["my dog", "--labels", "joy,fear", "--labels-per-text", "2"],
     "--dimensions took 'sad' and 'text' is left over": ["my dog", "--dimensions", "sad", "text"],
     "no text is given: --dimensions took 'my dog', so put texts before": ["--dimensions", "my dog"],
     "no text is given; give texts, or - for": ["--labels", "joy,fear"],
     "'b' stands apart from the other texts": ["a", "--labels", "joy,fear", "b"],
     "no option --lables": ["a", "--lables", "joy,fear"],
     "argument --top-k: invalid int value: 'many'": ["a", "--labels", "joy,fear", "--top-k", "many"],
-    "labels_per_text must be a number above 0, not -1.0": ["a", "--labels", "joy,fear", "--labels-per-text", "-1"],
+    "labels_per_text must be a number above 0, not -1.0": [
+        *("a", "--labels", "joy,fear", "--multi-label", "--labels-per-text", "-1"),
+    ],
     '--max-windows must be "all" or a positive': ["a", "--labels", "joy,fear", "--max-windows", "few"],
     "max_windows must be a positive integer or None": ["a", "--labels", "joy,fear", "--max-windows", "0"],
 }

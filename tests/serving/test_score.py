@@ -3,7 +3,9 @@
 import contextlib
 import csv
 import json
+import os
 import signal
+import threading
 import time
 
 import forkserver
@@ -173,7 +175,7 @@ def test_thresholds_reach_the_pipeline(score, table, tmp_path):
         (["--labels", "none.txt"], "--labels none.txt: no such file"),
         (["--labels", __file__], "is a file, and labels are read from .json, .txt and label banks only"),
         (["--labels", LABELS, "--labels-per-text", "2"], "--labels-per-text is for --multi-label"),
-        (["--dimensions", "--label-template", "a {}"], "--label-template is for labels"),
+        (["--dimensions", "--label-template", "a {}"], "--label-template is for --labels"),
         (["--labels", LABELS, "--threshold", "2"], "between 0 and 1"),
         (["--labels", LABELS, "--limit", "0"], "--limit must be at least 1"),
         (["--labels", LABELS, "--limit", "9" * 30], "--limit must be at most 2,147,483,647"),
@@ -281,6 +283,18 @@ def test_error_rates_for_the_page(score, table, tmp_path):
     given = ("--labelled", labelled, "--labelled-column", "mood")
     assert score(*arguments, tmp_path / "c", "--report", tmp_path / "c.html", *given)[0] == 0
     assert "3 labelled texts given for this" in (tmp_path / "c.html").read_text()
+
+
+def test_a_table_for_the_page_is_read_once(score, table, tmp_path):
+    """What comes through a pipe is there only once."""
+    pipe = tmp_path / "labelled.csv"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("text,labels\ni am happy,joy\nshe cried,sad\n",))
+    writer.start()
+    arguments = ("--labels", LABELS, "--output", tmp_path / "a", "--report", tmp_path / "a.html", "--labelled", pipe)
+    status, said = score(table, *arguments)
+    writer.join()
+    assert status == 0 and "2 labelled texts given for this" in (tmp_path / "a.html").read_text(), said
 
 
 def many(tmp_path, count=120):
