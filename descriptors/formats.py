@@ -144,10 +144,12 @@ def _parquet(path, name):
                     number += 1
                     yield FileRow(name, "row", number, with_class_names(values, names), error)
     except pyarrow.ArrowException as error:
-        if not number and (what := known_as(_head(path))):
+        head = _head(path)
+        if not number and not head.startswith(b"PAR1") and (what := known_as(head)):
             raise ValueError(f"{name}: it is {what}") from None
         after = f", after row {number}" if number else ""
-        raise ValueError(f"{name}{after}: not a Parquet file that can be read ({_first_line(error)})") from None
+        what = "a Parquet file that is cut off or damaged" if head.startswith(b"PAR1") else "not a Parquet file"
+        raise ValueError(f"{name}{after}: {what} ({_first_line(error)})") from None
     except OSError as error:
         if error.errno is None:  # a damaged page, as Arrow says it
             raise ValueError(f"{name}, after row {number}: damaged ({_first_line(error)})") from None

@@ -183,9 +183,11 @@ def _card_configs(card):
 
     try:
         content = yaml.safe_load(match[1])
-    except yaml.YAMLError as error:
-        raise ValueError(f"{card}: its head is not valid YAML ({str(error).splitlines()[0]})") from None
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{card}: its head is not valid YAML ({_first_line(error)})") from None
     configs = content.get("configs") if isinstance(content, dict) else None
+    if not isinstance(configs, list | None):
+        raise ValueError(f"{card}: `configs` in its head must be a list of configurations with their `data_files`")
     return [part for part in configs or () if isinstance(part, dict) and part.get("data_files")]
 
 
@@ -208,7 +210,10 @@ def _by_card(folder, configs, split, config):
     for pattern in patterns[split]:
         if os.path.isabs(pattern) or os.path.relpath(base / pattern, folder).startswith(".."):
             raise ValueError(f"{folder / 'README.md'} names {pattern}, which lies outside its folder")
-        matches = [base / pattern] if (base / pattern).is_file() else sorted(base.glob(pattern))
+        try:
+            matches = [base / pattern] if (base / pattern).is_file() else sorted(base.glob(pattern))
+        except (ValueError, IndexError):  # `a/***.csv`, say
+            raise ValueError(f"{folder / 'README.md'} names {pattern!r}, which is no pattern of files") from None
         if not matches:
             raise FileNotFoundError(f"{base / pattern} is missing, which the card of {folder} names")
         found += [path for path in matches if path.is_file()]

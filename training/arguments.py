@@ -71,10 +71,10 @@ class ModelArguments:
     )
     tie_word_embeddings: bool = _option(False, "Share one word-embedding matrix between the towers.")
     attention_dropout: float | None = _option(
-        None, "Attention dropout of the encoders; their own by default.", least=0, most=1
+        None, "Attention dropout of the encoders; their own by default.", least=0, most=0.99
     )
     dropout: float | None = _option(
-        None, "Dropout of the text encoder, on states and attention; its own by default.", least=0, most=1
+        None, "Dropout of the text encoder, on states and attention; its own by default.", least=0, most=0.99
     )
 
 

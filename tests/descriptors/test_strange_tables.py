@@ -128,6 +128,17 @@ def test_another_format_under_a_wrong_name_is_named(tmp_path, name, content, wor
     assert str(path) in str(error.value) and words in str(error.value)
 
 
+def test_a_parquet_file_that_is_cut_off_or_none(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a"]}), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"b\.parquet: a Parquet file that is cut off or damaged \("):
+        read_texts(write(tmp_path / "b.parquet", (tmp_path / "a.parquet").read_bytes()[:-50]))
+    with pytest.raises(ValueError, match=r"c\.parquet: not a Parquet file \("):
+        read_texts(write(tmp_path / "c.parquet", CSV))
+
+
 def test_a_compressed_parquet_file(tmp_path):
     import pyarrow
     import pyarrow.parquet

@@ -674,6 +674,25 @@ def test_a_folder_with_a_card(tmp_path):
         first()
 
 
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        ("configs: 3", "`configs` in its head must be a list of configurations with"),
+        ("configs: default", "`configs` in its head must be a list"),
+        ("configs: {config_name: default}", "`configs` in its head must be a list"),
+        ("made: 2026-99-99", "its head is not valid YAML"),
+        ("? {}\n: 3", "its head is not valid YAML"),
+        ("configs: " + "[" * 1000, "its head is not valid YAML"),
+        ("configs: [{data_files: ''}, {data_files: 'a/***.csv'}]", r"names 'a/\*\*\*.csv', which is no pattern"),
+    ],
+)
+def test_a_card_that_says_nothing_sensible_is_one_sentence(tmp_path, head, message):
+    write(tmp_path / "README.md", f"---\n{head}\n---\n")
+    with pytest.raises(ValueError, match=message) as caught:
+        list(read_texts(tmp_path))
+    assert "\n" not in str(caught.value) and "README.md" in str(caught.value)
+
+
 def test_a_missing_folder_is_told_at_once(tmp_path, monkeypatch):
     """`data/descriptors` is no data set of the Hub where there is a folder `data`."""
     monkeypatch.chdir(tmp_path)
