@@ -20,6 +20,7 @@ RANGES = {
     "word_nearness": (0.0, 1.0, True),
     "largest_share": (0.0, 1.0, False),
     "label_centering": (0.0, 1.0, True),
+    "label_scaling": (0.0, 1.0, True),
     "prior_weight": (0.0, 10.0, True),
     "neutral_share": (0.0, 1.0, False),
     "single_label_centering": (0.0, 1.0, True),
@@ -54,6 +55,8 @@ class DecisionConstants:
             also the share of `neutral`, for which it was kept with GoEmotions in sight.
         label_centering (`float`): Version 2: share of a label's background mean taken off before labels compete, for
             one label and for several alike; what stays is how common it is, see `set_rules_emodistill.py`.
+        label_scaling (`float`): Version 2: power of a label's own background deviation by which its similarities are
+            divided, in place of the set's mean deviation; 0 for labels of one unit, 1 for standardised ones.
         prior_weight (`float`): Version 2: what a label's prior adds, by the logarithm of how common the words of the
             reference vocabulary are that it stands for; in the set's mean deviations.
         neutral_share (`float`): Version 2: share of texts that a label `neutral` is expected to hold for.
@@ -92,6 +95,7 @@ class DecisionConstants:
     word_nearness: float = 0.4
     largest_share: float = 0.3
     label_centering: float = 0.5
+    label_scaling: float = 0.0
     prior_weight: float = 0.0
     neutral_share: float = 0.3
     single_label_centering: float = 0.0

@@ -24,12 +24,13 @@ class SetThreshold:
     What a label set's margins follow from, without any text.
 
     Args:
-        deviation (`float`): Mean deviation of the labels' similarities over the background: the unit of margins.
-        offsets (`torch.Tensor` of shape `(labels,)`): What is added to similarities in that unit.
+        units (`torch.Tensor` of shape `(labels,)`): By what each label's similarities are divided: the mean deviation
+            of the set's over the background, moved towards the label's own by `label_scaling`.
+        offsets (`torch.Tensor` of shape `(labels,)`): What is added to similarities in these units.
         thresholds (`torch.Tensor` of shape `(labels,)`): What margins are counted from; one value but for neutral.
     """
 
-    deviation: object
+    units: object
     offsets: object
     thresholds: object
 
@@ -53,19 +54,19 @@ def set_threshold(label_set, labels, statistics, constants, background):
         [`SetThreshold`]
     """
     mean, deviation = background_of_labels(labels, background)
-    unit = deviation.mean()
-    offsets = -constants.label_centering * mean / unit + constants.prior_weight * _priors(
+    units = deviation.mean() * (deviation / deviation.mean()) ** constants.label_scaling
+    offsets = -constants.label_centering * mean / units + constants.prior_weight * _priors(
         label_set, statistics, constants, mean
     )
-    level = mean / unit + offsets
-    competing = labels / unit
+    level = mean / units + offsets
+    competing = labels / units[:, None]
     if constants.multi_label_competition and len(labels) > 1:
         level = level - constants.multi_label_competition * level.mean()
         competing = competing - constants.multi_label_competition * competing.mean(0)
     covariance = single(background[1], like=labels)
     spread = root(at_least(((competing @ covariance) * competing).sum(-1), 1e-12))
     thresholds = _thresholds(level.tolist(), spread.tolist(), label_set.neutral, constants)
-    return SetThreshold(unit, offsets, single(thresholds, like=labels))
+    return SetThreshold(units, offsets, single(thresholds, like=labels))
 
 
 def _priors(label_set, statistics, constants, like):
@@ -119,7 +120,7 @@ def _share_above(deviations, skewness):
 
 def set_margins(similarities, threshold, constants, neutral=None):
     """
-    How far each label of a text is above the set's threshold, in the set's mean deviation.
+    How far each label of a text is above the set's threshold, in deviations over the background.
 
     Labels share what they have in common: `multi_label_competition` times the mean over the set is taken off each. A
     text on which no other label passes is neutral, as far as they fall short.
@@ -133,7 +134,7 @@ def set_margins(similarities, threshold, constants, neutral=None):
     Returns:
         `torch.Tensor` of shape `(batch, labels)`: positive for labels that hold.
     """
-    scores = single(similarities) / threshold.deviation + threshold.offsets
+    scores = single(similarities) / threshold.units + threshold.offsets
     labels = scores.shape[-1]
     if labels > 1:
         scores = scores - constants.multi_label_competition * scores.mean(-1)[..., None]

@@ -174,7 +174,8 @@ def _version_1(embedded, statistics, constants, several):
 def _version_2(embedded, statistics, constants, several):
     threshold = embedded.threshold(statistics, constants, statistics.background)
     labels = np.asarray(embedded.extended(statistics, constants), dtype=np.float64)
-    weights, biases = labels / float(threshold.deviation), np.asarray(threshold.offsets, dtype=np.float64)
+    units, biases = (np.asarray(part, dtype=np.float64) for part in (threshold.units, threshold.offsets))
+    weights = labels / units[:, None]
     if len(labels) > 1:
         weights = weights - constants.multi_label_competition * weights.mean(0)
         biases = biases - constants.multi_label_competition * biases.mean()

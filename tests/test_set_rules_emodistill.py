@@ -31,17 +31,20 @@ def draws(seed, labels, texts=40, d=12, words=9):
     return unit(texts, d), unit(labels, d), statistics
 
 
-SETS = st.tuples(st.integers(0, 10**6), st.integers(1, 30), st.booleans(), st.floats(0, 1), st.floats(0, 1))
+SETS = st.tuples(
+    st.integers(0, 10**6), st.integers(1, 30), st.booleans(),
+    st.fixed_dictionaries({name: st.floats(0, 1) for name in ("label_centering", "label_scaling", "prior_weight")}),
+)  # fmt: skip
 
 
 @settings(deadline=None, max_examples=60)
 @given(SETS, st.floats(0.2, 4))
 def test_the_best_label_is_the_same_for_one_and_for_several(case, per_text):
-    seed, number, has_neutral, centring, prior = case
+    seed, number, has_neutral, chosen = case
     texts, embeds, statistics = draws(seed, number)
     names = [f"label {place}" for place in range(number)]
     names[-1] = "neutral" if has_neutral else names[-1]
-    constants = replace(CONSTANTS, label_centering=centring, prior_weight=prior)
+    constants = replace(CONSTANTS, **chosen)
     labels = EmbeddedLabels(names, embeds)
     several = score_labels(texts, labels, statistics, constants, multi_label=True, labels_per_text=per_text)
     one = score_labels(texts, labels, statistics, constants, labels_per_text=per_text)
@@ -56,11 +59,11 @@ def test_the_best_label_is_the_same_for_one_and_for_several(case, per_text):
 @settings(deadline=None, max_examples=40)
 @given(SETS)
 def test_arrays_and_tensors_are_scored_alike(case):
-    seed, number, has_neutral, centring, prior = case
+    seed, number, has_neutral, chosen = case
     texts, embeds, statistics = draws(seed, number)
     names = [f"label {place}" for place in range(number)]
     names[0] = "neutral" if has_neutral else names[0]
-    constants = replace(CONSTANTS, label_centering=centring, prior_weight=prior)
+    constants = replace(CONSTANTS, **chosen)
     arrays = LabelStatistics(
         *(tuple(part.numpy() for part in parts) for parts in (statistics.background, statistics.reference)),
         statistics.reference_priors.numpy(),
@@ -71,15 +74,27 @@ def test_arrays_and_tensors_are_scored_alike(case):
         assert isinstance(found, np.ndarray) and np.allclose(found, expected.numpy(), atol=2e-4)
 
 
-@pytest.mark.parametrize("per_text", [0.5, 1.0, 2.0])
-def test_a_normal_background_is_given_as_many_labels_as_expected(per_text):
+@pytest.mark.parametrize(("per_text", "scaling"), [(0.5, 0.0), (1.0, 0.0), (2.0, 0.0), (1.0, 0.5), (1.0, 1.0)])
+def test_a_normal_background_is_given_as_many_labels_as_expected(per_text, scaling):
     generator = torch.Generator().manual_seed(3)
     texts = torch.randn(60_000, 16, generator=generator) / 4
     labels = torch.nn.functional.normalize(torch.randn(9, 16, generator=generator), dim=-1)
     statistics = LabelStatistics((texts.mean(dim=0), torch.cov(texts.T)))
     label_set = EmbeddedLabels([str(place) for place in range(9)], labels)
-    scores = score_labels(texts, label_set, statistics, CONSTANTS, multi_label=True, labels_per_text=per_text)
+    constants = replace(CONSTANTS, label_scaling=scaling)
+    scores = score_labels(texts, label_set, statistics, constants, multi_label=True, labels_per_text=per_text)
     assert (scores >= 0.5).sum(dim=1).float().mean().item() == pytest.approx(per_text, rel=0.05)
+
+
+def test_labels_that_vary_more_are_scaled_down():
+    """Two labels alike but for their spread over the background: unscaled the wide one wins, scaled they are level."""
+    statistics = LabelStatistics((torch.zeros(2), torch.diag(torch.tensor([0.04, 0.01]))))
+    text, labels = torch.tensor([[0.2, 0.1]]), EmbeddedLabels(["wide", "narrow"], torch.eye(2))
+    constants = replace(CONSTANTS, multi_label_competition=0.0, label_centering=0.0)
+    plain, half, level = (
+        score_labels(text, labels, statistics, replace(constants, label_scaling=power))[0] for power in (0.0, 0.5, 1.0)
+    )
+    assert plain[0] > half[0] > level[0] and level.tolist() == pytest.approx([0.5, 0.5])
 
 
 def test_more_labels_a_text_take_none_away():
@@ -124,7 +139,7 @@ def test_a_set_that_was_scored_before_is_scored_as_if_anew(chooser):
     kept = EmbeddedLabels(names, embeds)
     ranges = {
         "multi_label_slope": (0.5, 4), "single_label_temperature": (0.1, 2), "expected_labels": (0.5, 3),
-        "label_centering": (0, 1), "multi_label_skewness": (-1, 1), "word_nearness": (0.1, 0.8),
+        "label_centering": (0, 1), "label_scaling": (0, 1), "multi_label_skewness": (-1, 1), "word_nearness": (0.1, 0.8),
     }  # fmt: skip
     constants = replace(CONSTANTS, prior_weight=0.2)
     for _ in range(6):

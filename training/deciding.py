@@ -1,5 +1,6 @@
 """Constants of the decision rules, from held-out source texts: no target set takes part."""
 
+import itertools
 from collections import Counter
 from dataclasses import replace
 
@@ -18,6 +19,11 @@ VERSION = 2  # of the rules that constants are chosen for
 # Share of the set's mean score that a label must beat. On plain words of held-out texts, where the teacher names all
 # that fits, up to 0.5 costs 0.006 of macro-F1; people who annotate name what stands out, and there it gains.
 COMPETITION = 0.4
+# Words of the reference vocabulary that a label itself counts for. Held-out texts, whose labels are the teacher's own
+# words, would have 40 and more; people's broader use of five or seven labels gains from fewer (docs/decisions.md).
+OWN_WORDS = 20.0
+SCALINGS = (0.0, 0.5, 1.0)  # by labels' own deviations
+PRIORS = (0.0, 0.2)  # weights of how common a label's words are
 MIN_TEXTS = 12  # held-out texts that a plain word must stand for to be asked for
 MIN_SOURCE = 100  # held-out texts from which a source is judged by itself
 MIN_TRUE = 3  # texts of a source that a word must be true of to be judged there
@@ -49,7 +55,7 @@ def plain_readings(rows, lexicon):
     for place in places:
         labels = rows[place]["labels"]
         readings.append({word for label in labels for word in (label, *lexicon.implies.get(label, ())[:1])} & plain)
-    counts = Counter(word for words in readings for word in words)
+    counts = Counter(word for words in readings for word in sorted(words))  # or ties would differ from run to run
     words = [word for word, count in counts.most_common(MOST_WORDS) if count >= MIN_TEXTS]
     words = words if len(words) > 1 else [word for word, _ in counts.most_common(MOST_WORDS)]
     return places, words, torch.tensor([[word in found for word in words] for found in readings], dtype=torch.bool)
@@ -67,7 +73,7 @@ def choose_decision(model, validator, embeds, background_embeds, seed=0, sets=60
     """
     Decision constants from held-out source texts: the ones that do best on random sets of plain words.
 
-    How far labels are centred and what priors add is judged by macro-F1, of the labels that hold and of the best label
+    How far labels are centred and scaled and what priors add is judged by macro-F1, of the labels that hold and of the best label
     where just one holds, in equal parts, on each source by itself and then on average: each stands for a target, whose
     labels are as common as they are there. Of all that do as well as the best, within a standard error over sources,
     the one that leaves least of the sources' own frequencies. Where no two sources can be judged, all texts are
@@ -85,7 +91,9 @@ def choose_decision(model, validator, embeds, background_embeds, seed=0, sets=60
         `dict[str, float]`: fields of [`DecisionConstants`].
     """
     places, words, targets = plain_readings(validator.rows, validator.lexicon)
-    constants = replace(DecisionConstants(), version=VERSION, multi_label_competition=COMPETITION)
+    constants = replace(
+        DecisionConstants(), version=VERSION, multi_label_competition=COMPETITION, label_own_words=OWN_WORDS
+    )
     if validator.closed:  # how many labels the teacher takes from a closed list; else the default stays
         expected = sum(map(len, validator.closed)) / len(validator.closed)
         constants = replace(constants, expected_labels=round(expected, 2))
@@ -101,9 +109,10 @@ def choose_decision(model, validator, embeds, background_embeds, seed=0, sets=60
         constants, multi_label_skewness=_skewness(background_embeds.cpu(), cases, statistics, constants)
     )
     centrings = [round(0.1 * step, 1) for step in range(11)]
-    weights = (0.0, 0.1, 0.2, 0.4) if statistics.reference_priors is not None else (0.0,)
+    weights = PRIORS if statistics.reference_priors is not None else PRIORS[:1]
     kinds = [
-        replace(constants, label_centering=share, prior_weight=weight) for share in centrings for weight in weights
+        replace(constants, label_centering=share, label_scaling=power, prior_weight=weight)
+        for share, power, weight in itertools.product(centrings, SCALINGS, weights)
     ]
     groups = _sources([validator.rows[place].get("source") for place in places], cases)
     constants = _most_centred(kinds, [_quality(texts, cases, groups, statistics, constants) for constants in kinds])
@@ -137,14 +146,14 @@ def _deviation(values):
 
 
 def _most_centred(kinds, qualities):
-    """Of the constants that are not clearly worse than the best, those that lean least on the source's frequencies."""
+    """Of constants not clearly worse than the best, the best of those that lean least on the source's frequencies."""
     best = max(qualities, key=lambda values: values.mean())
     level = []
     for constants, values in zip(kinds, qualities, strict=True):
         worse = best - values
         if worse.mean() <= _deviation(worse) / len(worse) ** 0.5:
-            level.append(constants)
-    return max(level, key=lambda constants: (constants.label_centering, -constants.prior_weight))
+            level.append((constants.label_centering, -constants.prior_weight, values.mean().item(), constants))
+    return max(level, key=lambda kind: kind[:3])[3]
 
 
 def _single(texts, label_set, targets):

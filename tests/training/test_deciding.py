@@ -59,6 +59,8 @@ def test_of_what_does_as_well_the_most_centred_is_taken():
     kinds = [replace(CONSTANTS, label_centering=share) for share in (0.0, 0.4, 0.8)]
     level = [torch.tensor([0.50, 0.40, 0.60]), torch.tensor([0.48, 0.41, 0.60]), torch.tensor([0.40, 0.30, 0.50])]
     assert _most_centred(kinds, level).label_centering == 0.4
+    kinds.append(replace(kinds[1], label_scaling=0.5))  # centred as much, and a little better
+    assert _most_centred(kinds, [*level, level[1] + 0.005]).label_scaling == 0.5
 
 
 def test_a_source_that_lacks_the_words_is_not_judged():
