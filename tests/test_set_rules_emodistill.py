@@ -139,7 +139,8 @@ def test_a_set_that_was_scored_before_is_scored_as_if_anew(chooser):
     kept = EmbeddedLabels(names, embeds)
     ranges = {
         "multi_label_slope": (0.5, 4), "single_label_temperature": (0.1, 2), "expected_labels": (0.5, 3),
-        "label_centering": (0, 1), "label_scaling": (0, 1), "multi_label_skewness": (-1, 1), "word_nearness": (0.1, 0.8),
+        "label_centering": (0, 1), "label_scaling": (0, 1), "multi_label_skewness": (-1, 1),
+        "word_nearness": (0.1, 0.8),
     }  # fmt: skip
     constants = replace(CONSTANTS, prior_weight=0.2)
     for _ in range(6):

@@ -73,11 +73,12 @@ def choose_decision(model, validator, embeds, background_embeds, seed=0, sets=60
     """
     Decision constants from held-out source texts: the ones that do best on random sets of plain words.
 
-    How far labels are centred and scaled and what priors add is judged by macro-F1, of the labels that hold and of the best label
-    where just one holds, in equal parts, on each source by itself and then on average: each stands for a target, whose
-    labels are as common as they are there. Of all that do as well as the best, within a standard error over sources,
-    the one that leaves least of the sources' own frequencies. Where no two sources can be judged, all texts are
-    judged together, and the standard error is over label sets. Slope and temperature are judged by cross-entropy.
+    How far labels are centred and scaled and what priors add is judged by macro-F1, of the labels that hold and of the
+    best label where just one holds, in equal parts, on each source by itself and then on average: each stands for a
+    target, whose labels are as common as they are there. Of all that do as well as the best, within a standard error
+    over sources, the best of those that leave least of the sources' own frequencies. Where no two sources can be
+    judged, all texts are judged together, and the standard error is over label sets. Slope and temperature are judged
+    by cross-entropy.
 
     Args:
         model ([`EmoDistillModel`]): With its background and reference vocabulary set.
