@@ -83,8 +83,10 @@ def _needs_file(value):
     return value is None or value is False or isinstance(value, dict)
 
 
-def _check_nothing(settings, place):
-    """Raise `ValueError` where an argument that needs a value is set to null."""
+def _check_settings(settings, place):
+    """Raise `ValueError` where an argument that needs a value is set to null, or the recipe gives it itself."""
+    if any(name.replace("-", "_") == "output_dir" for name in settings):
+        raise ValueError(f"{place}: output_dir is the recipe's (--output-dir), and each stage has a folder there")
     kinds = {name: kind for group in GROUPS for name, kind in get_type_hints(group).items()}
     for name, value in settings.items():
         kind = kinds.get(name.replace("-", "_"))
@@ -129,6 +131,8 @@ def load_recipe(name, output_dir=None):
     folder, content = path.parent, read_yaml(path)
     if unknown := sorted(set(content) - KEYS):
         raise ValueError(f"{path}: unknown key {', '.join(map(str, unknown))}; known are {', '.join(sorted(KEYS))}")
+    if not isinstance(content.get("output_dir") or "", str):
+        raise ValueError(f"{path}: output_dir must name a folder, not {content['output_dir']!r}")
     entries = content.get("stages")
     if not isinstance(entries, list) or not entries:
         raise ValueError(f"{path}: `stages` must be a list of stages")
@@ -140,9 +144,10 @@ def load_recipe(name, output_dir=None):
         settings, stage = entry.get("set") or {}, str(entry["name"])
         if not isinstance(settings, dict) or not all(isinstance(name, str) for name in settings):
             raise ValueError(f"{path}: `set` of stage {stage} must hold `name: value`")
-        _check_nothing(settings, f"{path}: `set` of stage {stage}")
-        if stage in (known.name for known in stages) or os.path.basename(stage) != stage or stage in ("", ".", ".."):
-            raise ValueError(f"{path}: stage {number} needs a name of its own, without slashes, not {stage!r}")
+        _check_settings(settings, f"{path}: `set` of stage {stage}")
+        fits = type(entry["name"]) in (str, int) and stage.isprintable() and stage not in ("", ".", "..")
+        if not fits or stage in (known.name for known in stages) or os.path.basename(stage) != stage:
+            raise ValueError(f"{path}: stage {number} needs a name of its own, without slashes, not {entry['name']!r}")
         config = folder / str(entry["config"])
         if not config.is_file():
             raise ValueError(f"{path}: stage {stage} names {entry['config']}, which is not in {folder}")
@@ -225,6 +230,33 @@ def _chosen(stages, only):
     return [stage for stage in stages if not only or any(fnmatch.fnmatchcase(stage.name, name) for name in only)]
 
 
+def check_stages(stages, chosen, extra=()):
+    """
+    Tell of mistakes in any stage before the first one runs, which may take days.
+
+    Args:
+        stages (`list[Stage]`): Of [`load_recipe`].
+        chosen (`list[Stage]`): Those that are to run.
+        extra (`Sequence[str]`, *optional*): Flags that go to every stage.
+
+    Raises:
+        `ValueError`: naming the stage.
+    """
+    for stage in chosen:
+        try:
+            model, data, _ = parse_arguments(stage.command(extra))
+        except ValueError as error:
+            raise ValueError(f"stage {stage.name}: {error}") from None
+        earlier = [before.name for before in stages[: stages.index(stage)]]
+        starts = [model.init, model.label_space, *(data.teachers or "").split(",")]
+        for final in (Path(start.strip()) for start in starts if start and start.strip()):
+            beside = final.name == "final" and final.parent.parent == Path(stage.output_dir).parent
+            if beside and final.parent.name not in earlier and not final.is_dir():
+                known = f"before it come {', '.join(earlier)}" if earlier else "it is the first"
+                missing = f"stage:{final.parent.name}, which is no stage before it"
+                raise ValueError(f"stage {stage.name} needs {missing}; {known}")
+
+
 def run_recipe(stages, extra=(), only=(), again=False, train=None, say=print):
     """
     Run the stages that are not done.
@@ -242,9 +274,11 @@ def run_recipe(stages, extra=(), only=(), again=False, train=None, say=print):
         `int`: 0, or the exit status of the stage that stopped.
 
     Raises:
-        `ValueError`: for a name in `only` that fits no stage, or a stage made from something else.
+        `ValueError`: for a name in `only` that fits no stage, a stage that cannot be run as it is written, or one made
+            from something else.
     """
     chosen = _chosen(stages, only)
+    check_stages(stages, chosen, extra)
     for number, stage in enumerate(chosen, start=1):
         state, flags = stage_state(stage, extra, rows=again), list(extra)
         if state == "done":
@@ -314,11 +348,13 @@ def main(argv=None):
         raise ValueError(f"--set {wrong[0]} is not NAME=VALUE")
     pairs = [pair.partition("=")[::2] for pair in options.settings]
     nothing = {name: None for name, value in pairs if value in ("null", "~")}
-    _check_nothing(nothing, "--set")
+    _check_settings(dict(pairs), "--set")
+    _check_settings(nothing, "--set")
     for stage in stages:
         stage.settings |= nothing
     extra = [f"--{name}={value}" for name, value in pairs if name not in nothing]
     if options.list:
+        check_stages(stages, _chosen(stages, options.only), extra)
         for stage in _chosen(stages, options.only):
             details = "".join(f" {name}={_flag(value)}" for name, value in stage.settings.items())
             state = stage_state(stage, extra)

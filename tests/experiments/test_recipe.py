@@ -197,6 +197,11 @@ def test_some_stages_alone(folder):
         ("stages: [{name: a, config: 1.yaml, set: 3}]\n", "must hold `name: value`"),
         ("stages: [{name: a, config: 1.yaml, set: {epochs: null}}]\n", "stage a: epochs is null, but needs a value"),
         ("stages: [{name: a, config: 1.yaml, set: {1: 2}}]\n", "must hold `name: value`"),
+        ("stages: [{name: a, config: 1.yaml, set: {output_dir: x}}]\n", "stage a: output_dir is the recipe's"),
+        ("stages: [{name: null, config: 1.yaml}]\n", "needs a name of its own, without slashes, not None"),
+        ("stages: [{name: [a], config: 1.yaml}]\n", "needs a name of its own"),
+        ('stages: [{name: "a\\0b", config: 1.yaml}]\n', "needs a name of its own"),
+        ("output_dir: [a]\nstages: [{name: a, config: 1.yaml}]\n", "output_dir must name a folder"),
         ("stages: [a]\nsteps: 3\n", "unknown key steps"),
     ],
 )
@@ -204,6 +209,33 @@ def test_a_recipe_names_its_mistakes(folder, content, message):
     (folder / "recipe.yaml").write_text(content)
     with pytest.raises(ValueError, match=message):
         load_recipe(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("3.yaml", "init: stage:first\nepoch: 3\n", "stage third: .*3.yaml names 'epoch', .*did you mean epochs"),
+        ("3.yaml", "init: stage:first\nepochs: [\n", "stage third: .*3.yaml is not YAML"),
+        ("3.yaml", "init: stage:frist\n", "stage third needs stage:frist, which is no stage before it; before .* first, s"),
+        ("2.yaml", "init: stage:third\n", "stage second needs stage:third, which is no stage before it"),
+        ("3.yaml", "text_encoder: x\nteachers: [stage:first, stage:third]\n", "stage third needs stage:third"),
+        ("1.yaml", "text_encoder: x\nlabel_space: stage:first\n", "needs stage:first, .*; it is the first"),
+    ],
+)
+def test_a_mistake_in_a_late_stage_is_told_before_the_first_runs(folder, file, content, message, capsys):
+    (folder / file).write_text(content)
+    with pytest.raises(ValueError, match=message):
+        run_recipe(load_recipe(folder), train=pytest.fail, say=pytest.fail)
+    assert cli.main(["recipe", str(folder), "--list"]) == 2
+    assert capsys.readouterr().out == ""
+    (folder.parent / "out" / "frist" / "final").mkdir(parents=True)  # made by hand, say
+    if "frist" in content:
+        run_recipe(load_recipe(folder), train=pretend, say=lambda _: None)
+
+
+def test_a_stages_folder_is_the_recipes(folder, capsys):
+    assert cli.main(["recipe", str(folder), "--list", "--set", "output-dir=elsewhere"]) == 2
+    assert "--set: output_dir is the recipe's (--output-dir)" in capsys.readouterr().err
 
 
 def test_a_missing_recipe_names_those_of_the_package(capsys):
