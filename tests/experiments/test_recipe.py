@@ -216,7 +216,7 @@ def test_a_recipe_names_its_mistakes(folder, content, message):
     [
         ("3.yaml", "init: stage:first\nepoch: 3\n", "stage third: .*3.yaml names 'epoch', .*did you mean epochs"),
         ("3.yaml", "init: stage:first\nepochs: [\n", "stage third: .*3.yaml is not YAML"),
-        ("3.yaml", "init: stage:frist\n", "stage third needs stage:frist, which is no stage before it; before .* first, s"),
+        ("3.yaml", "init: stage:frist\n", "third needs stage:frist, which is no stage before it; .* first, second"),
         ("2.yaml", "init: stage:third\n", "stage second needs stage:third, which is no stage before it"),
         ("3.yaml", "text_encoder: x\nteachers: [stage:first, stage:third]\n", "stage third needs stage:third"),
         ("1.yaml", "text_encoder: x\nlabel_space: stage:first\n", "needs stage:first, .*; it is the first"),
