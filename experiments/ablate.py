@@ -15,7 +15,7 @@ from ..benchmarks.readers import BENCHMARKS, DIMENSIONS, load_benchmark
 from ..benchmarks.suite import measure_system, parse_selection, primary_value, wants_calibration
 from ..benchmarks.systems import load_system
 from ..files import write_json, write_text
-from ..training.arguments import DataArguments
+from ..training.arguments import DataArguments, read_arguments
 from ..training.config_files import read_yaml
 from ..training.encoders import encoder_path, lexicon_path, start_path, teacher_names
 from ..training.record import checkpoint_digest, files_digest
@@ -146,11 +146,19 @@ def run_grid(grid, options, output, say=print):
 
     Returns:
         `list[dict]`: the finished cells.
+
+    Raises:
+        `ValueError`: for a cell whose training arguments do not fit, naming it.
     """
-    results = []
-    for cell in grid["cells"]:
-        if options.get("only") and not {cell["name"], cell["group"]} & set(options["only"]):
-            continue
+    results, only = [], set(options.get("only") or ())
+    chosen = [cell for cell in grid["cells"] if not only or {cell["name"], cell["group"]} & only]
+    for cell in chosen:  # all before the first one trains, which may take hours
+        place, folder = f"cell {cell['name']}", str(output / "work" / safe_name(cell["name"]) / "run")
+        try:
+            read_arguments(training_arguments(cell, grid, options) | {"output_dir": folder}, place)
+        except ValueError as error:
+            raise ValueError(str(error) if str(error).startswith(place) else f"{place}: {error}") from None
+    for cell in chosen:
         results.append(run_cell(cell, grid, options, output, say))
         write_grid(grid, results, output)
     return results

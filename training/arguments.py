@@ -19,6 +19,7 @@ __all__ = [
     "background_plan",
     "parse_arguments",
     "qformer_shape",
+    "read_arguments",
     "unread_plan",
 ]
 
@@ -212,12 +213,29 @@ def parse_arguments(argv):
 
     ```
     """
-    parser = _parser()
-    values = {}
     if argv and not argv[0].startswith("-"):
         path = find_config(argv[0])
-        values, argv = _check_types(read_yaml(path), path), argv[1:]
-    parser.set_defaults(**values)
+        return read_arguments(read_yaml(path), path, argv[1:])
+    return read_arguments({}, None, argv)
+
+
+def read_arguments(values, place, argv=()):
+    """
+    Arguments from what a YAML file holds, and flags above it; as [`parse_arguments`].
+
+    Args:
+        values (`dict`): Names and values.
+        place (`str` or `Path`): Where they stand, for errors.
+        argv (`list[str]`, *optional*): Flags.
+
+    Returns:
+        `tuple(ModelArguments, DataArguments, RunArguments)`.
+
+    Raises:
+        `ValueError`: for an unknown name or a value that does not fit, naming it.
+    """
+    parser = _parser()
+    parser.set_defaults(**_check_types(values, place))
     found = vars(parser.parse_args(argv))
     model, data, run = (group(**{option.name: found[option.name] for option in fields(group)}) for group in GROUPS)
     for group in (model, data, run):

@@ -374,3 +374,23 @@ def test_a_grid_that_is_a_bomb_or_names_a_value_twice_is_told_at_once(tmp_path):
 def test_a_value_on_the_command_line_that_is_none_is_told(value):
     with pytest.raises(ValueError, match="--set epochs"):
         parse_overrides([f"epochs={value}"])
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ({"epoch": 3}, "^cell b names 'epoch', .*did you mean epochs"),
+        ({"epochs": "three"}, "^cell b: epochs must be int, not 'three'"),
+        ({"batch_size": 0}, "^cell b: batch_size must be at least 1"),
+        ({"init": "x"}, "^cell b: give text_encoder for a new model, or init"),
+    ],
+)
+def test_a_mistake_in_a_late_cell_is_told_before_the_first_trains(train, message, tmp_path, monkeypatch):
+    cells = [{"name": name, "group": name, "train": values} for name, values in (("a", {"epochs": 2}), ("b", train))]
+    options = {"overrides": {"text_encoder": "encoder"}}
+    monkeypatch.setattr(ablate, "run_cell", pytest.fail)
+    with pytest.raises(ValueError, match=message):
+        ablate.run_grid({"base": {}, "cells": cells}, options, tmp_path)
+    monkeypatch.setattr(ablate, "run_cell", lambda cell, *_: cell["name"])
+    monkeypatch.setattr(ablate, "write_grid", lambda *_: None)
+    assert ablate.run_grid({"base": {}, "cells": cells}, options | {"only": {"a"}}, tmp_path) == ["a"]
