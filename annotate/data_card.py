@@ -51,7 +51,7 @@ def _day(seconds):
     return time.strftime("%Y-%m-%d", time.gmtime(seconds))
 
 
-def write_card(path, vocabulary, *, name, licence=None, runs=(), asked=None, language="en"):
+def write_card(path, vocabulary, *, name, licence=None, runs=(), asked=None, language="en", file=None):
     """Write a data set card in the Hub's form: YAML metadata, then Markdown.
 
     Args:
@@ -61,14 +61,18 @@ def write_card(path, vocabulary, *, name, licence=None, runs=(), asked=None, lan
         licence (`str`, *optional*): An identifier of the Hub's, such as `cc-by-4.0`.
         runs (`list[dict]`), asked (`dict[str, int]`): From `provenance`.
         language (`str`): Of the texts.
+        file (`str`, *optional*): The data's, beside the card; without it the Hub takes all files there for data.
 
     Raises:
         `ValueError`: where there is such a file already.
     """
     if Path(path).exists():
         raise ValueError(f"card: {path} is there already; move it away or choose another name")
-    with open_output(path) as file:
-        file.write("\n".join(_card(vocabulary, name, licence, list(runs), asked or {}, language)) + "\n")
+    card = _card(vocabulary, name, licence, list(runs), asked or {}, language)
+    if file is not None:
+        card.insert(1, f"configs:\n- config_name: default\n  data_files:\n  - split: train\n    path: {file}")
+    with open_output(path) as output:
+        output.write("\n".join(card) + "\n")
 
 
 def _card(vocabulary, name, licence, runs, asked, language):

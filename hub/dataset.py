@@ -62,7 +62,7 @@ def build_dataset(source, folder, name=None, licence=None, language="en", store=
     runs, asked = provenance(store_path(source, store))
     write_card(
         folder / "README.md", vocabulary, name=name or source.stem, licence=licence, runs=runs, asked=asked,
-        language=language,
+        language=language, file="train.jsonl",
     )  # fmt: skip
     return folder
 

@@ -7,8 +7,8 @@ import sys
 __all__ = ["SENTENCES", "HubError", "hub_errors", "is_lost", "quiet_client", "repository_id"]
 
 SENTENCES = {
-    401: "the Hub does not accept the token, or got none: run `hf auth login`, or set HF_TOKEN to one that may write",
-    403: "the token may not do this: it needs write access to the repository",
+    401: "the Hub refuses the token, or got none: run `hf auth login`, or set HF_TOKEN, to publish one that may write",
+    403: "the token may not do this: to publish it needs write access to the repository, to read its owner's consent",
     404: "there is no such repository or revision, or the token may not see it",
     409: "the Hub says that it conflicts with what is there (409)",
     412: "the repository got another commit in the meantime: run the command again",

@@ -62,11 +62,15 @@ def test_the_committed_set_is_in_order(capsys):
 
 @pytest.mark.slow
 def test_a_pushed_set_loads_with_the_datasets_library(annotated, hub, api, run):
+    """From a repository that held another one, too."""
+    others = {"data/train-00000.jsonl": (b'{"other": 1}\n', False), "train.csv": (b"a,b\n1,2\n", False)}
+    hub.repos["dataset", REPO] = fake_hub.Repository()
+    hub.repos["dataset", REPO].commit("main", others, "theirs")
     assert cli.main(["push-data", str(annotated), "--repo-id", REPO]) == 0
     code = "import datasets, sys; print(datasets.load_dataset(sys.argv[1])['train'].to_list())"
     done = run("-c", code, REPO)
     assert done.returncode == 0, done.stderr
-    assert "'I won!'" in done.stdout and "'pride'" in done.stdout
+    assert "'I won!'" in done.stdout and "'pride'" in done.stdout and "other" not in done.stdout
 
 
 @pytest.mark.parametrize(

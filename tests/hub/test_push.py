@@ -90,7 +90,7 @@ def test_private_repositories(ready_folder, hub, api):
 
 def test_a_wrong_token(ready_folder, hub, api):
     api.token = "hf_" + "x" * 34
-    with pytest.raises(HubError, match=r"^nothing was published to tester/tiny: the Hub does not accept the token"):
+    with pytest.raises(HubError, match=r"^nothing was published to tester/tiny: the Hub refuses the token"):
         publish(ready_folder, REPO, api=api)
     assert hub.repos == {}
 
@@ -101,7 +101,7 @@ def test_no_token(ready_folder, hub, api, monkeypatch, tmp_path):
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
     api.token = None
-    with pytest.raises(HubError, match="the Hub does not accept the token, or got none"):
+    with pytest.raises(HubError, match="the Hub refuses the token, or got none"):
         publish(ready_folder, REPO, api=api)
 
 
