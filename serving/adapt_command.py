@@ -77,9 +77,9 @@ def main(argv=None):
     texts, cells = _read(args)
     check_count(len(texts))
     from .adapt import adapt
-    from .load import load
+    from .load import load_quietly
 
-    classify = load(args.model)
+    classify = load_quietly(args.model)
     if args.dimensions:
         own = adapt(classify, texts, cells, dimensions=True, batch_size=args.batch_size)
     else:
