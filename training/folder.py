@@ -24,12 +24,15 @@ def locked(output_dir):
     """
     Hold a run's folder for this process; the system lets go of it when the process ends, however it ends.
 
+    A folder that was made for a run which then left no result, for a slip of the pen, goes with it.
+
     Args:
         output_dir (`str`): The run's folder, made where it is missing.
 
     Raises:
         `ValueError`: if another process holds it.
     """
+    made = not os.path.isdir(output_dir)
     os.makedirs(output_dir, exist_ok=True)
     if fcntl is None or not _main_process():
         yield
@@ -51,7 +54,11 @@ def locked(output_dir):
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            if made:
+                _remove_without_results(output_dir)
 
 
 def claim_arguments(groups):
@@ -81,6 +88,17 @@ def claim_arguments(groups):
         inputs = {"inputs": before["inputs"]} if before and "inputs" in before else {}  # see `claim_inputs`
         os.makedirs(args.output_dir, exist_ok=True)
         write_json(_path(args.output_dir), now | inputs, sort_keys=True)
+
+
+def _remove_without_results(output_dir):
+    """Of a run that has left nothing to go on from, or else mended data would be refused as another run's."""
+    if any(os.path.exists(os.path.join(output_dir, name)) for name in RESULTS):
+        return
+    with contextlib.suppress(OSError):  # what teachers said may be there, and stays
+        for name in ("arguments.json", ".lock"):
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(os.path.join(output_dir, name))
+        os.rmdir(output_dir)
 
 
 def _begun(output_dir, before):

@@ -128,6 +128,22 @@ def test_a_run_that_was_refused_its_data_holds_no_folder(tmp_path):
         claim_arguments(groups("mine.csv"))
 
 
+def test_a_slip_of_the_pen_leaves_no_folder_but_the_one_that_was_there(arguments, tmp_path, capsys):
+    rows = tmp_path / "one.jsonl"
+    rows.write_text('{"text": "a day", "labels": ["joy"]}\n')
+    (tmp_path / "there").mkdir()
+    for output in ("new", "there"):
+        assert cli.main(["train", *arguments("--data", str(rows), output=output)]) == 2
+        assert "gives 1 training and 0 validation texts" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists() and (tmp_path / "there").is_dir()
+    lines = [f'{{"text": "a day {number}", "labels": ["joy"]}}\n' for number in range(20)]
+    rows.write_text("".join(lines))
+    same = arguments("--data", str(rows), "--epochs", "1", output="same", lexicon=False)
+    assert cli.main(["train", *same]) == 2 and "carry one label alone" in capsys.readouterr().err
+    rows.write_text("".join(lines).replace("joy", "rage", 10))  # as told, and no other run's
+    assert cli.main(["train", *same]) == 0
+
+
 def test_a_checkpoint_that_no_run_left_is_not_replaced(tmp_path):
     (tmp_path / "final").mkdir()
     with pytest.raises(ValueError, match=r"holds final of what is no run known here .* choose another output_dir"):
