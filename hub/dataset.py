@@ -3,7 +3,6 @@
 import argparse
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 from ..unheeded import given_options
@@ -11,6 +10,7 @@ from .check import check_content, colliding_names
 from .errors import quiet_client, repository_id
 from .folder import foreign_links, tree
 from .push import add_push_arguments, send
+from .scratch import scratch_folder
 
 __all__ = ["build_dataset", "check_dataset", "main"]
 
@@ -202,7 +202,7 @@ def main(argv=None):
     if given and Path(args.data).is_dir():
         raise ValueError(f"{given[0]} is for the card of a file, and {args.data} is a folder with a card of its own")
     quiet_client()
-    with tempfile.TemporaryDirectory(prefix="emodistill-push-") as temporary:
+    with scratch_folder("push") as temporary:
         folder = Path(temporary) / "folder"
         build_dataset(args.data, folder, args.name, args.licence, args.language, args.store)
         return send(folder, check_dataset(folder), args, repo_type="dataset")

@@ -5,7 +5,6 @@ import contextlib
 import fnmatch
 import hashlib
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from . import leaks
 from .errors import SENTENCES, HubError, hub_errors, is_lost, quiet_client, repository_id
 from .folder import build_folder, tree
 from .model_card import add_arguments, card_for, initial_card
+from .scratch import scratch_folder
 from .verify import verify_folder
 
 __all__ = ["Published", "add_push_arguments", "main", "publish", "send"]
@@ -226,7 +226,7 @@ def main(argv=None):
         card = card_for(args.checkpoint, args.repo_id, args.evaluation, args.audit, args.facts)
     else:
         card = initial_card(args.checkpoint, args.repo_id)
-    with tempfile.TemporaryDirectory(prefix="emodistill-push-") as temporary:
+    with scratch_folder("push") as temporary:
         folder = build_folder(args.checkpoint, Path(temporary) / "folder", card)
         problems, _ = verify_folder(folder)
         return send(folder, problems, args)

@@ -7,7 +7,6 @@ import random
 import secrets
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 from ..fingerprint import file_digest
@@ -17,6 +16,7 @@ from .check import are_numbers, check_content, check_files, stored_outputs
 from .errors import HubError, hub_errors, quiet_client, repository_id
 from .folder import REFERENCE, build_folder, code_files, is_published, own_outputs, tree
 from .model_card import initial_card
+from .scratch import scratch_folder
 
 __all__ = ["TOLERANCE", "check_content", "check_files", "check_outputs", "main", "verify_folder"]
 
@@ -71,7 +71,7 @@ def load_apart(folder, sets=None, seconds=SECONDS):
         `ValueError`: with the last line of what went wrong there.
     """
     sets = sets or [{"texts": list(reference.TEXTS), "labels": list(reference.LABELS)}]
-    with tempfile.TemporaryDirectory(prefix="emodistill-verify-") as apart:
+    with scratch_folder("verify") as apart:
         apart = str(Path(apart).resolve())
         copy = _room_for(folder, apart)
         (Path(apart) / "scratch").mkdir()
@@ -249,7 +249,7 @@ def main(argv=None):
     if not 0 < args.timeout < math.inf:
         raise ValueError(f"--timeout must be a number of seconds above 0, not {args.timeout:g}")
     quiet_client()
-    with tempfile.TemporaryDirectory(prefix="emodistill-hub-") as temporary:
+    with scratch_folder("hub") as temporary:
         folder, remote = Path(own_path(args.checkpoint)), False
         if not folder.is_dir():
             try:
