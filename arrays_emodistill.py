@@ -78,6 +78,17 @@ def highest(values):
     return values.max(-1) if isinstance(values, np.ndarray) else values.amax(-1)
 
 
+def highest_other(values):
+    """For each value of a row the highest of the others; rows have two values or more."""
+    if isinstance(values, np.ndarray):
+        second, top = np.moveaxis(np.partition(values, -2, axis=-1)[..., -2:], -1, 0)
+        return np.where(values < top[..., None], top[..., None], second[..., None])
+    import torch
+
+    top, second = values.topk(2, dim=-1).values.unbind(-1)
+    return torch.where(values < top[..., None], top[..., None], second[..., None])
+
+
 def with_column(values, place, column):
     """Values in which a column is no less than another one, of the same rows."""
     changed = values.copy() if isinstance(values, np.ndarray) else values.clone()

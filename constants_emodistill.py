@@ -22,6 +22,7 @@ RANGES = {
     "label_centering": (0.0, 1.0, True),
     "label_scaling": (0.0, 1.0, True),
     "prior_weight": (0.0, 10.0, True),
+    "rival_weight": (0.0, 1.0, True),
     "neutral_share": (0.0, 1.0, False),
     "single_label_centering": (0.0, 1.0, True),
     "single_label_scaling": (0.0, 10.0, True),
@@ -59,6 +60,9 @@ class DecisionConstants:
             divided, in place of the set's mean deviation; 0 for labels of one unit, 1 for standardised ones.
         prior_weight (`float`): Version 2: what a label's prior adds, by the logarithm of how common the words of the
             reference vocabulary are that it stands for; in the set's mean deviations.
+        rival_weight (`float`): Version 2: how much of the margin of a text's strongest other label, where that one
+            holds, is taken off a label's: beside a strong label a weak one is not named. Below 1, so that the best
+            label stays the best.
         neutral_share (`float`): Version 2: share of texts that a label `neutral` is expected to hold for.
         single_label_centering (`float`): Version 1: share of a label's background mean taken off before labels
             compete; 0 for raw similarities, 1 for centred ones.
@@ -97,6 +101,7 @@ class DecisionConstants:
     label_centering: float = 0.5
     label_scaling: float = 0.0
     prior_weight: float = 0.0
+    rival_weight: float = 0.0
     neutral_share: float = 0.3
     single_label_centering: float = 0.0
     single_label_scaling: float = 0.0

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from .arrays_emodistill import at_least, highest, root, sigmoid, single, softmax, with_column
+from .arrays_emodistill import at_least, highest, highest_other, root, sigmoid, single, softmax, with_column
 from .rules_emodistill import background_of_labels, word_shares
 
 __all__ = ["SetThreshold", "set_margins", "set_scores", "set_threshold"]
@@ -122,8 +122,10 @@ def set_margins(similarities, threshold, constants, neutral=None):
     """
     How far each label of a text is above the set's threshold, in deviations over the background.
 
-    Labels share what they have in common: `multi_label_competition` times the mean over the set is taken off each. A
-    text on which no other label passes is neutral, as far as they fall short.
+    Labels share what they have in common: `multi_label_competition` times the mean over the set is taken off each.
+    Where another label passes, `rival_weight` times the margin of the strongest is taken off, too: people name what
+    stands out, one label or two, however emotional a text is. A text on which no other label passes is neutral, as far
+    as they fall short.
 
     Args:
         similarities (`torch.Tensor` of shape `(batch, labels)`): To the extended labels.
@@ -139,9 +141,14 @@ def set_margins(similarities, threshold, constants, neutral=None):
     if labels > 1:
         scores = scores - constants.multi_label_competition * scores.mean(-1)[..., None]
     margins = scores - threshold.thresholds
-    if neutral is None or labels == 1:
+    if labels == 1:
         return margins
     others = [place for place in range(labels) if place != neutral]
+    if constants.rival_weight and len(others) > 1:
+        rivals = at_least(highest_other(margins[..., others]), 0.0)
+        margins[..., others] = margins[..., others] - constants.rival_weight * rivals
+    if neutral is None:
+        return margins
     return with_column(margins, neutral, -highest(margins[..., others]))
 
 

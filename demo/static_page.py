@@ -142,6 +142,7 @@ def decision_of(classify, labels):
             "weights": [[float(f"{value:.8g}") for value in row] for row in weights.tolist()],
             "biases": biases.tolist(),
             "neutral_without_others": neutral,
+            "rivals": classify.constants.rival_weight if classify.constants.version == 2 else 0.0,
             "blank": blank_scores(label_set, several),
         }
     return decision

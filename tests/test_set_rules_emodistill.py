@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emodistill.decision_emodistill import DecisionConstants, EmbeddedLabels, LabelStatistics, score_labels
+from emodistill.set_rules_emodistill import set_margins
 from emodistill.training.deciding import label_sets, plain_readings
 from emodistill.training.targets import Lexicon
 
@@ -31,9 +32,10 @@ def draws(seed, labels, texts=40, d=12, words=9):
     return unit(texts, d), unit(labels, d), statistics
 
 
+CHOSEN = ("label_centering", "label_scaling", "prior_weight", "rival_weight")
 SETS = st.tuples(
     st.integers(0, 10**6), st.integers(1, 30), st.booleans(),
-    st.fixed_dictionaries({name: st.floats(0, 1) for name in ("label_centering", "label_scaling", "prior_weight")}),
+    st.fixed_dictionaries({name: st.floats(0, 1) for name in CHOSEN}),
 )  # fmt: skip
 
 
@@ -97,6 +99,22 @@ def test_labels_that_vary_more_are_scaled_down():
     assert plain[0] > half[0] > level[0] and level.tolist() == pytest.approx([0.5, 0.5])
 
 
+def test_labels_yield_to_the_strongest_that_holds_and_neutral_is_no_rival():
+    statistics = LabelStatistics((torch.zeros(3), torch.eye(3) * 0.01))
+    constants = replace(CONSTANTS, multi_label_competition=0.0, label_centering=0.0)
+    labels = EmbeddedLabels(["joy", "pride", "neutral"], torch.eye(3))
+    threshold = labels.threshold(statistics, constants, statistics.background)
+    at = threshold.thresholds * threshold.units + threshold.units * torch.tensor(
+        [[2.0, 0.5, -3.0], [2.0, 0.1, 5.0], [-1.0, -0.5, -3.0]]
+    )
+    plain, yielded = (
+        set_margins(at, threshold, replace(constants, rival_weight=weight), labels.neutral) for weight in (0.0, 0.1)
+    )
+    assert plain[:, :2].flatten().tolist() == pytest.approx([2.0, 0.5, 2.0, 0.1, -1.0, -0.5], abs=1e-4)
+    assert yielded[:, :2].flatten().tolist() == pytest.approx([1.95, 0.3, 1.99, -0.1, -1.0, -0.5], abs=1e-4)
+    assert yielded[:, 2].tolist() == pytest.approx([-1.95, 5.0, 0.5], abs=1e-4)
+
+
 def test_more_labels_a_text_take_none_away():
     texts, embeds, statistics = draws(5, 8)
     labels = EmbeddedLabels([str(place) for place in range(8)], embeds)
@@ -140,7 +158,7 @@ def test_a_set_that_was_scored_before_is_scored_as_if_anew(chooser):
     ranges = {
         "multi_label_slope": (0.5, 4), "single_label_temperature": (0.1, 2), "expected_labels": (0.5, 3),
         "label_centering": (0, 1), "label_scaling": (0, 1), "multi_label_skewness": (-1, 1),
-        "word_nearness": (0.1, 0.8),
+        "word_nearness": (0.1, 0.8), "rival_weight": (0, 1),
     }  # fmt: skip
     constants = replace(CONSTANTS, prior_weight=0.2)
     for _ in range(6):

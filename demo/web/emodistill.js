@@ -75,9 +75,16 @@ export function decide(rule, embedding) {
   const margins = rule.weights.map((weights, label) =>
     weights.reduce((sum, weight, place) => sum + weight * embedding[place], rule.biases[label]),
   );
-  if (rule.neutral_without_others !== null) {
-    const others = margins.filter((_, label) => label !== rule.neutral_without_others);
-    margins[rule.neutral_without_others] = -Math.max(...others);
+  const neutral = rule.neutral_without_others;
+  const alone = [...margins]; // before labels yield to one another
+  const strongest = (place) => Math.max(0, ...alone.filter((_, label) => label !== place && label !== neutral));
+  if (rule.rivals) {
+    alone.forEach((margin, label) => {
+      if (label !== neutral) margins[label] = margin - rule.rivals * strongest(label);
+    });
+  }
+  if (neutral !== null) {
+    margins[neutral] = Math.max(margins[neutral], -Math.max(...margins.filter((_, label) => label !== neutral)));
   }
   if (rule.several) return margins.map((margin) => 1 / (1 + Math.exp(-margin)));
   const highest = Math.max(...margins);

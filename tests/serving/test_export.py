@@ -557,9 +557,10 @@ def test_javascript_reads_and_decides_as_python_does(page, exports):
     exported = emodistill.load(exports / "bert")
     embeds, rules, expected = exported.encode_texts(TEXTS), [], []
     for labels, changes in itertools.product(
-        ("joy, rage, neutral", "joy, fear, anger"),
+        ("joy, rage, neutral", "joy, fear, anger", "joy, neutral", "neutral, joy, rage, fear"),
         ({"multi_label_competition": 0.4, "single_label_scaling": 0.5, "single_label_centering": 0.3},
-         {"version": 2, "multi_label_competition": 0.3, "multi_label_skewness": 0.6, "single_label_temperature": 1.0}),
+         {"version": 2, "multi_label_competition": 0.3, "multi_label_skewness": 0.6, "single_label_temperature": 1.0},
+         {"rival_weight": 0.4, "label_scaling": 0.5, "neutral_share": 0.9, "expected_labels": 3.0}),
     ):  # fmt: skip
         exported.constants = dataclasses.replace(exported.constants, **changes)
         decision = static_page.decision_of(exported, labels)
