@@ -6,7 +6,9 @@ A tensor brings its functions along as methods, so torch is imported only where 
 
 import numpy as np
 
-__all__ = ["at_least", "highest", "joined", "normalised", "root", "sigmoid", "single", "softmax", "with_column"]
+__all__ = [
+    "at_least", "highest", "highest_other", "joined", "normalised", "root", "sigmoid", "single", "softmax", "with_column",
+]  # fmt: skip
 
 
 def single(values, like=None):
