@@ -7,7 +7,8 @@ A tensor brings its functions along as methods, so torch is imported only where 
 import numpy as np
 
 __all__ = [
-    "at_least", "highest", "highest_other", "joined", "normalised", "root", "sigmoid", "single", "softmax", "with_column",
+    "at_least", "highest", "highest_other", "joined", "normalised", "root", "sigmoid", "single", "softmax",
+    "with_column",
 ]  # fmt: skip
 
 
