@@ -7,10 +7,10 @@ import os
 import sys
 import warnings
 
+from .command_line import CommandParser, check_heeded
 from .descriptors.text_files import TextFile
 from .inputs_emodistill import is_blank
 from .loading import checkpoint_path
-from .unheeded import check_heeded
 
 __all__ = ["check_choice", "main", "read_max_windows", "warnings_as_lines"]
 
@@ -19,15 +19,8 @@ SHOWN_OF_WINDOW = 70  # characters
 LOOKS_LIKE_A_TABLE = "standard input looks like JSON, and is read as a text a line: emodistill score reads tables"
 
 
-class _Parser(argparse.ArgumentParser):
-    """Tells a mistake as the other commands do: in one sentence, without the usage."""
-
-    def error(self, message):
-        raise ValueError(message)
-
-
 def _parser():
-    parser = _Parser(
+    parser = CommandParser(
         prog="emodistill predict",
         description="Score texts against any emotion labels. The models that come along are for English.",
     )
@@ -80,7 +73,7 @@ def _arguments(argv):
     args, left = parser.parse_known_args(argv)
     dimensions = args.dimensions if isinstance(args.dimensions, str) else None
     if options := [word for word in left if word.startswith("--") or (word.startswith("-") and len(word) == 2)]:
-        raise ValueError(f"no option {options[0]}; emodistill predict --help lists them all")
+        raise ValueError(parser.no_option(options[0]))
     if left and dimensions is not None:
         raise ValueError(
             f"--dimensions took {dimensions!r} and {left[0]!r} is left over: separate dimensions by commas, and give "

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import sys
 
+from ..command_line import CommandParser
 from ..files import check_output
 
 __all__ = [
@@ -38,7 +39,7 @@ def add_common(parser):
 
 def evaluate_parser():
     parser = add_common(
-        argparse.ArgumentParser(
+        CommandParser(
             prog="emodistill evaluate",
             description="Measure a checkpoint on public benchmarks and write JSON, Markdown tables and plots.",
         )
@@ -160,7 +161,7 @@ def evaluate(argv):
 
 def audit_parser():
     parser = add_common(
-        argparse.ArgumentParser(
+        CommandParser(
             prog="emodistill audit",
             description="Look for bias between groups and for fragility in a checkpoint; write tables and a plot.",
         )

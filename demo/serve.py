@@ -13,9 +13,9 @@ import sys
 import tempfile
 import threading
 
+from ..command_line import CommandParser, check_heeded, given_options
 from ..files import check_output
 from ..loading import checkpoint_path
-from ..unheeded import check_heeded, given_options
 from . import proxies
 
 __all__ = ["free_port", "main"]
@@ -30,7 +30,7 @@ sys.exit(cli.main(sys.argv[2:]))
 
 
 def _parser():
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="emodistill demo",
         description="Open a page for trying labels on texts, on this machine. Nothing leaves it.",
     )

@@ -3,6 +3,7 @@
 import argparse
 import os
 
+from ..command_line import CommandParser
 from ..files import check_output
 from .inputs import DataInputs
 
@@ -27,7 +28,7 @@ text first. Quoting is off in tab-separated files. JSON lines and Parquet have a
 
 
 def _parser():
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="emodistill build-data",
         description=DESCRIPTION,
         epilog=DETAILS,
@@ -81,7 +82,7 @@ def describe(argv=None):
     Returns:
         `int`: the exit status.
     """
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="emodistill describe-data",
         description="Print the statistics of a built descriptor data set as Markdown, as its card shows them.",
         allow_abbrev=False,

@@ -1,17 +1,17 @@
 """Command line of the room: `emodistill ablate`."""
 
-import argparse
 import sys
 from pathlib import Path
 
 from ..benchmarks.cli import positive, quiet_libraries, require_libraries
+from ..command_line import CommandParser
 from .grid import list_cells, load_grid
 
 __all__ = ["ablate", "ablate_parser", "parse_overrides"]
 
 
 def ablate_parser():
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="emodistill ablate",
         description="Train and measure a grid of variants; stopped, the same command goes on.",
     )

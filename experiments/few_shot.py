@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..unheeded import check_heeded
+from ..command_line import check_heeded
 
 __all__ = ["curve", "main"]
 

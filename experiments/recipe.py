@@ -10,7 +10,6 @@ A recipe is a folder with a file a stage and `recipe.yaml`, which names them in 
 In a stage's file `stage:NAME` stands for the final checkpoint of another stage, for init or teachers for instance.
 """
 
-import argparse
 import fnmatch
 import json
 import os
@@ -22,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_type_hints
 
+from ..command_line import CommandParser
 from ..files import write_text
 from ..training.arguments import GROUPS, parse_arguments
 from ..training.config_files import CONFIGS, read_yaml
@@ -329,7 +329,7 @@ def _train(command):
 
 def main(argv=None):
     """The command `emodistill recipe`; returns an exit status."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="emodistill recipe",
         description="Run the stages that make a model, in order; what is done is skipped, a stopped stage goes on.",
     )

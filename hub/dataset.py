@@ -1,11 +1,10 @@
 """`emodistill push-data`: a descriptor data set becomes a data set repository, with its card."""
 
-import argparse
 import re
 import shutil
 from pathlib import Path
 
-from ..unheeded import given_options
+from ..command_line import CommandParser, given_options
 from .check import check_content, colliding_names
 from .errors import quiet_client, repository_id
 from .folder import foreign_links, tree
@@ -186,7 +185,7 @@ def main(argv=None):
     Raises:
         `ValueError`: for arguments that do not fit.
     """
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="emodistill push-data",
         description="Publish a descriptor data set on the Hugging Face Hub, with its card, in one commit.",
     )

@@ -1,6 +1,5 @@
 """The model card, written from the checkpoint, its measurements, and a file of facts."""
 
-import argparse
 import json
 import math
 import re
@@ -9,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 from .. import files
+from ..command_line import CommandParser
 from ..eight_bit_emodistill import eight_bit_shapes, is_eight_bit
 from .errors import quiet_client
 from .folder import read_config, safetensors_header, weight_files
@@ -302,7 +302,7 @@ def main(argv=None):
     Raises:
         `ValueError`: for arguments that do not fit.
     """
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="emodistill card", description="Write a checkpoint's model card from measurements and a file of facts."
     )
     parser.add_argument("checkpoint", nargs="?", help="folder of a checkpoint; the package's own by default")

@@ -1,6 +1,5 @@
 """`emodistill push`: a checkpoint becomes a model repository, in one commit that is read back."""
 
-import argparse
 import contextlib
 import fnmatch
 import hashlib
@@ -9,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..command_line import CommandParser
 from ..fingerprint import file_digest
 from ..loading import own_path
 from . import leaks
@@ -209,7 +209,7 @@ def main(argv=None):
     Raises:
         `ValueError`: for arguments that do not fit.
     """
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="emodistill push",
         description="Publish a checkpoint on the Hugging Face Hub, with its code and card, in one commit.",
     )

@@ -1,6 +1,5 @@
 """`emodistill verify`: does a folder, or a repository on the Hub, work for whoever has only transformers?"""
 
-import argparse
 import json
 import math
 import random
@@ -9,6 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from ..command_line import CommandParser
 from ..fingerprint import file_digest
 from ..loading import own_path
 from . import reference, sandbox
@@ -208,7 +208,7 @@ def _may_run(repo_id, folder, trusted):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="emodistill verify",
         description="Check that a folder or Hub repository is whole and works where emodistill is not installed.",
     )

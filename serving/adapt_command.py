@@ -4,8 +4,8 @@ import argparse
 import math
 import sys
 
+from ..command_line import CommandParser, check_heeded
 from ..files import check_output
-from ..unheeded import check_heeded
 from .arguments import read_labels_argument
 
 __all__ = ["main"]
@@ -14,7 +14,7 @@ READING = ("encoding", "delimiter", "quotes")  # options of the reader, as `emod
 
 
 def _parser():
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="emodistill adapt",
         description="Fit scores and label directions to 20 to 500 labelled texts; the encoder is not trained.",
     )

@@ -4,10 +4,10 @@ import argparse
 import json
 from pathlib import Path
 
+from ..command_line import CommandParser, check_heeded
 from ..descriptors.text_files import TextFile
 from ..files import check_output
 from ..predict import read_max_windows
-from ..unheeded import check_heeded
 from .columns import FORMATS
 from .load import require_modules
 from .rows import SHARD_ROWS
@@ -31,7 +31,7 @@ IDLE = {
 
 
 def _parser():
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="emodistill score",
         description="Score every row of a table of texts. A stopped run goes on when it is started again.",
     )

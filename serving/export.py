@@ -1,6 +1,5 @@
 """`emodistill export`: a checkpoint as a folder that onnxruntime runs, checked against the checkpoint."""
 
-import argparse
 import json
 import os
 import shutil
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..command_line import CommandParser
 from ..files import check_output
 from ..fingerprint import file_digest
 from ..normalisation_emodistill import plain_texts
@@ -268,7 +268,7 @@ classify("How dare you lie to me again!", labels=["joy", "anger", "relief"])
 
 
 def _parser():
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="emodistill export",
         description="Write a checkpoint as a folder that onnxruntime runs without torch, checked against it.",
     )

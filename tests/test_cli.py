@@ -127,6 +127,29 @@ def test_ctrl_c_in_any_command_is_one_word(monkeypatch, capsys):
     assert signal.getsignal(signal.SIGINT) is before
 
 
+SLIPS = [
+    ("score a.csv --output out --lables joy", "no option --lables; did you mean --labels? emodistill score --help"),
+    ("score --lables joy", "no option --lables; did you mean --labels? emodistill score --help lists them all"),
+    ("score a.csv --output out -labels joy", "no option -labels; did you mean --labels? emodistill score --help"),
+    ("score a.csv", "the following arguments are required: --output; emodistill score --help tells more"),
+    ("score a.csv b.csv --output out", "'b.csv' is left over; emodistill score --help tells more"),
+    ("train --epoch 3", "no option --epoch; did you mean --epochs? emodistill train --help lists them all"),
+    ("demo --port all", "argument --port: invalid int value: 'all'; emodistill demo --help tells more"),
+    *(
+        (f"annotate {name} --zzz", f"no option --zzz; emodistill annotate {name} --help lists them all")
+        for name in ("batch", "rate", "lexicon", "write", "compare", "stats")
+    ),
+    *((f"{name} --zzz", f"no option --zzz; emodistill {name} --help lists them all") for name in cli.COMMANDS),
+]
+
+
+@pytest.mark.parametrize(("line", "words"), SLIPS)
+def test_a_slip_is_one_sentence_without_the_usage(line, words, capsys):
+    assert cli.main(line.split()) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"emodistill {line.split()[0]}: {words}") and err.count("\n") == 1
+
+
 UNHEEDED = [
     ("score a.csv --output out --labels joy,fear --labelled-column mood", "--labelled-column is for --labelled"),
     ("score a.csv --output out --labels joy,fear --config rated", "a.csv is one file, so it has no configuration"),

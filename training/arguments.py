@@ -4,10 +4,10 @@ import argparse
 import difflib
 import math
 import os
-import re
 from dataclasses import dataclass, field, fields
 from typing import get_type_hints
 
+from ..command_line import CommandParser
 from ..files import check_output
 from .config_files import find_config, read_yaml
 
@@ -252,13 +252,6 @@ def read_arguments(values, place, argv=()):
     return model, data, run
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):  # one sentence, and not the usage of all arguments before it
-        unknown = re.match(r"unrecognized arguments: --([^ =]+)", message)
-        meant = _meant(unknown[1].replace("-", "_")) if unknown else ""
-        raise ValueError(f"{message} ({meant}see emodistill train --help)")
-
-
 def _meant(name):
     """The argument that a name which is none comes near to, for a message; nothing where there is none."""
     known = [option.name for group in GROUPS for option in fields(group)]
@@ -271,7 +264,7 @@ def _parser():
 
     transformers has one that does this, whose import alone costs more than a second.
     """
-    parser = _Parser(
+    parser = CommandParser(
         prog="emodistill train",
         description="Train a model on emotion descriptors. A YAML file, or the name of one of the package, may come "
         "first; flags win over it.",

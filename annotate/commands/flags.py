@@ -7,6 +7,7 @@ import sys
 import types
 import typing
 
+from ...command_line import CommandParser
 from ...durations import counted
 from ..prompts import list_prompts
 from ..settings import Settings
@@ -29,7 +30,7 @@ _READING = ("text_column", "id_column", "source_name", "keep", "header", "quotes
 def make_parser(name, description, epilog=None):
     """The parser of a subcommand; `name` is empty for the command itself."""
     prog = f"emodistill annotate {name}".strip()
-    return argparse.ArgumentParser(prog=prog, allow_abbrev=False, description=description, epilog=epilog)
+    return CommandParser(prog=prog, allow_abbrev=False, description=description, epilog=epilog)
 
 
 def add_fields(parser, cls=Settings, leave_out=(), **defaults):

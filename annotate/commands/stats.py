@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from ...command_line import check_heeded
 from ...files import check_output, write_json
-from ...unheeded import check_heeded
 from ..data_card import provenance, write_card
 from ..output import store_path
 from ..vocabulary import DescriptorVocabulary, plot, read_data_set
