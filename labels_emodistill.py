@@ -1,6 +1,5 @@
 """Label sets: what users name, and the wordings that are embedded for it. Standard library only."""
 
-import ast
 import collections.abc
 import functools
 import re
@@ -22,7 +21,10 @@ UNSEEN = re.compile(
     "\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
 )
 JOINER = re.compile(r"(?<![^\w\s])\u200d|\u200d(?![^\w\s])")  # one that makes no emoji of two
-STRING = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')\s*,?""", re.DOTALL)  # in a list, with what follows
+STRING = re.compile(r"""\s*(["'])((?:(?!\1)[^\\]|\\.)*)\1\s*,?""", re.DOTALL)  # in a list, with what follows
+# In such a string, as JSON and Python write it.
+ESCAPE = re.compile(r"\\(x[\da-fA-F]{2}|u[\da-fA-F]{4}|U00(?:0[\da-fA-F]|10)[\da-fA-F]{4}|[\\/\"'abfnrtv])")
+ESCAPED = dict(zip("abfnrtv", "\a\b\f\n\r\t\v", strict=True))
 # How a label says that a feeling is absent, and what only looks like it.
 ABSENT = re.compile(
     r"(?:(?:(?:is|are|am|was|were|be|being|do|does|did|feels?|feeling)[\s_-]+)?(?:not|never)|(?:is|are|was|were)n't"
@@ -288,7 +290,7 @@ def _written(text):
     if text.startswith("[") and text.endswith("]"):
         inner, found, at = text[1:-1], [], 0
         while match := STRING.match(inner, at):
-            found.append(ast.literal_eval(match[1]))
+            found.append(ESCAPE.sub(_unescaped, match[2]))
             at = match.end()
         if found and not inner[at:].strip():
             return found
@@ -296,6 +298,12 @@ def _written(text):
     if not any(part.strip() for part in labels):
         return []
     return labels if labels[-1].strip() else labels[:-1]
+
+
+def _unescaped(escape):
+    """The character that an escape of JSON or Python stands for."""
+    named = escape[1]
+    return chr(int(named[1:], 16)) if len(named) > 1 else ESCAPED.get(named, named)
 
 
 def _listed(labels, argument):

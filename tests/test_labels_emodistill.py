@@ -96,6 +96,9 @@ def test_any_list_of_strings_parses_or_is_told_in_one_sentence(labels):
     [
         ('["joy", "fear, or worry"]', ("joy", "fear, or worry")),
         ("['joy', 'fear']", ("joy", "fear")),
+        (r"""["it's", 'caf\xe9 "noir"', "so\/so", "\u00e9\ud83d\ude00"]""", ("it's", 'café "noir"', "so/so", "é😀")),
+        ('["joy\nful", "fear"]', ("joy\nful", "fear")),
+        (r"['50\50', 'a\xzz', 'a\N{x}', 'a\U00110000']", (r"50\50", r"a\xzz", r"a\N{x}", r"a\U00110000")),
         ("[joy], fear", ("[joy]", "fear")),
         ("[]", ("[]",)),
         ("[1, 2]", ("[1", "2]")),
