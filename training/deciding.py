@@ -129,7 +129,7 @@ def _saved(constants):
 
 def _skewness(background_embeds, cases, statistics, constants):
     """Mean skewness of the margins of plain words over the background; texts without any spread have none."""
-    values = []
+    values, constants = [], replace(constants, rival_weight=0.0)  # thresholds are counted before labels yield
     for label_set, _ in cases:
         threshold = label_set.threshold(statistics, constants, statistics.background)
         margins = set_margins(background_embeds @ label_set.extended(statistics, constants).T, threshold, constants)
