@@ -190,7 +190,7 @@ def _python(text):
         match = _QUOTED.match(inner, at)
         if match is None:
             break
-        found.append(ast.literal_eval(match[1]))
+        found.append(_string(match[1]))
         at = match.end()
     if at == len(inner):
         return found
@@ -200,6 +200,14 @@ def _python(text):
     raise UnreadableList(
         f"the labels {_short(text)} look like a list that cannot be read; write a JSON list or commas"
     )
+
+
+def _string(quoted):
+    """What stands between quotation marks; as it is where Python would not have it so, with a line break within."""
+    try:
+        return ast.literal_eval(quoted)
+    except (SyntaxError, ValueError):
+        return quoted[1:-1]
 
 
 def _short(text):

@@ -52,6 +52,9 @@ def read(path):
         ("\U0001f600", ["\U0001f600"]),
         ("jo\0y, \u200bfear\u200d", ["joy", "fear"]),
         ("moving   on", ["moving on"]),
+        ("['joy\nful', 'fear']", ["joy ful", "fear"]),
+        (r"['a\xzz', 'fear']", [r"a\xzz", "fear"]),  # a backslash that begins no escape of Python's
+        ("['jo\0y', 'fear']", ["joy", "fear"]),
         (["joy \ud83d"], ["joy \ufffd"]),
         (["joy, or nearly"], ["joy, or nearly"]),  # a list is taken as it is
     ],
