@@ -12,7 +12,7 @@ import warnings
 import numpy as np
 
 from .decision_emodistill import dimension_scores, score_labels
-from .inputs_emodistill import is_blank, one_ahead, read_ahead, read_inputs
+from .inputs_emodistill import is_blank, many_texts, one_ahead, read_ahead, read_inputs
 from .labels_emodistill import LabelSet
 from .language_emodistill import foreign_language
 from .options_emodistill import CHECKS, UNSET, given, known, one_of, read_batch_size
@@ -27,8 +27,9 @@ from .results_emodistill import (
     uses_auto,
 )
 
-__all__ = ["UNSET", "EmotionCalls"]
+__all__ = ["DEFAULT_BATCH_SIZE", "UNSET", "EmotionCalls"]
 
+DEFAULT_BATCH_SIZE = 32
 MOST_PAIRS_TOLD = 3  # of labels that the model cannot tell apart
 LOOKED_AT = 1000  # texts of a call, whether they are in the model's language
 UNHEEDED_NUMBER = "labels_per_text is for multi_label=True, and goes unheeded without it"
@@ -39,7 +40,7 @@ class EmotionCalls:
     """
     Mixin of whatever scores texts.
 
-    A class that mixes it in has `encode_texts(texts, batch_size)` and
+    A class that mixes it in has
 
     - `dimension_names`: the built-in dimensions;
     - `constants`: the [`DecisionConstants`] to decide by;
@@ -47,7 +48,8 @@ class EmotionCalls:
     - `tokenize_texts(texts, max_windows, normalise)`: [`~tokenizing_emodistill.TokenizedTexts`] of strings;
     - `embed_tokenized(tokenized, batch_size, progress)`: their embeddings, on the CPU;
     - `_embedded(label_set)`: [`EmbeddedLabels`] of a [`LabelSet`], and the [`LabelStatistics`] to score against;
-    - `_head(embeds)`: built-in dimensions of embedded texts, a list of rows.
+    - `_head(embeds)`: built-in dimensions of embedded texts, a list of rows;
+    - `_forward_params`: what its constructor says of how texts are read.
 
     It may have `language`, that of the texts it reads (`"en"` by default, `None` for any).
     """
@@ -223,6 +225,17 @@ class EmotionCalls:
                 self._already_told = told
         return None, None
 
+    def encode_texts(self, texts, batch_size=DEFAULT_BATCH_SIZE, max_windows=UNSET, normalise=UNSET):
+        """L2-normalised embeddings `(texts, d)` of a list of strings, or of one string, fp32 on the CPU.
+
+        Texts are read as in a call: by what the constructor says of `max_windows` and `normalise`, unless given here.
+        """
+        batch_size = read_batch_size(batch_size)
+        how_read = self._forward_params | self._sanitize_parameters(max_windows=max_windows, normalise=normalise)[1]
+        how_read = {name: value for name, value in how_read.items() if name != "return_windows"}
+        tokenized = self.tokenize_texts(self.preprocess(many_texts(texts))["texts"], **how_read)
+        return self.embed_tokenized(tokenized, batch_size)
+
     def encode_labels(self, labels, label_template=None):
         """L2-normalised embeddings `(labels, d)` of a label set, fp32 on the CPU; cached until a weight changes.
 
@@ -361,8 +374,9 @@ class EmotionCalls:
                 result["dimensions"] = {name: column[index] for name, column in values.items()}
         self._add_windows(results, model_outputs, options)
         if model_outputs.get("errors", "raise") == "null":
+            with_labels = bool(groups) or not axes  # a call without dimensions asks for labels, if only the texts' own
             results = [
-                null_result(problems[index], bool(groups), axes) if index in problems else {**result, "error": None}
+                null_result(problems[index], with_labels, axes) if index in problems else {**result, "error": None}
                 for index, result in enumerate(results)
             ]
         return results
@@ -472,9 +486,10 @@ class EmotionCalls:
                 results[index] |= {"windows_read": model_outputs["read"][index], "windows_total": total}
         if not windows:
             return
-        own = model_outputs.get("label_sets") or {}
-        sets = {place: own[owner] for place, owner in enumerate(owners) if owner in own}
-        parts = {"texts": windows["texts"], "embeds": windows["embeds"], "label_sets": sets}
+        parts = {"texts": windows["texts"], "embeds": windows["embeds"]}
+        for name in ("label_sets", "problems"):  # those of a text are those of its windows
+            own = model_outputs.get(name) or {}
+            parts[name] = {place: own[owner] for place, owner in enumerate(owners) if owner in own}
         rows = self.postprocess(parts, **options)
         for result in results:
             result["windows"] = []

@@ -7,7 +7,7 @@ from collections import Counter, OrderedDict
 import torch
 from transformers import Pipeline
 
-from .calls_emodistill import UNSET, EmotionCalls
+from .calls_emodistill import DEFAULT_BATCH_SIZE, UNSET, EmotionCalls
 from .constants_emodistill import DecisionConstants
 from .decision_emodistill import EmbeddedLabels
 from .encoding_emodistill import (
@@ -20,7 +20,7 @@ from .encoding_emodistill import (
     mean_of_windows,
     tokenize_texts,
 )
-from .inputs_emodistill import many_texts, texts_of
+from .inputs_emodistill import texts_of
 from .labels_emodistill import LabelSet
 from .locks_emodistill import lock_over_forks
 from .options_emodistill import read_batch_size
@@ -28,7 +28,6 @@ from .watching_emodistill import LabelSide
 
 __all__ = ["LabelSet", "ZeroShotEmotionPipeline"]
 
-DEFAULT_BATCH_SIZE = 32
 CACHED_LABEL_SETS = 64
 CACHED_WORDINGS = 10_000  # of label sets that texts bring along
 CACHE_LOCK = lock_over_forks()  # not a pipeline's own, which could then be neither copied nor pickled
@@ -209,11 +208,6 @@ class ZeroShotEmotionPipeline(EmotionCalls, Pipeline):
         """Their L2-normalised embeddings `(texts, d)`, fp32 on the CPU."""
         with evaluating(self.model):
             return embed_tokenized(self.model, tokenized, batch_size, progress=progress).cpu()
-
-    def encode_texts(self, texts, batch_size=DEFAULT_BATCH_SIZE):
-        """L2-normalised embeddings `(texts, d)` of a list of strings, or of one string, fp32 on the CPU."""
-        batch_size = read_batch_size(batch_size)
-        return self.forward(self.preprocess(many_texts(texts)), batch_size=batch_size)["embeds"]
 
     @property
     def language(self):

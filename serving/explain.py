@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from ..inputs_emodistill import is_blank
 from .explain_display import as_html, as_marked_text
 
 __all__ = ["LEVELS", "Explanation", "Part", "explain", "parts_of"]
@@ -227,7 +228,8 @@ def explain(classify, text, label=None, dimension=None, levels=LEVELS, batch_siz
         dimension (`str`, *optional*): A dimension in place of a label: a built-in one, or one of `dimensions`.
         levels (`Sequence[str]`, *optional*): Some of `"word"`, `"phrase"` and `"sentence"`; all by default.
         batch_size (`int`, *optional*, defaults to 32): Texts in a batch.
-        options: As in a call of the pipeline: `labels`, `multi_label`, `label_template`, `dimensions`.
+        options: As in a call of the pipeline: `labels`, `multi_label`, `label_template`, `dimensions`, `normalise`,
+            `max_windows`.
 
     Returns:
         [`Explanation`]
@@ -249,7 +251,7 @@ def explain(classify, text, label=None, dimension=None, levels=LEVELS, batch_siz
 
     ```
     """
-    if not isinstance(text, str) or not text.strip():
+    if not isinstance(text, str) or is_blank(text):
         raise ValueError(f"text must be one string that is not blank, not {text!r}: explain one text at a time")
     if label is not None and dimension is not None:
         raise ValueError("give a label or a dimension to explain, not both")
@@ -260,7 +262,9 @@ def explain(classify, text, label=None, dimension=None, levels=LEVELS, batch_siz
     spans = parts_of(text, levels)
     # A text of which nothing is left has the score of a text of which nothing is known.
     shorter = [_without(text, start, end) for _, start, end in spans]
-    embeds = classify.encode_texts([text, *(left or text for left in shorter)], batch_size=batch_size)
+    read = [text, *(text if is_blank(left) else left for left in shorter)]
+    how_read = {name: options[name] for name in ("max_windows", "normalise") if name in options}
+    embeds = classify.encode_texts(read, batch_size=batch_size, **how_read)
     rows = scorer.rows(embeds)
     target = label if label is not None else dimension if dimension is not None else rows[0].best
     kind = "label" if dimension is None else "dimension"
@@ -269,7 +273,7 @@ def explain(classify, text, label=None, dimension=None, levels=LEVELS, batch_siz
     baseline = None if neutral is None else neutral.value(target, kind)
     parts = []
     for (level, start, end), left, without in zip(spans, shorter, others, strict=True):
-        if not left and baseline is not None:
+        if is_blank(left) and baseline is not None:
             without = baseline
         parts.append(Part(level, text[start:end], start, end, without, _effect(kind, score, without)))
     return Explanation(text, target, kind, score, baseline, tuple(parts))

@@ -15,11 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from ..arrays_emodistill import normalised
-from ..calls_emodistill import UNSET, EmotionCalls
+from ..calls_emodistill import DEFAULT_BATCH_SIZE, UNSET, EmotionCalls
 from ..constants_emodistill import DecisionConstants
 from ..decision_emodistill import EmbeddedLabels, LabelStatistics
 from ..fingerprint import file_digest
-from ..inputs_emodistill import many_texts, texts_of
+from ..inputs_emodistill import texts_of
 from ..locks_emodistill import lock_over_forks
 from ..normalisation_emodistill import spell_emoji
 from ..options_emodistill import read_batch_size, read_threads
@@ -54,7 +54,7 @@ STATISTICS_PARTS = {
     "dimension": ("weight", "bias"),
 }
 DIGESTED = ("tokenizer.json", STATISTICS, LABELS, TEXT_TOWER, LABEL_TOWER)
-BATCH_SIZE, CACHED_LABEL_SETS = 32, 64
+CACHED_LABEL_SETS = 64
 EXPORTS_LOCK = lock_over_forks()  # over what is loaded when it is first asked for, and what is kept
 AHEAD = 4  # batches for each thread that wait for it or are in work: it must not run dry while others are prepared
 # onnxruntime joins an addition and a layer norm to an operator that takes several times as long as the two.
@@ -358,7 +358,7 @@ class OnnxEmotionClassifier(EmotionCalls):
         """[`~tokenizing_emodistill.TokenizedTexts`] of strings; a second thread may do this."""
         return tokenize_texts(self.tokenizer, self.config, texts, max_windows, normalise)
 
-    def embed_tokenized(self, tokenized, batch_size=BATCH_SIZE, progress=None):
+    def embed_tokenized(self, tokenized, batch_size=DEFAULT_BATCH_SIZE, progress=None):
         """
         Embeddings of tokenised texts, as [`~encoding_emodistill.embed_tokenized`] gives them.
 
@@ -372,14 +372,10 @@ class OnnxEmotionClassifier(EmotionCalls):
         """
         return self.start_embedding(tokenized, batch_size, progress)()
 
-    def start_embedding(self, tokenized, batch_size=BATCH_SIZE, progress=None):
+    def start_embedding(self, tokenized, batch_size=DEFAULT_BATCH_SIZE, progress=None):
         """As [`embed_tokenized`], but a function that gives the embeddings: its first batches are computed already."""
         windows = self._started(TEXT_TOWER, tokenized.windows, batch_size, progress)
         return lambda: _mean_of_windows(tokenized, windows())
-
-    def encode_texts(self, texts, batch_size=BATCH_SIZE):
-        """L2-normalised embeddings `(texts, d)` of a list of strings, or of one string, fp32."""
-        return self._forward(self.preprocess(many_texts(texts)), read_batch_size(batch_size))["embeds"]
 
     def _forward(self, model_inputs, batch_size, progress=None, **how_read):
         return self._begin(model_inputs, batch_size, progress, **how_read)()
@@ -461,13 +457,17 @@ class OnnxEmotionClassifier(EmotionCalls):
         if isinstance(inputs, collections.abc.Sized) and not len(inputs):
             return []
         size = batch_size if batch_size is not None else self._batch_size
-        size = size if size is not None else 1 if reading.get("stream") else BATCH_SIZE
+        size = size if size is not None else 1 if reading.get("stream") else DEFAULT_BATCH_SIZE
 
         def begin(model_inputs, batch_size, progress):
             return self._begin(model_inputs, batch_size, progress, **forward)
 
         results = self._results(inputs, size, begin, reading, options)
         return list(results) if isinstance(inputs, list) else results
+
+    @property
+    def _forward_params(self):
+        return self._parameters[1]
 
     @property
     def _postprocess_params(self):

@@ -104,6 +104,26 @@ def test_bad_rows_become_nulls_on_request(classify):
     assert "text 0 is missing" in classify(None, labels=LABELS, errors="null")["error"]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_bad_row_costs_no_other_where_windows_are_asked_for(classify, stream):
+    rows = [{"text": None, "labels": LABELS}, {"text": "my dog", "labels": LABELS}]
+    for given in (rows, rows[:1]):
+        results = list(classify(iter(given), errors="null", return_windows=True, stream=stream))
+        assert results[0]["labels"] is None and "text 0 is missing" in results[0]["error"]
+        assert [result["windows"][0]["text"] for result in results[1:]] == ["my dog"] * (len(given) - 1)
+
+
+def test_embeddings_are_of_texts_as_a_call_reads_them(checkpoint):
+    classify = pipeline("zero-shot-emotion", checkpoint, normalise=True, max_windows=1)
+    texts = ["sooooo &amp; happy", "my dog " * 40 + "so sad " * 40]
+    plain = classify.encode_texts(texts, normalise=False, max_windows=None)
+    assert not torch.allclose(classify.encode_texts(texts), plain, atol=1e-3)
+    everything = pipeline("zero-shot-emotion", checkpoint, max_windows=None, normalise=False)
+    torch.testing.assert_close(everything.encode_texts(texts), plain)
+    with pytest.raises(ValueError, match="max_windows must be"):
+        classify.encode_texts(texts, max_windows=0)
+
+
 def test_a_table_is_refused_with_a_hint(classify):
     import pandas
 

@@ -101,6 +101,14 @@ def test_a_dimension_is_explained_in_its_points(trained):
     assert own.telling()[0].text == "happy"
 
 
+@pytest.mark.parametrize("how_read", [{"normalise": True}, {"normalise": False}, {"max_windows": 1}])
+def test_a_text_is_explained_as_it_is_read(classify, how_read):
+    text = "sooooo &amp; happy. " + "my dog " * 40 + "so sad " * 40
+    result = classify(text, labels=["joy", "anger"], **how_read)
+    why = classify.explain(text, labels=["joy", "anger"], levels="sentence", **how_read)
+    assert why.score == pytest.approx(result["scores"][0], abs=1e-5)
+
+
 def test_sums_and_interactions(classify):
     why = classify.explain("my dog cried, the cat laughed. we won", "joy", labels=["joy", "anger"], multi_label=True)
     assert why.total() + why.interaction() == pytest.approx(why.whole)
@@ -121,6 +129,7 @@ def test_the_best_label_is_explained_by_default_and_one_word_is_weighed_against_
     ("arguments", "words"),
     [
         ({"text": " ", "label": "joy", "labels": ["joy"]}, "not blank"),
+        ({"text": "\u200b", "label": "joy", "labels": ["joy"]}, "not blank"),
         ({"text": ["my dog"], "label": "joy", "labels": ["joy"]}, "one text at a time"),
         ({"text": "my dog", "label": "pride", "labels": ["joy", "fear"]}, "'pride' is not among 'fear', 'joy'"),
         ({"text": "my dog", "label": "joy"}, "labels"),
