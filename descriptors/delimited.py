@@ -23,9 +23,13 @@ LONGEST_ROW = 2**22  # characters; more is a quotation mark left open
 SAMPLE_LINES = 20
 
 
-def delimited_rows(text, header, quotes, delimiter):
+def delimited_rows(text, header, quotes, delimiter=None, tabs=False):
     lines = iter(text)
     ahead = deque(_first(lines, SAMPLE_LINES))
+    if tabs:
+        delimiter = "\t"
+        if header:
+            _check_tabs(text, [line for _, line in ahead])
     if match := re.fullmatch(r'"?sep=(.)"?\s*', ahead[0][1] if ahead else ""):  # Excel's own first line
         delimiter = delimiter or match[1]
         ahead.popleft()
@@ -80,21 +84,32 @@ def _header(text, number, fields, problem):
 
 def _likely(sample, quotes):
     """The delimiter under which the first rows have as many fields as the header, which knows a `text` column."""
+    return max(DELIMITERS, key=lambda delimiter: _merit(sample, quotes, delimiter))  # of equals the first
 
-    def merit(delimiter):
-        widths, names = [], []
-        try:
-            for number, row in enumerate(csv.reader(sample, delimiter=delimiter, quoting=0 if quotes else 3)):
-                names = names or [name.strip().lower() for name in row]
-                if row and (number + 1 < len(sample) or len(sample) < SAMPLE_LINES):
-                    widths.append(len(row))
-        except csv.Error:
-            pass
-        several = bool(widths) and widths[0] > 1
-        even = several and len(set(widths)) == 1
-        return ("text" in names and several, even, widths[0] if widths else 0)
 
-    return max(DELIMITERS, key=merit)  # of equals the first
+def _merit(sample, quotes, delimiter):
+    """What speaks for a delimiter: several columns with `text` among them; as many in each row; how many."""
+    widths, names = [], []
+    try:
+        for number, row in enumerate(csv.reader(sample, delimiter=delimiter, quoting=0 if quotes else 3)):
+            names = names or [name.strip().lower() for name in row]
+            if row and (number + 1 < len(sample) or len(sample) < SAMPLE_LINES):
+                widths.append(len(row))
+    except csv.Error:
+        pass
+    several = bool(widths) and widths[0] > 1
+    even = several and len(set(widths)) == 1
+    return ("text" in names and several, even, widths[0] if widths else 0)
+
+
+def _check_tabs(text, sample):
+    """Tell of a table without any tab whose columns something else separates."""
+    if any("\t" in line for line in sample):
+        return
+    likely = _likely(sample, quotes=True)
+    with_text, even, _ = _merit(sample, True, likely)
+    if with_text or (even and len(sample) > 1):
+        raise text.misnamed(f"a table whose fields are separated by {likely!r}, not by tabs; give it the suffix .csv")
 
 
 def _bare(ahead, lines, delimiter):

@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 
 from .delimited import delimited_rows
-from .json_tables import json_line_rows, json_rows
+from .json_tables import json_line_rows, json_rows, json_suffix
 from .text_files import COMPRESSED, FileRow, TextFile, known_as, standard_bytes
 
 __all__ = ["FORMATS", "FileRow", "batch_rows", "format_of", "read_file", "with_class_names"]
@@ -58,7 +58,7 @@ def read_file(path, kind=None, *, header=True, quotes=None, delimiter=None, enco
     Args:
         path (`str`, `Path` or a binary file): The file; `"-"` is standard input.
         kind (`str`, *optional*): Its format, see [`format_of`]; by its name, or, for standard input, JSON lines where
-            it starts with `{` and a text a line otherwise.
+            it starts with `{`, JSON where it starts with a list of objects, and a text a line otherwise.
         header (`bool`, *optional*, defaults to `True`): Whether CSV and TSV start with column names; without, the
             columns are `1`, `2`, ...
         quotes (`bool`, *optional*): Whether fields may be quoted; by default yes in CSV and no in TSV.
@@ -88,10 +88,14 @@ def read_file(path, kind=None, *, header=True, quotes=None, delimiter=None, enco
         with TextFile(path, name, encoding) as text:
             if kind is None:
                 kind = "jsonl" if text.first.lstrip().startswith("{") else "lines"
+                kind = "json" if kind == "lines" and json_suffix(text.first) else kind
                 _check_reading(kind, name, header, quotes, delimiter, encoding)
+            may_be_json = kind == "lines" or (kind in ("csv", "tsv") and header)
+            if may_be_json and (suffix := json_suffix(text.first, alone=kind != "lines")):
+                raise text.misnamed(f"JSON; give it the suffix {suffix}")
             if kind in ("csv", "tsv"):
-                options = {"delimiter": "\t" if kind == "tsv" else delimiter}
-                yield from delimited_rows(text, header, kind == "csv" if quotes is None else quotes, **options)
+                quotes = kind == "csv" if quotes is None else quotes
+                yield from delimited_rows(text, header, quotes, delimiter, tabs=kind == "tsv")
             else:
                 yield from {"lines": _lines, "jsonl": json_line_rows, "json": json_rows}[kind](text)
     except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:

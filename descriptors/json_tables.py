@@ -6,14 +6,45 @@ import re
 
 from .text_files import ESCAPED
 
-__all__ = ["json_line_rows", "json_rows"]
+__all__ = ["json_line_rows", "json_rows", "json_suffix"]
 
 _MORE = "the list ends before it, and there is more; is it JSON lines (.jsonl)?"
 _SPACE = re.compile(r"\s*")
+_OBJECT = re.compile(r'\s*(\[\s*)?\{\s*"([^"\\]|\\.)*"\s*:')  # as no table begins that is not JSON, nor any text
+_BRACKET = re.compile(r"\s*\[?\s*[\[{]\s*$")
+_SPREAD = (
+    "JSON over many lines, not an object a line; write it so (jq -c . does), or, if it is one object for all rows, "
+    "give it the suffix .json"
+)
+_OBJECTS = "JSON objects over many lines, one after the other; make them a list, or one a line (jq -c . does)"
+
+
+def json_suffix(line, alone=True):
+    """
+    The suffix that a file should have whose first line is the beginning of JSON.
+
+    Args:
+        line (`str`): The first line.
+        alone (`bool`, *optional*, defaults to `True`): Whether a bracket alone tells of JSON, too.
+
+    Returns:
+        `str` or `None`: `.jsonl`, `.json`, or nothing where it is no JSON.
+
+    Example:
+
+    ```python
+    >>> json_suffix('{"text": "So glad"}'), json_suffix('[{"text": "So glad"},'), json_suffix("text,labels")
+    ('.jsonl', '.json', None)
+
+    ```
+    """
+    if _OBJECT.match(line):
+        return ".jsonl" if line.lstrip().startswith("{") and _complete(line) else ".json"
+    return ".json" if alone and _BRACKET.match(line) else None
 
 
 def json_line_rows(text, lines=None):
-    for number, line in lines or text:
+    for number, line in _each_whole(text, iter(lines or text)):
         if not line.strip():
             continue
         line, error = text.decoded(line)
@@ -24,6 +55,36 @@ def json_line_rows(text, lines=None):
             continue
         values, problem = _record(record)
         yield text.row(number, values, error or problem)
+
+
+def _each_whole(text, lines):
+    """The lines; JSON that is spread over them is told once, not as a fault of each."""
+    ahead = []
+    for item in lines:
+        ahead.append(item)
+        if item[1].strip():
+            break
+    start = ahead[-1][1].strip() if ahead else ""
+    in_list = start.startswith("[")
+    if start[:1] in ("{", "[") and (_goes_on(start) or (in_list and _OBJECT.match(start))):
+        following = next((item for item in lines if item[1].strip()), None)
+        # One damaged line of JSON lines can begin as well; then the next is whole.
+        if start == "[" or (in_list if following is None else not _complete(following[1])):
+            raise text.misnamed("a JSON list; give it the suffix .json" if in_list else _SPREAD)
+        ahead += [] if following is None else [following]
+    yield from ahead
+    yield from lines
+
+
+def _goes_on(line):
+    """Whether a line is sound JSON as far as it goes, and more is to come; a string that is left open is not sound."""
+    try:
+        json.loads(line)
+    except json.JSONDecodeError as error:
+        return error.pos >= len(line) - 1
+    except (ValueError, RecursionError):
+        pass
+    return False
 
 
 def _record(record):
@@ -69,6 +130,8 @@ def _json_objects(text):
     try:
         rows = _rows_of_object(text.name, _loads(content))
     except json.JSONDecodeError as fault:
+        if fault.msg == "Extra data" and content[fault.pos] == "{":
+            raise text.misnamed(_OBJECTS) from None
         raise ValueError(f"{text.name}, line {fault.lineno}: not valid JSON ({fault.msg})") from None
     for number, row in enumerate(rows, 1):
         values, problem = _record(row)

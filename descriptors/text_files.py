@@ -118,8 +118,7 @@ class TextFile:
         head = raw.peek(4096)[:65536]
         marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
         if what := known_as(head):
-            what = what if self.name != "standard input" else what.replace("give it", "save it to a file with")
-            raise ValueError(f"{self.name}: it is {what}")
+            raise self.misnamed(what)
         if encoding is None and marked is None:
             encoding = _unmarked(head)
             if encoding is None and _is_wide(head):
@@ -168,6 +167,12 @@ class TextFile:
         else:
             with contextlib.suppress(ValueError):  # closed meanwhile by whoever opened it
                 self.file.detach()  # standard input stays open
+
+    def misnamed(self, what):
+        """A `ValueError` for a file that is something else, with what to do about it."""
+        if self.name == "standard input":
+            what = what.replace("give it", "save it to a file with")
+        return ValueError(f"{self.name}: it is {what}")
 
     def row(self, number, values, error=None, unit="line", of_table=False):
         """A [`FileRow`] of this file."""
