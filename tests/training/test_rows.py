@@ -114,6 +114,15 @@ def test_few_held_out_texts_and_neutral_ones_are_measured(tiny_model, tokenizer)
     assert model.background[1].any()
 
 
+def test_words_to_validate_on_are_the_same_in_each_process():
+    """Of like frequent words those of earlier texts, by their letters, however a set happens to be in order."""
+    rows = [{"text": f"text {number}", "labels": [f"feeling {number}"]} for number in range(20)]
+    implies = {row["labels"][0]: [f"word {number} {place}" for place in range(5)] for number, row in enumerate(rows)}
+    validator = Validator(rows, Lexicon({}, implies, {"word 0 3"}), None, [])
+    expected = [word for feeling, words in implies.items() for word in sorted([feeling, *words]) if word != "word 0 3"]
+    assert validator.plain_words == expected[: len(validator.plain_words)] and len(validator.plain_words) == 60
+
+
 def test_a_background_has_two_texts_at_least(tokenizer):
     rows = some(6)
     dataset = DescriptorDataset(rows, tokenizer, NOTHING_KNOWN, 24)
