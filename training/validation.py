@@ -92,7 +92,7 @@ class Validator:
         self.descriptor_targets = _matrix(labels, self.descriptors)
         implied = [row | {word for label in row for word in lexicon.implies.get(label, ())} for row in labels]
         kept_out = lexicon.held_out | {NEUTRAL}  # which decisions do not take for one label among others
-        # Sorted, or which of like frequent words are validated on, and which weights are best, would differ by process.
+        # Sorted, or which of like frequent words are asked for, and so which weights are best, would be chance.
         counts = Counter(word for words in implied for word in sorted(words - kept_out))
         self.plain_words = [word for word, _ in counts.most_common(PLAIN_WORDS)]
         self.plain_targets = _matrix(implied, self.plain_words)
