@@ -1,5 +1,6 @@
 """Texts to token ids: windows over long texts, spread over those that are far too long. Without torch."""
 
+import re
 from dataclasses import dataclass, field
 
 from .locks_emodistill import lock_over_forks
@@ -16,6 +17,7 @@ MAX_WINDOWS = 16  # of one text: some 1,500 words; what lies beyond is sampled, 
 LONGEST_TOKEN = 20  # characters; a piece of so many for each token of a window fills it
 FAR_TOO_LONG = 4  # times what is read: from here on a text is not even tokenised in full
 TOKENS_AT_ONCE = 512  # in a batch on a processor; measured, see docs/speed.md
+CUT_WORD = re.compile(r"\A\S*\s+(?=\S)")  # what a piece that was cut out of a text may begin with
 WINDOW_OVERLAP = 32  # tokens that neighbouring windows of a long text share, so that no clause is only cut
 
 
@@ -81,7 +83,7 @@ def tokenize_texts(tokenizer, config, texts, max_windows=MAX_WINDOWS, normalise=
     for text in texts:
         parts = _pieces(text, config.text_max_length, max_windows)
         pieces.extend(parts)
-        shares.append((len(parts), 1.0 if len(parts) == 1 else len(text) / sum(map(len, parts))))
+        shares.append((len(parts), 1.0 if parts[0] is text else len(text) / sum(map(len, parts))))
     plain = plain_texts(config, pieces, normalise)
     windows, owners, parts = _windows(tokenizer, plain, config.text_max_length, with_parts)
     if len(windows) == len(pieces) == len(texts):  # one window each, as nearly always
@@ -168,9 +170,10 @@ def _pieces(text, max_length, max_windows):
     if max_windows is None or len(text) <= FAR_TOO_LONG * size * max_windows:
         return [text]
     last = len(text) - size
-    starts = [round(last * number / max(1, max_windows - 1)) for number in range(max_windows)]
-    # A piece begins after a blank, where there is one.
-    return [text[start : start + size].partition(" ")[2] or text[start : start + size] for start in starts]
+    starts = [last // 2]
+    if max_windows > 1:
+        starts = [round(last * number / (max_windows - 1)) for number in range(max_windows)]
+    return [CUT_WORD.sub("", text[start : start + size]) if start else text[:size] for start in starts]
 
 
 def _spread(windows, most):

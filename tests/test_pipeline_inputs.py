@@ -352,6 +352,17 @@ def test_of_a_long_text_windows_spread_over_it_are_read(classify):
     assert len(tokenize_texts(classify.tokenizer, classify.model.config, [LONG], max_windows=1).windows) == 1
 
 
+@pytest.mark.parametrize("blank", [" ", "\n", "\t"])
+def test_a_text_that_is_far_too_long_is_read_from_its_first_word_and_in_whole_windows(classify, blank):
+    words = ["joy", *["sad"] * 2500, "a ", *["day"] * 1000, "a ", *["won"] * 2500]
+    text, config = blank.join(words), classify.model.config
+    middle = tokenize_texts(classify.tokenizer, config, [text], max_windows=1)
+    assert "day day" in classify.tokenizer.decode(middle.windows[0]) and 200 < middle.totals[0] < 600
+    read = tokenize_texts(classify.tokenizer, config, [text], max_windows=3)
+    assert classify.tokenizer.decode(read.windows[0]).startswith("[CLS] joy sad")
+    assert [len(window) for window in read.windows[:2]] == [config.text_max_length] * 2
+
+
 def test_a_huge_text_costs_no_more_than_a_long_one(classify, monkeypatch):
     seen = []
     original = type(classify.tokenizer).__call__
