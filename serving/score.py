@@ -207,8 +207,6 @@ def _report(args, outcome, scorer, known):
 
     errors = None
     if scorer.names and args.error_rates != "none":
-        if not args.quiet:
-            print("measuring error rates for the page", file=sys.stderr)
         errors = _error_rates(args, scorer, known)
     facts = [
         ("input", args.input),
@@ -239,11 +237,20 @@ def _error_rates(args, scorer, known):
 
     if args.error_rates:
         return known
-    with contextlib.closing(ScoringProgress(None, args.quiet)) as measuring:
+    with contextlib.ExitStack() as bars:
+
+        def progress(shard):
+            texts = counted(len(shard.rows), "labelled text" if args.labelled else "held-out text")
+            if not args.quiet:
+                hint = "" if args.labelled else "; --error-rates none leaves that out"
+                print(f"measuring error rates for the page on {texts}{hint}", file=sys.stderr)
+            bar = ScoringProgress(len(shard.rows), args.quiet)
+            return bars.enter_context(contextlib.closing(bar)).of_shard(shard)
+
         if args.labelled:
-            return rates_from_labelled(scorer, known, args.labelled, measuring.of_shard)
+            return rates_from_labelled(scorer, known, args.labelled, progress)
         with contextlib.suppress(OSError, ValueError, ImportError):  # not every installation has them
-            return rates_from_held_out(scorer, progress=measuring.of_shard)
+            return rates_from_held_out(scorer, progress=progress)
     return None
 
 

@@ -21,7 +21,9 @@ MAY_IMPORT = {
     "registration": {"model", "loading"},
     "descriptors": {"files", "command_line"},
     "annotate": {"descriptors", "files", "version", "durations", "command_line"},
-    "training": {"model", "loading", "fingerprint", "descriptors", "files", "version", "command_line"},
+    "training": {
+        "model", "loading", "fingerprint", "descriptors", "files", "version", "durations", "command_line",
+    },
     "benchmarks": {"model", "loading", "fingerprint", "serving", "descriptors", "files", "version", "command_line"},
     "experiments": {"model", "loading", "benchmarks", "training", "serving", "descriptors", "files", "command_line"},
     "predict": {"loading", "registration", "model", "descriptors", "command_line"},

@@ -9,6 +9,7 @@ import torch
 
 from ..descriptors.left_out import LeftOut
 from ..descriptors.rows import DIMENSIONS, ratings
+from ..durations import counted
 from ..encoding_emodistill import encode_labels
 from ..loading import read_tokenizer
 from ..loss_emodistill import logit_of_rate
@@ -276,7 +277,8 @@ def load_data(args, seed, say=None):
     validation = load_training_rows(args.data, "validation", args.data_config, say=say)
     lexicon = Lexicon.load(lexicon_path(args.lexicon))
     lexicon.ratings = {word: felt_rating(known) for word, known in lexicon.ratings.items()}
-    if validation is None:  # hold out by the text itself, so that the split does not move when rows are added
+    drawn = validation is None
+    if drawn:  # hold out by the text itself, so that the split does not move when rows are added
         places = [_place(row["text"]) for row in train]
         share = max(VALIDATION_SHARE, *sorted(places)[:2]) if len(places) > LEAST_VALIDATION else 0.0
         held_out = [place <= share for place in places]
@@ -286,9 +288,10 @@ def load_data(args, seed, say=None):
     else:  # as it does where texts to train on have the descriptors that it holds out
         lexicon.held_out -= {label for row in train for label in row["labels"]}
     if not train or not validation:
-        raise ValueError(
-            f"data {args.data} gives {len(train)} training and {len(validation)} validation texts; both are needed"
-        )
+        gives = f"{counted(len(train), 'training text')} and {counted(len(validation), 'validation text')}"
+        least = LEAST_VALIDATION + 1
+        why = f", and equal texts are held out together: give at least {least} different ones" if drawn else ""
+        raise ValueError(f"data {args.data} gives {gives}; both are needed{why}")
     if args.sources:
         train = _of_sources(train, args.sources, "training")
     train = _with_views(args, train, validation, say)
@@ -331,7 +334,9 @@ def _drawn(rows, number, seed):
         if len(chosen) == number:
             break
     if not chosen:
-        raise ValueError(f"{number} texts cannot be drawn: groups of contrasts stay whole, and each has more")
+        raise ValueError(
+            f"{counted(number, 'text')} cannot be drawn: groups of contrasts stay whole, and each has more"
+        )
     return [rows[place] for place in sorted(chosen)]
 
 

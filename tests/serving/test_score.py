@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import functools
 import json
 import os
 import signal
@@ -15,6 +16,9 @@ import pytest
 
 from emodistill import cli
 from emodistill.serving.arguments import read_labels_argument
+from emodistill.serving.error_rates import measure_rates
+from emodistill.serving.report import KnownErrors
+from emodistill.serving.run import ScoringProgress
 
 LABELS = "joy,anger,fear"
 
@@ -273,7 +277,8 @@ def test_error_rates_for_the_page(score, table, tmp_path):
         "label,true_positive_rate,false_positive_rate,positives,negatives\nJoy,0.8,0.1,200,800\nshame,0.5,0.1,20,80\n"
     )
     arguments = (table, "--labels", LABELS, "--output")
-    assert score(*arguments, tmp_path / "a", "--report", tmp_path / "a.html", "--error-rates", rates)[0] == 0
+    status, said = score(*arguments, tmp_path / "a", "--report", tmp_path / "a.html", "--error-rates", rates)
+    assert status == 0 and "measuring" not in said
     assert "given in rates.csv" in (tmp_path / "a.html").read_text()
     rates.write_text("label,true_positive_rate,false_positive_rate,positives,negatives\njoy,1.8,0.1,200,800\n")
     status, said = score(*arguments, tmp_path / "b", "--report", "--error-rates", rates)
@@ -281,8 +286,30 @@ def test_error_rates_for_the_page(score, table, tmp_path):
     labelled = tmp_path / "labelled.csv"
     labelled.write_text('text,mood\ni am happy,"joy, fear"\nmy dog,Joy\nshe cried,sad\n')
     given = ("--labelled", labelled, "--labelled-column", "mood")
-    assert score(*arguments, tmp_path / "c", "--report", tmp_path / "c.html", *given)[0] == 0
+    status, said = score(*arguments, tmp_path / "c", "--report", tmp_path / "c.html", *given)
+    assert status == 0 and "measuring error rates for the page on 3 labelled texts\n" in said
     assert "3 labelled texts given for this" in (tmp_path / "c.html").read_text()
+
+
+def test_the_held_out_texts_are_counted_before_they_are_read(score, table, tmp_path, monkeypatch):
+    totals = []
+
+    class Progress(ScoringProgress):
+        def __init__(self, total, *more):
+            totals.append(total)
+            super().__init__(total, *more)
+
+    texts = [f"i am happy, and she cried for the {number}th time" for number in range(7)]
+    held_out = functools.partial(measure_rates, texts=texts, truths=[["joy"]] * 7)
+    monkeypatch.setattr("emodistill.serving.score.ScoringProgress", Progress)
+    monkeypatch.setattr(
+        "emodistill.serving.error_rates.rates_from_held_out",
+        lambda scorer, progress: KnownErrors(held_out(scorer, progress=progress), "seven texts"),
+    )
+    status, said = score(table, "--labels", LABELS, "--output", tmp_path / "a", "--report")
+    assert status == 0 and totals == [7]
+    assert "measuring error rates for the page on 7 held-out texts; --error-rates none leaves that out\n" in said
+    assert "seven texts" in (tmp_path / "a" / "_report.html").read_text()
 
 
 def test_a_table_for_the_page_is_read_once(score, table, tmp_path):

@@ -134,7 +134,8 @@ def test_a_slip_of_the_pen_leaves_no_folder_but_the_one_that_was_there(arguments
     (tmp_path / "there").mkdir()
     for output in ("new", "there"):
         assert cli.main(["train", *arguments("--data", str(rows), output=output)]) == 2
-        assert "gives 1 training and 0 validation texts" in capsys.readouterr().err
+        told = "gives 1 training text and 0 validation texts; both are needed, and equal texts are held out together"
+        assert told in capsys.readouterr().err
     assert not (tmp_path / "new").exists() and (tmp_path / "there").is_dir()
     lines = [f'{{"text": "a day {number}", "labels": ["joy"]}}\n' for number in range(20)]
     rows.write_text("".join(lines))

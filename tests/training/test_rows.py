@@ -165,5 +165,5 @@ def test_views_that_say_nothing_are_one_sentence(monkeypatch):
 
 
 def test_fewer_texts_than_any_group_has_cannot_be_drawn():
-    with pytest.raises(ValueError, match="1 texts cannot be drawn: groups"):
+    with pytest.raises(ValueError, match=r"^1 text cannot be drawn: groups"):
         _drawn(some(4, group="a"), 1, seed=1)
