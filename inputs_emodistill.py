@@ -5,8 +5,8 @@ import unicodedata
 from dataclasses import dataclass
 
 __all__ = [
-    "Texts", "is_blank", "is_table", "many_texts", "one_ahead", "read_ahead", "read_inputs", "sequence_of", "texts_of",
-    "without_surrogates",
+    "Texts", "is_alone", "is_blank", "is_table", "many_texts", "one_ahead", "read_ahead", "read_inputs", "sequence_of",
+    "texts_of", "without_surrogates",
 ]  # fmt: skip
 
 MOST_BATCHES = 64  # read ahead, to sort their texts by length
@@ -219,8 +219,32 @@ def many_texts(inputs):
     ```
     """
     given = texts_of(inputs)
-    many = isinstance(given, collections.abc.Iterable) or hasattr(given, "__getitem__")
-    return given if many and not isinstance(given, str | collections.abc.Mapping) else [given]
+    return [given] if is_alone(given) else given
+
+
+def is_alone(given):
+    """
+    Whether what a call got is one text or row, or what is neither, and holds no others.
+
+    Args:
+        given (`Any`): As [`texts_of`] gives it. A data set that knows its length and rows need not be iterable.
+
+    Returns:
+        `bool`
+
+    Example:
+
+    ```python
+    >>> from emodistill.inputs_emodistill import is_alone
+
+    >>> is_alone("How nice"), is_alone({"text": "How nice"}), is_alone(None), is_alone(["How nice"])
+    (True, True, True, False)
+
+    ```
+    """
+    if isinstance(given, str | collections.abc.Mapping):
+        return True
+    return not isinstance(given, collections.abc.Iterable) and not hasattr(given, "__getitem__")
 
 
 def one_ahead(values):

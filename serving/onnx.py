@@ -19,7 +19,7 @@ from ..calls_emodistill import DEFAULT_BATCH_SIZE, UNSET, EmotionCalls
 from ..constants_emodistill import DecisionConstants
 from ..decision_emodistill import EmbeddedLabels, LabelStatistics
 from ..fingerprint import file_digest
-from ..inputs_emodistill import texts_of
+from ..inputs_emodistill import is_alone, texts_of
 from ..locks_emodistill import lock_over_forks
 from ..normalisation_emodistill import spell_emoji
 from ..options_emodistill import read_batch_size, read_threads
@@ -451,7 +451,7 @@ class OnnxEmotionClassifier(EmotionCalls):
         given = self._sanitize_parameters(**kwargs)
         reading, forward, options = ({**kept, **new} for kept, new in zip(self._parameters, given, strict=True))
         inputs = texts_of(inputs)
-        if isinstance(inputs, str | collections.abc.Mapping) or not isinstance(inputs, collections.abc.Iterable):
+        if is_alone(inputs):
             model_inputs = self.preprocess([inputs], **self._reading(reading, options))
             return self.postprocess(self._forward(model_inputs, 1, **forward), **options)[0]
         if isinstance(inputs, collections.abc.Sized) and not len(inputs):

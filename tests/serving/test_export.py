@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 from transformers import AutoTokenizer, MPNetConfig, pipeline
+from transformers.pipelines.pt_utils import KeyDataset
 
 import emodistill
 from emodistill import EmoDistillModel, cli
@@ -233,6 +234,9 @@ def test_streams_and_tables(pair):
     _, exported = pair
     listed = exported(TEXTS, labels="joy,fear")
     assert_alike(list(exported(iter(TEXTS), labels="joy,fear", batch_size=2)), listed)
+    data = KeyDataset([{"text": text} for text in TEXTS], "text")  # has rows and a length, and is no iterable
+    for classify in pair:
+        assert_alike(list(classify(data, labels="joy,fear")), listed)
     assert_alike(list(exported((text for text in TEXTS), labels="joy,fear", batch_size=2)), listed)
     assert_alike(exported(np.array(TEXTS), labels="joy,fear"), listed)
     assert exported([], labels="joy, fear") == []
