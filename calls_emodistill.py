@@ -15,7 +15,7 @@ from .decision_emodistill import dimension_scores, score_labels
 from .inputs_emodistill import is_blank, many_texts, one_ahead, read_ahead, read_inputs
 from .labels_emodistill import LabelSet
 from .language_emodistill import foreign_language
-from .options_emodistill import CHECKS, UNSET, given, known, one_of, read_batch_size
+from .options_emodistill import CHECKS, UNSET, given, known, names_in, one_of, read_batch_size
 from .progress_emodistill import Bar
 from .results_emodistill import (
     add_labels,
@@ -326,9 +326,7 @@ class EmotionCalls:
         if dimensions is True:
             dimensions = built_in
         if isinstance(dimensions, str):
-            dimensions = [name.strip() for name in dimensions.split(",")]
-            if len(dimensions) > 1 and not dimensions[-1]:
-                dimensions.pop()
+            dimensions = names_in(dimensions)
         if not isinstance(dimensions, collections.abc.Iterable):
             raise ValueError(f"dimensions must be True, names or a dict of pairs, not {dimensions!r}")
         if not isinstance(dimensions, collections.abc.Mapping):

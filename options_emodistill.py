@@ -4,7 +4,7 @@ import numbers
 
 import numpy as np
 
-__all__ = ["CHECKS", "ERRORS", "UNSET", "given", "known", "one_of", "read_batch_size", "read_threads"]
+__all__ = ["CHECKS", "ERRORS", "UNSET", "given", "known", "names_in", "one_of", "read_batch_size", "read_threads"]
 
 UNSET = type("Unset", (), {"__repr__": lambda self: "unset"})()  # what a call does not name keeps the constructor's
 ERRORS = ("raise", "null")
@@ -47,6 +47,12 @@ def known(options):
 def given(value):
     """Whether an argument was named, with something else than `None`."""
     return value is not UNSET and value is not None
+
+
+def names_in(text):
+    """`list[str]`: names that commas separate; after the last comma there need not be one."""
+    names = [name.strip() for name in text.split(",")]
+    return names[:-1] if len(names) > 1 and not names[-1] else names
 
 
 def read_batch_size(value):

@@ -6,6 +6,7 @@ import sys
 
 from ..command_line import CommandParser, check_heeded
 from ..files import check_output
+from ..options_emodistill import names_in
 from .arguments import read_labels_argument
 
 __all__ = ["main"]
@@ -80,7 +81,7 @@ def main(argv=None):
     from .load import load_quietly
 
     classify = load_quietly(args.model)
-    if args.dimensions:
+    if args.dimensions is not None:
         own = adapt(classify, texts, cells, dimensions=True, batch_size=args.batch_size)
     else:
         several = True if args.multi_label else None
@@ -100,7 +101,7 @@ def _read(args):
     from ..descriptors.left_out import LeftOut
     from ..descriptors.tables import iter_texts
 
-    columns = args.dimensions.split(",") if args.dimensions else []
+    columns = [] if args.dimensions is None else names_in(args.dimensions)
     rows = iter_texts(
         args.table,
         text_column=args.text_column,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Set
 import numpy as np
 
 from ..inputs_emodistill import is_table, sequence_of
+from ..options_emodistill import names_in
 
 __all__ = ["check_count", "entries", "positions", "targets_of"]
 
@@ -98,7 +99,9 @@ def positions(labels, names):
         raise ValueError("with dimensions, labels must hold a dictionary of positions for each text")
     found = list(dict.fromkeys(name for entry in labels for name in entry))
     dimensions = names if names is not None else found
-    names = tuple(dimensions) if not isinstance(dimensions, str) else tuple(dimensions.split(","))
+    if isinstance(dimensions, str):
+        dimensions = names_in(dimensions)
+    names = tuple(dimensions)
     targets = np.zeros((len(labels), len(names)))
     for number, entry in enumerate(labels):
         for place, name in enumerate(names):

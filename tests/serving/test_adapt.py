@@ -109,6 +109,8 @@ def test_a_dozen_texts_do_not_turn_a_dimension_round(seed, factor):
     {"labels": ["joy", "fear", "joy", "fear", "fear", "joy", "fear", "joy"]},
     {"labels": [{"valence": x, "mood": 1 - x} for x in (0.1, 1, 0.9, 0, 0.2, 1, 0.5, 0.8)], "dimensions": True,
      "names": {"valence": None, "mood": ("joy", "sad")}},
+    {"labels": [{"valence": x, "arousal": 1 - x} for x in (0.1, 1, 0.9, 0, 0.2, 1, 0.5, 0.8)], "dimensions": True,
+     "names": "valence, arousal,"},
 ])  # fmt: skip
 def test_it_goes_through_the_pipeline_and_a_file(classify, tmp_path, options):
     own = emodistill.adapt(classify, TEXTS, **options)
@@ -118,7 +120,7 @@ def test_it_goes_through_the_pipeline_and_a_file(classify, tmp_path, options):
     first, second = (classify([*TEXTS, ""], adaptation=each) for each in (own, str(tmp_path / "own.json")))
     for ours, theirs in zip(first, second, strict=True):
         if own.kind == "dimensions":
-            assert list(ours["dimensions"]) == ["valence", "mood"]
+            assert list(ours["dimensions"]) == list(own.names) and len(own.names) == 2
             assert ours["dimensions"] == pytest.approx(theirs["dimensions"], abs=1e-4)
             assert -2 < ours["dimensions"]["valence"] < 3  # on the scale of the examples
         else:
@@ -173,9 +175,11 @@ def test_the_command_writes_what_a_call_takes(checkpoint, classify, tmp_path, ca
     assert "multi_label for anger, joy, from 9 texts" in told.out
     assert "left out" in told.err and "Loading" not in told.err
     assert classify("my dog", adaptation=tmp_path / "own.json")["predicted"]
-    assert cli.main([*common, "--dimensions", "valence", "--quotes", "--encoding", "cp1252"]) == 0
+    assert cli.main([*common, "--dimensions", " valence,", "--quotes", "--encoding", "cp1252"]) == 0
     told = capsys.readouterr()
     assert "line 11: a number is needed in column 'valence', not 'low'; the row is left out" in told.err
+    assert cli.main([*common, "--dimensions", ""]) == 2
+    assert "column" in capsys.readouterr().err
     assert cli.main(common) == 2
     assert "give --labels-column COLUMN, or --dimensions" in capsys.readouterr().err
     assert cli.main([*common, "--labels-column", "feeling", "--dimensions", "valence"]) == 2
