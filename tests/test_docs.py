@@ -6,6 +6,7 @@ import re
 import runpy
 import shlex
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,15 @@ def test_commands_of_the_pages_are_taken(line, monkeypatch):
         else:
             monkeypatch.setattr(sys, "argv", [name, *arguments])
             runpy.run_module(f"emodistill.{name}", run_name="__main__")
+
+
+@pytest.mark.parametrize("facts", sorted((ROOT / "hub" / "facts").glob("*.toml")), ids=lambda path: path.stem)
+def test_the_cards_tell_the_speed_that_the_page_tells(facts):
+    page = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+    told = tomllib.loads(facts.read_text(encoding="utf-8"))["speed"]
+    machine, options = re.search(r"AMD EPYC \(.*?\)", told)[0], re.search(r"speed (--[^`]*)`", told)[1]
+    assert machine in page and " ".join(options.split()) in page
+    measured = {f"{float(cell):.0f}" for cell in re.findall(r"(?<=\| )[\d.]+(?= \|)", page)}
+    rates = re.search(r": (\d+) texts .* fp32, (\d+) in bf16, (\d+) as an int8 export", told, re.DOTALL)
+    waits = re.search(r"takes (\d+), (\d+) and (\d+) ms with one thread", told)
+    assert {*rates.groups(), *waits.groups()} <= measured
