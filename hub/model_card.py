@@ -232,8 +232,10 @@ def initial_card(checkpoint, repo_id=None):
         ModelCard(text)
     except Exception as error:  # whatever YAML and the Hub's classes raise
         raise ValueError(f"{path}: its metadata are not valid ({str(error).splitlines()[0]})") from None
-    written_for = MARK.search(text)
-    return text.replace(written_for.group(1), repo_id) if written_for else text
+    if not (written_for := MARK.search(text)):
+        return text
+    # The whole id: another model's may begin with it, or end like it.
+    return re.sub(rf"(?<![\w.-]){re.escape(written_for[1])}(?![\w-]|\.\w)", lambda _: repo_id, text)
 
 
 def read_json(path, argument, key):

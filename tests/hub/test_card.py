@@ -162,6 +162,9 @@ def test_the_card_stands_beside_the_checkpoint_and_push_tells_it_its_place(own, 
     assert MARK.search(text).group(1) == "OWNER/own" and "macro-F1" in text
     moved = initial_card(own, "me/mine")
     assert "OWNER/own" not in moved and 'model="me/mine"' in moved and "macro-F1" in moved
+    beside = "See OWNER/own-large, https://hub/OWNER/own.v2 and NO-OWNER/own; here is OWNER/own."
+    (own / "README.md").write_text(f"{text}\n{beside}")
+    assert initial_card(own, "me/mine").endswith(beside.replace("is OWNER/own", "is me/mine"))
     assert cli.main(["card", str(own), *arguments(measured)]) == 0  # its own card it may replace
 
 
