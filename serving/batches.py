@@ -67,6 +67,22 @@ class BatchScorer:
     def single_label(self):
         return not self.options.get("multi_label")
 
+    def check_columns(self, columns):
+        """
+        Refuse a table without texts, and one of which columns would be lost to those that are added.
+
+        Args:
+            columns (`Iterable[str]`): Names of its columns.
+
+        Raises:
+            `ValueError`: naming the column.
+        """
+        columns = list(columns)
+        if self.text_column not in columns:
+            raise ValueError(f"text_column is {self.text_column!r}; the columns are {', '.join(columns)}")
+        if taken := sorted(set(self.names) & set(columns)):
+            raise ValueError(f"the table has {', '.join(map(repr, taken))} already; give prefix=, rename or drop them")
+
     def columns(self, texts):
         """
         Score some texts.

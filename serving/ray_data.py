@@ -44,12 +44,10 @@ class RayScorer:
             `dict`: the columns with those of the scores.
 
         Raises:
-            `ValueError`: if there is no column of texts.
+            `ValueError`: if there is no column of texts, or the batch has one of the new columns already.
         """
-        column = self._batches.text_column
-        if column not in batch:
-            raise ValueError(f"text_column is {column!r}; the columns are {', '.join(batch)}")
-        scores = self._batches.columns(batch[column].tolist())
+        self._batches.check_columns(batch)
+        scores = self._batches.columns(batch[self._batches.text_column].tolist())
         return {**batch, **{name: _array(values) for name, values in scores.items()}}
 
 

@@ -57,12 +57,8 @@ class SparkScorer:
         """
         from pyspark.sql.types import ArrayType, FloatType, StringType, StructField, StructType
 
-        column, names = self._batches.text_column, self._batches.names
-        if column not in frame.columns:
-            raise ValueError(f"text_column is {column!r}; the columns are {', '.join(frame.columns)}")
-        if taken := sorted(set(names) & set(frame.columns)):
-            raise ValueError(f"the frame has {', '.join(map(repr, taken))} already; give prefix= or drop them")
+        self._batches.check_columns(frame.columns)
         predicted = StringType() if self._batches.single_label else ArrayType(StringType())
         kinds = {"predicted": predicted, "error": StringType()}
-        added = [StructField(name, kinds.get(name, FloatType())) for name in names]
+        added = [StructField(name, kinds.get(name, FloatType())) for name in self._batches.names]
         return StructType([*frame.schema.fields, *added])

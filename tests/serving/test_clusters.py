@@ -3,9 +3,11 @@
 import pickle
 import shutil
 
+import numpy as np
 import pytest
 
 from emodistill.serving.batches import BatchScorer
+from emodistill.serving.ray_data import RayScorer
 
 TEXTS = ["i am so happy", "she cried", None, "my dog", ""] * 4
 LABELS = ["joy", "anger", "fear"]
@@ -37,13 +39,22 @@ def test_batches_are_the_pipelines(checkpoint, expected):
     assert "int, not text" in scorer.columns([7])["error"][0]
 
 
+def test_no_column_of_a_batch_is_lost_to_the_scores(checkpoint):
+    score = RayScorer(LABELS, model=str(checkpoint), device="cpu", prefix="is_")
+    texts = np.array(TEXTS[:1], dtype=object)
+    assert list(score({"text": texts, "joy": texts})) == ["text", "joy", *score._batches.names]
+    for name in ("is_joy", "error"):
+        with pytest.raises(ValueError, match=f"the table has '{name}' already"):
+            score({"text": texts, name: texts})
+    with pytest.raises(ValueError, match="text_column is 'text'; the columns are words"):
+        score({"words": texts})
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_ray(checkpoint, expected, monkeypatch):
     ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'emodistill[ray]'")
     pytest.importorskip("ray.data")
-    from emodistill.serving.ray_data import RayScorer
-
     monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
     try:
