@@ -31,6 +31,7 @@ __all__ = ["DEFAULT_BATCH_SIZE", "UNSET", "EmotionCalls"]
 
 DEFAULT_BATCH_SIZE = 32
 MOST_PAIRS_TOLD = 3  # of labels that the model cannot tell apart
+MOST_TOLD = 1000  # warnings of one classifier: a server whose users bring labels must not remember each
 LOOKED_AT = 1000  # texts of a call, whether they are in the model's language
 UNHEEDED_NUMBER = "labels_per_text is for multi_label=True, and goes unheeded without it"
 NO_LABELS = "labels is missing: give the emotion labels to choose from, for instance joy,anger"
@@ -158,7 +159,7 @@ class EmotionCalls:
 
     def _tell(self, message, key=None):
         """Warn, once."""
-        if (key or message) not in self._told():
+        if (key or message) not in self._told() and len(self._told()) < MOST_TOLD:
             self._told().add(key or message)
             warnings.warn(message, stacklevel=3)
 

@@ -237,6 +237,13 @@ def test_many_labels_that_are_one_to_the_model_are_few_words(classify):
     assert len(said) == 4 and "more pairs of labels" in said[-1]
 
 
+def test_warnings_that_are_remembered_have_a_bound(classify, monkeypatch):
+    monkeypatch.setattr("emodistill.calls_emodistill.MOST_TOLD", 3)
+    rows = [{"text": "my dog", "labels": [f"not {word}", "joy"]} for word in ("sad", "angry", "calm", "proud", "late")]
+    assert len(warnings_of(lambda: classify(rows))) == 3 == len(classify._already_told)
+    assert not warnings_of(lambda: classify(rows))
+
+
 def test_a_label_is_read_as_far_as_its_encoder_can(classify):
     assert classify.model.config.label_max_length == 12 and longest_label(classify.model, classify.tokenizer) == 64
     start = "i was very happy and so was my dog and the cat "
