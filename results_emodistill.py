@@ -108,7 +108,7 @@ def add_labels(results, scores, names, thresholds, multi_label, top_k=None, blan
         thresholds (`list[float]` or `None`): A threshold for each label; `None` predicts nothing.
         multi_label (`bool`): Whether any number of labels may hold.
         top_k (`int`, *optional*): Keep this many of `labels` and `scores`.
-        blank (`Container[int]`, *optional*): Places of texts that are blank.
+        blank (`Collection[int]`, *optional*): Places of texts that are blank.
     """
     predicted = predicted_labels(scores, names, thresholds, multi_label, blank)
     known, keep = _as_array(names), min(top_k or len(names), len(names))
@@ -147,7 +147,7 @@ def predicted_labels(scores, names, thresholds, multi_label, blank=()):
         names (`Sequence[str]`): The labels.
         thresholds (`list[float]` or `None`): A threshold for each label; `None` predicts nothing.
         multi_label (`bool`): Whether any number of labels may hold, or the best one at most.
-        blank (`Container[int]`, *optional*): Places of texts that are blank.
+        blank (`Collection[int]`, *optional*): Places of texts that are blank.
 
     Returns:
         `list[list[str]]`: neutral where nothing passes and the set has no such label.

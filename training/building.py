@@ -120,13 +120,7 @@ def build_parts(groups, data, accelerator, say=print):
     loader = torch.utils.data.DataLoader(dataset, batch_sampler=sampler, collate_fn=collate)
     if not (model_args.init or model_args.label_space):  # a trained model brings its own bias
         _start_bias(network, loader)
-    teachers = None
-    if data_args.teachers:
-        texts, folder = [row["text"] for row in rows], os.path.join(args.output_dir, "teachers")
-        width = network.config.projection_dim if args.embedding_weight else None
-        with accelerator.main_process_first():
-            labels = vocabulary.labels
-            teachers = load_teachers(data_args.teachers, texts, labels, folder, device, autocast, say, width)
+    teachers = _teachers(groups, rows, vocabulary, network, accelerator, say) if data_args.teachers else None
     objective = Objective(
         network, synonyms, _ratings(lexicon, vocabulary).to(device), args.dimension_weight if rated else 0.0, teachers,
         args.group_weight, args.consistency_weight, args.embedding_weight,
@@ -166,6 +160,18 @@ def _vocabulary(dataset, tokenizer, config, data_args):
             "at least two are needed, for a model learns to tell them apart"
         )
     return vocabulary
+
+
+def _teachers(groups, rows, vocabulary, network, accelerator, say):
+    """What the checkpoints that the arguments name make of all texts and labels, [`Teachers`]."""
+    _, data_args, args = groups
+    texts, folder = [row["text"] for row in rows], os.path.join(args.output_dir, "teachers")
+    width = network.config.projection_dim if args.embedding_weight else None
+    with accelerator.main_process_first():
+        return load_teachers(
+            data_args.teachers, texts, vocabulary.labels, folder, accelerator.device,
+            args.mixed_precision == "bf16", say, width,
+        )  # fmt: skip
 
 
 def _ratings(lexicon, vocabulary):
