@@ -128,12 +128,14 @@ def _json_objects(text):
     if error:
         raise ValueError(f"{text.name}: {error}")
     try:
-        rows = _rows_of_object(text.name, _loads(content))
+        record = _loads(content)
     except json.JSONDecodeError as fault:
         if fault.msg == "Extra data" and content[fault.pos] == "{":
             raise text.misnamed(_OBJECTS) from None
         raise ValueError(f"{text.name}, line {fault.lineno}: not valid JSON ({fault.msg})") from None
-    for number, row in enumerate(rows, 1):
+    except ValueError as fault:  # a number with thousands of digits, or too deep a nest
+        raise ValueError(f"{text.name}: not valid JSON ({fault})") from None
+    for number, row in enumerate(_rows_of_object(text.name, record), 1):
         values, problem = _record(row)
         yield text.row(number, values, problem, unit="row")
 

@@ -184,6 +184,13 @@ def test_a_list_in_one_long_line_is_read_in_a_moment(tmp_path):
     assert rows == records
 
 
+@pytest.mark.parametrize(("value", "told"), [("9" * 5000, "Exceeds the limit"), ("[" * 100_000, "nested too deeply")])
+def test_an_error_in_a_json_object_names_its_file(tmp_path, value, told):
+    path = write(tmp_path / "a.json", f'{{"text": ["a"],\n"x": [{value}]}}')
+    with pytest.raises(ValueError, match=rf"a\.json: not valid JSON \({told}"):
+        list(iter_rows(path))
+
+
 def test_an_error_in_a_json_list_names_its_line(tmp_path):
     good = "\n".join('{"text": "a"},' for _ in range(20_000))
     path = write(tmp_path / "a.json", f"[{good}\n{{'text': 1}}]")
