@@ -73,6 +73,8 @@ class EmotionCalls:
             raise ValueError(f"label_template must hold {{}} where the label goes, not {template!r}")
         if isinstance(labels, collections.abc.Iterator):
             labels = list(labels)  # read more than once
+        if isinstance(others.get("dimensions"), collections.abc.Iterator):
+            others["dimensions"] = list(others["dimensions"])
         parts = ({}, {}, {"labels": labels, "template": template, "threshold": threshold})
         for name, value in others.items():
             if name not in CHECKS:
@@ -120,7 +122,7 @@ class EmotionCalls:
         """
 
         def parse(labels, name):
-            label_set = LabelSet.parse(labels, argument=name)
+            label_set = _parsed(labels, name)
             if only_one:
                 label_set.check_choice(name)
             return label_set
@@ -345,7 +347,7 @@ class EmotionCalls:
                 continue
             if isinstance(poles, str) or not isinstance(poles, collections.abc.Sequence) or len(poles) != 2:
                 raise ValueError(f"dimensions[{name!r}] must be a pair (upper labels, lower labels), not {poles!r}")
-            sets = [LabelSet.parse(pole, argument=f"dimensions[{name!r}]") for pole in poles]
+            sets = [_parsed(pole, f"dimensions[{name!r}]") for pole in poles]
             if set(sets[0].wordings) == set(sets[1].wordings):
                 raise ValueError(f"dimensions[{name!r}] has the same labels at both ends, so every text would be at 0")
             for label_set in sets:
@@ -507,6 +509,13 @@ class EmotionCalls:
         if not all(np.isfinite(column).all() for column in values.values()):
             raise ValueError("the model gives dimensions that are no numbers (NaN): its weights are damaged")
         return values
+
+
+def _parsed(labels, name):
+    """[`LabelSet`] of labels within a larger argument, which is read more than once."""
+    if isinstance(labels, collections.abc.Iterator):
+        raise ValueError(f"{name} is {type(labels).__name__}, which can be read only once: give a list")
+    return LabelSet.parse(labels, argument=name)
 
 
 def _serving(module):

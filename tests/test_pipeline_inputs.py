@@ -72,9 +72,18 @@ def test_bad_labels_of_a_row_are_told_by_its_number_before_anything_is_computed(
         ([], "labels of text 2 is empty"),
         (["joy"], "labels of text 2 holds one label, 'joy', which would score 1.0"),
         (3, "labels of text 2 must be a list"),
+        (iter(LABELS), "labels of text 2 is list_iterator, which can be read only once: give a list"),
     ):
         with pytest.raises(ValueError, match=re.escape(message)):
             classify(["a", "b", {"text": "c", "labels": labels}], labels=LABELS)
+
+
+def test_dimensions_are_read_more_than_once(classify):
+    names = ["valence", "arousal"]
+    results = classify(["a", "b"], dimensions=iter(names))
+    assert all(list(result["dimensions"]) == names for result in results)
+    with pytest.raises(ValueError, match=r"dimensions\['mood'\] is map, which can be read only once"):
+        classify("a", dimensions={"mood": (map(str, ["joy"]), "fear")})
 
 
 # Bad texts
