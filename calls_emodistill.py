@@ -376,8 +376,9 @@ class EmotionCalls:
         self._add_windows(results, model_outputs, options)
         if model_outputs.get("errors", "raise") == "null":
             with_labels = bool(groups) or not axes  # a call without dimensions asks for labels, if only the texts' own
+            shape = with_labels, axes, bool(model_outputs.get("windows"))
             results = [
-                null_result(problems[index], with_labels, axes) if index in problems else {**result, "error": None}
+                null_result(problems[index], *shape) if index in problems else {**result, "error": None}
                 for index, result in enumerate(results)
             ]
         return results

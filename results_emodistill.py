@@ -184,7 +184,7 @@ def predicted_labels(scores, names, thresholds, multi_label, blank=()):
     return found
 
 
-def null_result(reason, with_labels, dimensions=()):
+def null_result(reason, with_labels, dimensions=(), with_windows=False):
     """
     What stands in for the result of a text that could not be read.
 
@@ -192,6 +192,7 @@ def null_result(reason, with_labels, dimensions=()):
         reason (`str`): Why.
         with_labels (`bool`): Whether labels were asked for.
         dimensions (`Iterable[str]`, *optional*): Names of the dimensions that were asked for.
+        with_windows (`bool`, *optional*, defaults to `False`): Whether windows were asked for.
 
     Returns:
         `dict`: as for other texts, of nulls, with the reason as `error`.
@@ -201,7 +202,7 @@ def null_result(reason, with_labels, dimensions=()):
         result |= {"labels": None, "scores": None, "predicted": None}
     if dimensions:
         result["dimensions"] = dict.fromkeys(dimensions)
-    return {**result, "error": reason}
+    return {**result, **({"windows": None} if with_windows else {}), "error": reason}
 
 
 def to_frame(results, names=(), index=None):

@@ -118,7 +118,8 @@ def test_a_bad_row_costs_no_other_where_windows_are_asked_for(classify, stream):
     rows = [{"text": None, "labels": LABELS}, {"text": "my dog", "labels": LABELS}]
     for given in (rows, rows[:1]):
         results = list(classify(iter(given), errors="null", return_windows=True, stream=stream))
-        assert results[0]["labels"] is None and "text 0 is missing" in results[0]["error"]
+        assert results[0]["labels"] is results[0]["windows"] is None and "text 0 is missing" in results[0]["error"]
+        assert list(results[0]) == list(results[-1])  # one shape for all
         assert [result["windows"][0]["text"] for result in results[1:]] == ["my dog"] * (len(given) - 1)
 
 
