@@ -15,6 +15,7 @@ from .rules_emodistill import background_of_labels, word_shares
 __all__ = ["SetThreshold", "set_margins", "set_scores", "set_threshold"]
 
 RAREST = 1e-3  # share of texts below which no label's prior is taken
+SMALLEST_SHARE = 1e-12  # of texts that a label is expected for, whatever a user asks
 HALVINGS = 50
 
 
@@ -102,7 +103,7 @@ def _thresholds(level, spread, neutral, constants):
 
 def _point(share, skewness):
     """Deviations above the mean that a share of texts exceeds (Cornish-Fisher, first term)."""
-    point = NormalDist().inv_cdf(1.0 - share)
+    point = -NormalDist().inv_cdf(max(share, SMALLEST_SHARE))
     return point + skewness * (point**2 - 1.0) / 6.0
 
 

@@ -88,6 +88,14 @@ def test_a_normal_background_is_given_as_many_labels_as_expected(per_text, scali
     assert (scores >= 0.5).sum(dim=1).float().mean().item() == pytest.approx(per_text, rel=0.05)
 
 
+@pytest.mark.parametrize("per_text", [1e-300, 1e-17, 1e-9])
+def test_hardly_any_label_a_text_may_be_asked_for(per_text):
+    texts, embeds, statistics = draws(2, 3)
+    labels = EmbeddedLabels(["a", "b", "neutral"], embeds)
+    scores = score_labels(texts, labels, statistics, CONSTANTS, multi_label=True, labels_per_text=per_text)
+    assert (scores[:, :2] < 0.5).all() and (scores[:, 2] >= 0.5).all()
+
+
 def test_labels_that_vary_more_are_scaled_down():
     """Two labels alike but for their spread over the background: unscaled the wide one wins, scaled they are level."""
     statistics = LabelStatistics((torch.zeros(2), torch.diag(torch.tensor([0.04, 0.01]))))
