@@ -10,8 +10,8 @@ __all__ = ["write_space"]
 ROOT = Path(__file__).resolve().parent.parent
 # What the page imports, by the place that it has in the package, so that its relative imports find it.
 FILES = (
-    "durations.py", "files.py", "full_disks.py", "unfinished.py", "demo/__init__.py", "demo/app.py",
-    "demo/drawing.py", "demo/guard.py", "demo/scoring.py", "demo/uploads.py", "serving/__init__.py",
+    "durations.py", "files.py", "full_disks.py", "inputs_emodistill.py", "unfinished.py", "demo/__init__.py",
+    "demo/app.py", "demo/drawing.py", "demo/guard.py", "demo/scoring.py", "demo/uploads.py", "serving/__init__.py",
     "serving/explain.py", "serving/explain_display.py", "descriptors/__init__.py", "descriptors/delimited.py",
     "descriptors/formats.py", "descriptors/json_tables.py", "descriptors/labels.py", "descriptors/left_out.py",
     "descriptors/sources.py", "descriptors/spreadsheet.py", "descriptors/tables.py", "descriptors/text_files.py",
