@@ -4,7 +4,7 @@ import argparse
 import re
 import sys
 
-__all__ = ["CommandParser", "check_heeded", "given_options"]
+__all__ = ["CommandParser", "check_heeded", "did_you_mean", "given_options"]
 
 OPTION = re.compile(r"--?[A-Za-z][^ =]*")  # and not a number below zero
 
@@ -47,10 +47,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def no_option(self, name):
         """`str`: the sentence for an option that there is not."""
-        import difflib
-
-        near = difflib.get_close_matches("--" + name.lstrip("-").lower(), self._option_string_actions, n=1)
-        meant = f"did you mean {near[0]}? " if near else ""
+        meant = did_you_mean("--" + name.lstrip("-").lower(), self._option_string_actions)
         return f"no option {name}; {meant}{self.prog} --help lists them all"
 
     def _unknown_option(self):
@@ -66,6 +63,33 @@ class CommandParser(argparse.ArgumentParser):
     def _is_option(self, name):
         abbreviated = self.allow_abbrev and any(known.startswith(name) for known in self._option_string_actions)
         return abbreviated or name in self._option_string_actions
+
+
+def did_you_mean(name, known):
+    """
+    The known name that another one comes near to, as a question in front of what follows.
+
+    Args:
+        name (`str`): What was written.
+        known (`Iterable[str]`): What there is.
+
+    Returns:
+        `str`: empty where nothing is near.
+
+    Example:
+
+    ```python
+    >>> from emodistill.command_line import did_you_mean
+
+    >>> did_you_mean("--lables", ["--labels", "--model"]), did_you_mean("--xyz", ["--labels"])
+    ('did you mean --labels? ', '')
+
+    ```
+    """
+    import difflib
+
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}? " if near else ""
 
 
 def given_options(parser, args, names):

@@ -5,8 +5,8 @@ import os
 import re
 
 __all__ = [
-    "CHECKPOINTS", "ask_no_hub_for_names", "checkpoint_path", "default_path", "load_checkpoint", "model_path",
-    "own_path", "read_tokenizer", "resolve_names",
+    "CHECKPOINTS", "ask_no_hub_for_names", "checkpoint_path", "default_path", "first_line", "load_checkpoint",
+    "model_path", "own_path", "read_tokenizer", "resolve_names",
 ]  # fmt: skip
 
 # The package's own models, and their folders below `checkpoints/`.
@@ -155,7 +155,7 @@ def load_checkpoint(name=None, **kwargs):
         if isinstance(error, ValueError) and "\n" not in str(error).strip():
             raise
         raise ValueError(
-            f"the checkpoint {path} cannot be loaded ({type(error).__name__}: {_first(error)})"
+            f"the checkpoint {path} cannot be loaded ({type(error).__name__}: {first_line(error)})"
         ) from error
     return model, read_tokenizer(path, model.config.text_config.vocab_size)
 
@@ -186,7 +186,7 @@ def read_tokenizer(path, size, what="checkpoint"):
     except Exception as error:  # a damaged tokenizer.json raises whatever its reader was at
         if isinstance(error, OSError):
             _raise_plainly(path, error)
-        raise ValueError(f"{damaged}: its tokenizer cannot be read ({_first(error)})") from error
+        raise ValueError(f"{damaged}: its tokenizer cannot be read ({first_line(error)})") from error
     # Without its vocabulary a tokenizer is made all the same, of special tokens alone, and knows no word.
     known = len(tokenizer)
     if known > size or 2 * known < size:
@@ -205,7 +205,7 @@ def _config_values(config, path):
         _raise_plainly(path, error)
     except Exception as error:  # no object, nested too deeply, a number too long: whatever its reader was at
         raise ValueError(
-            f"the checkpoint {path} is damaged: its config.json cannot be read ({_first(error)})"
+            f"the checkpoint {path} is damaged: its config.json cannot be read ({first_line(error)})"
         ) from error
     return values
 
@@ -218,7 +218,8 @@ def _raise_plainly(path, error):
     raise OSError(f"{path} was not loaded from the Hub: {' '.join(lines[:2])}") from error
 
 
-def _first(error):
+def first_line(error):
+    """`str`: the first line of what an error says, or its kind where it says nothing."""
     return (str(error) or type(error).__name__).strip().splitlines()[0]
 
 

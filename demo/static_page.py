@@ -136,13 +136,13 @@ def decision_of(classify, labels):
     for name in ("text_max_length", "spell_emoji", "normalise_texts"):
         decision[name] = getattr(classify.config, name)
     for mode, several in (("several", True), ("one", False)):
-        weights, biases, neutral = affine(embedded, statistics, classify.constants, several)
+        weights, biases, neutral, rivals = affine(embedded, statistics, classify.constants, several)
         decision[mode] = {
             "several": several,
             "weights": [[float(f"{value:.8g}") for value in row] for row in weights.tolist()],
             "biases": biases.tolist(),
             "neutral_without_others": neutral,
-            "rivals": classify.constants.rival_weight if classify.constants.version == 2 else 0.0,
+            "rivals": rivals,
             "blank": blank_scores(label_set, several),
         }
     return decision
@@ -164,12 +164,12 @@ def _version_1(embedded, statistics, constants, several):
             spread = embedded.moments(labels, statistics.background, share).competing
             weights = (weights - share * weights.mean(0)) / spread[:, None]
             biases = (biases - share * biases.mean()) / spread
-        return constants.multi_label_slope * weights, constants.multi_label_slope * (biases - cuts), None
+        return constants.multi_label_slope * weights, constants.multi_label_slope * (biases - cuts), None, 0.0
     biases = -constants.single_label_centering * mean
     if embedded.neutral is not None:
         biases[embedded.neutral] += (cuts.max() - cuts[embedded.neutral]) * deviation[embedded.neutral]
     unit = (deviation / deviation.mean()) ** constants.single_label_scaling * constants.single_label_temperature
-    return directions / unit[:, None], biases / unit, None
+    return directions / unit[:, None], biases / unit, None, 0.0
 
 
 def _version_2(embedded, statistics, constants, several):
@@ -182,7 +182,8 @@ def _version_2(embedded, statistics, constants, several):
         biases = biases - constants.multi_label_competition * biases.mean()
     biases = biases - np.asarray(threshold.thresholds, dtype=np.float64)
     slope = constants.multi_label_slope if several else 1.0 / constants.single_label_temperature
-    return slope * weights, slope * biases, embedded.neutral if len(labels) > 1 else None
+    neutral = embedded.neutral if len(labels) > 1 else None
+    return slope * weights, slope * biases, neutral, constants.rival_weight
 
 
 _AFFINE = {1: _version_1, 2: _version_2}

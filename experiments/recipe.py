@@ -348,8 +348,7 @@ def main(argv=None):
         raise ValueError(f"--set {wrong[0]} is not NAME=VALUE")
     pairs = [pair.partition("=")[::2] for pair in options.settings]
     nothing = {name: None for name, value in pairs if value in ("null", "~")}
-    _check_settings(dict(pairs), "--set")
-    _check_settings(nothing, "--set")
+    _check_settings(dict(pairs) | nothing, "--set")
     for stage in stages:
         stage.settings |= nothing
     extra = [f"--{name}={value}" for name, value in pairs if name not in nothing]

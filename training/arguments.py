@@ -1,13 +1,12 @@
 """Arguments of training: dataclasses with the ranges of their values, filled from a YAML file, flags, or both."""
 
 import argparse
-import difflib
 import math
 import os
 from dataclasses import dataclass, field, fields
 from typing import get_type_hints
 
-from ..command_line import CommandParser
+from ..command_line import CommandParser, did_you_mean
 from ..files import check_output
 from .config_files import find_config, read_yaml
 
@@ -252,13 +251,6 @@ def read_arguments(values, place, argv=()):
     return model, data, run
 
 
-def _meant(name):
-    """The argument that a name which is none comes near to, for a message; nothing where there is none."""
-    known = [option.name for group in GROUPS for option in fields(group)]
-    near = difflib.get_close_matches(name.strip().lower(), known, n=1)
-    return f"did you mean {near[0]}? " if near else ""
-
-
 def _parser():
     """A flag for each field of the dataclasses, in either spelling (`--output-dir`, `--output_dir`).
 
@@ -323,7 +315,7 @@ def _check_types(values, path):
         name = str(given).replace("-", "_")
         if name not in known:
             told = f"{path} names {_short(given)}, which is no argument of training"
-            raise ValueError(f"{told} ({_meant(name)}see emodistill train --help)")
+            raise ValueError(f"{told} ({did_you_mean(name.strip().lower(), known)}see emodistill train --help)")
         if name in checked:
             raise ValueError(f"{path} names {name} twice, as {name} and as {name.replace('_', '-')}")
         if name in LISTS and isinstance(value, list) and all(type(part) in (str, int) for part in value):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..fingerprint import file_digest
-from ..loading import CHECKPOINTS, checkpoint_path, model_path
+from ..loading import CHECKPOINTS, checkpoint_path, first_line, model_path
 
 __all__ = [
     "check_sources", "encoder_path", "lexicon_path", "located", "require", "require_data", "start_path",
@@ -135,8 +135,8 @@ def _check_config(name):
     except OSError:
         return
     except Exception as error:  # whatever its reader was at
-        first = (str(error) or type(error).__name__).strip().splitlines()[0]
-        raise ValueError(f"text_encoder: the config.json of {name} is of no encoder known here ({first})") from None
+        said = first_line(error)
+        raise ValueError(f"text_encoder: the config.json of {name} is of no encoder known here ({said})") from None
 
 
 def _require_config(argument, name):

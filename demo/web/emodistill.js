@@ -76,15 +76,11 @@ export function decide(rule, embedding) {
     weights.reduce((sum, weight, place) => sum + weight * embedding[place], rule.biases[label]),
   );
   const neutral = rule.neutral_without_others;
-  const alone = [...margins]; // before labels yield to one another
-  const strongest = (place) => Math.max(0, ...alone.filter((_, label) => label !== place && label !== neutral));
-  if (rule.rivals) {
-    alone.forEach((margin, label) => {
-      if (label !== neutral) margins[label] = margin - rule.rivals * strongest(label);
-    });
-  }
+  const others = [...margins.keys()].filter((label) => label !== neutral);
+  const [top, second = 0] = others.map((label) => margins[label]).sort((a, b) => b - a);
+  for (const label of others) margins[label] -= rule.rivals * Math.max(0, margins[label] < top ? top : second);
   if (neutral !== null) {
-    margins[neutral] = Math.max(margins[neutral], -Math.max(...margins.filter((_, label) => label !== neutral)));
+    margins[neutral] = Math.max(margins[neutral], -Math.max(...others.map((label) => margins[label])));
   }
   if (rule.several) return margins.map((margin) => 1 / (1 + Math.exp(-margin)));
   const highest = Math.max(...margins);
