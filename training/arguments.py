@@ -117,7 +117,9 @@ class DataArguments:
         most=1,
     )
     teachers: str | None = _option(
-        None, "Trained checkpoints, separated by commas, whose mean scores are learned in place of descriptors."
+        None,
+        "Trained checkpoints, separated by commas, whose mean scores are learned in place of descriptors; the word "
+        "`descriptors` among them stands for each text's own.",
     )
     extra_negatives: int = _option(0, "Labels of the vocabulary added to each batch as negatives.", least=0)
     unread_config: str | None = _option(

@@ -26,7 +26,7 @@ from .data import (
     with_copies,
 )
 from .distilling import load_teachers
-from .encoders import lexicon_path
+from .encoders import descriptors_share, lexicon_path
 from .label_space import align_text_tower, build_on_label_space, join_label_space, load_trained
 from .objective import Objective, near_synonyms, positive_rate
 from .targets import Lexicon, felt_rating
@@ -124,6 +124,7 @@ def build_parts(groups, data, accelerator, say=print):
     objective = Objective(
         network, synonyms, _ratings(lexicon, vocabulary).to(device), args.dimension_weight if rated else 0.0, teachers,
         args.group_weight, args.consistency_weight, args.embedding_weight,
+        descriptors_share(data_args.teachers),
     )  # fmt: skip
 
     def align():
@@ -217,7 +218,7 @@ def _synonyms(data_args, network, tokenizer, vocabulary):
     """Pairs of labels that the starting label encoder takes for near-synonyms, or `None`."""
     threshold = data_args.synonym_mask
     # Teachers know how near a near-synonym is; descriptors only leave it open.
-    if threshold is None or data_args.teachers is not None:
+    if threshold is None or not descriptors_share(data_args.teachers):
         return None
     network.eval()
     return near_synonyms(encode_labels(network, tokenizer, vocabulary.labels), threshold)

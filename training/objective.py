@@ -85,18 +85,20 @@ class Objective:
         synonyms (`torch.BoolTensor` of shape `(labels, labels)`, *optional*): Pairs to leave out.
         label_ratings (`torch.Tensor` of shape `(labels, 3)`): The lexicon's ratings, `nan` where unknown.
         dimension_weight (`float`): Weight of the dimension head's loss.
-        teachers ([`Teachers`], *optional*): Soft targets in place of the batch's own.
+        teachers ([`Teachers`], *optional*): Soft targets in place of the batch's own, or beside them.
         group_weight (`float`): Weight of [`group_loss`].
         consistency_weight (`float`): Weight of one less the cosine of a text and its copy about somebody else.
         embedding_weight (`float`): Weight of one less the cosine to the teachers' mean embedding.
+        descriptors_share (`float`): Share of a text's own descriptors beside the teachers, who have the rest; a text
+            without any learns from the teachers alone.
     """
 
     def __init__(
         self, network, synonyms, label_ratings, dimension_weight, teachers=None, group_weight=0.0,
-        consistency_weight=0.0, embedding_weight=0.0,
+        consistency_weight=0.0, embedding_weight=0.0, descriptors_share=0.0,
     ):  # fmt: skip
         self.group_weight, self.consistency_weight = group_weight, consistency_weight
-        self.embedding_weight = embedding_weight
+        self.embedding_weight, self.descriptors_share = embedding_weight, descriptors_share
         self.network = network
         self.synonyms = synonyms
         self.label_ratings = label_ratings
@@ -112,17 +114,20 @@ class Objective:
             some = positive.any(dim=0)  # the batch's own labels, few beside the further negatives
             near = positive[:, some].float() @ self.synonyms[ids[some]][:, ids].float() > 0
             mask = positive | ~near
-        wanted = targets
+        wanted, counts = targets, mask
         if self.teachers is not None:
-            wanted = self.teachers(batch["rows"], ids).to(targets.dtype)
-        logits, loss = self.network.contrastive_loss(output.text_embeds, label_embeds, wanted, mask)
+            own = self.descriptors_share * (targets > 0).any(dim=1, keepdim=True).to(targets.dtype)
+            known = own if mask is None else own * mask  # of near-synonyms teachers decide, who leave nothing out
+            wanted = torch.lerp(self.teachers(batch["rows"], ids).to(targets.dtype), targets, known)
+            counts = None
+        logits, loss = self.network.contrastive_loss(output.text_embeds, label_embeds, wanted, counts)
         if self.group_weight:  # by what was written of each, for teachers take some for their mates
             loss = loss + self.group_weight * group_loss(logits, targets, batch["groups"], mask)
         if self.consistency_weight:
             loss = loss + self.consistency_weight * copy_loss(output.text_embeds, batch["originals"])
         if self.embedding_weight:
-            wanted = self.teachers.embeds(batch["rows"])
-            loss = loss + self.embedding_weight * (1.0 - (output.text_embeds.float() * wanted).sum(dim=1)).mean()
+            away = 1.0 - (output.text_embeds.float() * self.teachers.embeds(batch["rows"])).sum(dim=1)
+            loss = loss + self.embedding_weight * (away * (1.0 - own.squeeze(1))).mean()
         if self.network.dimension_head is None:
             return loss
         # Labels have ratings too: the same axes must order both towers, or opposites end up as neighbours. With a

@@ -96,6 +96,32 @@ def test_with_teachers_a_group_still_learns_from_its_own_descriptors():
     assert torch.allclose(network.targets, 1 - torch.eye(2), atol=1e-3)
 
 
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_a_text_learns_from_its_own_descriptors_by_their_share(share):
+    class Network:
+        dimension_head = None
+
+        def contrastive_loss(self, text_embeds, label_embeds, targets, mask):
+            self.targets, self.mask = targets, mask
+            return text_embeds @ label_embeds.T, text_embeds.sum() * 0.0
+
+    # Teachers hold each label of each text half likely, and see all texts where the first axis points.
+    network, unsure = Network(), Teachers(torch.tensor([[1.0, 0.0, 0.0]] * 2), torch.zeros(3, 3), 0.0)
+    near = torch.eye(3, dtype=torch.bool)
+    near[0, 1] = near[1, 0] = True
+    objective = Objective(network, near, None, 0.0, unsure, embedding_weight=8.0, descriptors_share=share)
+    batch = {
+        "label_ids": torch.arange(3),
+        "targets": torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]),  # the second is one that nobody read
+        "rows": torch.arange(2),
+    }
+    away = torch.tensor([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
+    loss = objective(SimpleNamespace(text_embeds=away, label_embeds=torch.eye(3)), batch)
+    read = [0.5 + share / 2, 0.5, 0.5 - share / 2]  # of a near-synonym the teachers decide
+    assert torch.allclose(network.targets, torch.tensor([read, [0.5] * 3])) and network.mask is None
+    assert loss.item() == pytest.approx(8.0 * (1.0 - share + 1.0) / 2)
+
+
 def test_a_group_that_agrees_and_a_batch_without_groups_cost_nothing():
     alike = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     assert group_loss(torch.randn(2, 2), alike, torch.tensor([0, 0])).item() == 0

@@ -74,6 +74,8 @@ def test_embeddings_of_another_dimension_cannot_be_learned(checkpoints, tmp_path
 def test_no_teachers_are_told(tmp_path):
     with pytest.raises(ValueError, match="at least one"):
         load([" ", ""], tmp_path)
+    with pytest.raises(ValueError, match="at least one"):
+        load(["descriptors"], tmp_path)
 
 
 def test_teachers_take_the_place_of_descriptors(tiny_model):
