@@ -285,7 +285,7 @@ class SpecificationTask(WrittenTask):
 class ContrastTask(WrittenTask):
     """A theme to groups of minimal contrasts: texts that share their words and differ in what turns the feeling.
 
-    An item is a JSON object: `theme`, `block`, `count`.
+    An item is a JSON object: `theme`, `block`, `count`, and perhaps `seeds`, from which its groups start.
     """
 
     output_tokens = 900
@@ -300,10 +300,14 @@ class ContrastTask(WrittenTask):
     def question(self, texts):
         item = json.loads(texts[0])
         about = self.prompt.themes[item["theme"]]
-        return (
+        lines = [
             f"Write {item['count']} groups. Theme: {item['theme']}: {about} "
             f"(Block {item['block']}: unlike earlier blocks.)"
-        )
+        ]
+        lines += [
+            json.dumps({"group": n, **one}, ensure_ascii=False) for n, one in enumerate(item.get("seeds", ()), 1)
+        ]
+        return "\n".join(lines)
 
     def response_format(self, count):
         text = _object(text={"type": "string"}, labels=_LABELS, **_RATINGS)

@@ -9,7 +9,7 @@
 | `most`, `words` | most descriptors of a text, most words of a descriptor |
 | `closed`, `labels` | only these labels are accepted |
 | `themes` | for `contrasts`: a table of themes, each with what its groups are about |
-| `draw` | for `specification`: lists `genre`, `feeling`, `topic`, `constraint` from which texts are drawn |
+| `draw` | for `specification`, and `contrasts` by seed: lists `genre`, `feeling`, `topic`, `constraint` to draw from |
 | `examples` | tables of `text` and `labels`, shown as earlier turns of the conversation |
 """
 
@@ -45,7 +45,7 @@ class Prompt:
         labels (`tuple[str, ...]`): The closed list.
         examples (`tuple[tuple[str, tuple[str, ...]], ...]`): Texts with their descriptors.
         themes (`dict[str, str]`): Of contrasts, each with what its groups are about.
-        draw (`dict[str, list[str]]`): What texts by specification are drawn from.
+        draw (`dict[str, list[str]]`): What texts by specification, and seeds of contrasts, are drawn from.
     """
 
     name: str
@@ -171,7 +171,8 @@ def _check_tables(data, where):
         isinstance(values, list) and values and all(isinstance(value, str) for value in values)
         for values in draw.values()
     )
-    if not lists or set(draw) - set(_DRAWN) or (data["task"] == "specification" and not set(_DRAWN[:3]) <= set(draw)):
+    drawn = draw or data["task"] == "specification"
+    if not lists or set(draw) - set(_DRAWN) or (drawn and not set(_DRAWN[:3]) <= set(draw)):
         raise ValueError(
             f"prompt: {where} needs a table 'draw' with lists of words: {', '.join(_DRAWN[:3])} and, if you like, "
             f"{_DRAWN[3]}"

@@ -17,6 +17,7 @@ __all__ = ["WRITING_TASKS", "blocks", "contrast_rows", "specifications", "write_
 WRITING_TASKS = ("written", "specification", "contrasts")
 MOST = 1_000_000
 _NEUTRAL_SHARE, _CONSTRAINED_SHARE = 1 / 8, 1 / 2
+_TEXTS = (2, 2, 3, 3, 3, 4)  # of a group of contrasts by seed
 
 
 def blocks(field, kinds, count, size):
@@ -35,6 +36,22 @@ def blocks(field, kinds, count, size):
         for number, start in enumerate(range(0, count, size), 1):
             items.append(_item({field: kind, "block": number, "count": min(size, count - start)}))
     return items
+
+
+def _seeded(item, draw, seed):
+    """A request for groups of contrasts with a seed for each, drawn by theme and block: more blocks change none."""
+    item = json.loads(item)
+    rng = random.Random(f"{seed} {item['theme']} {item['block']}")
+    seeds = [
+        {
+            "register": rng.choice(draw["genre"]),
+            "topics": rng.sample(draw["topic"], min(2, len(draw["topic"]))),
+            "feelings": rng.sample(draw["feeling"], min(2, len(draw["feeling"]))),
+            "texts": rng.choice(_TEXTS),
+        }
+        for _ in range(item["count"])
+    ]
+    return _item({**item, "seeds": seeds})
 
 
 def specifications(prompt, genres, count, size, seed):
@@ -85,7 +102,7 @@ def write_texts(count, output, settings, *, genres=(), themes=(), size=None, see
         genres (`list[str]`): Such as `customer review` or `diary entry`; for a specification in place of the prompt's.
         themes (`list[str]`): Of the prompt's; all by default.
         size (`int`, *optional*): Texts or groups of one request; 10 texts or 5 groups by default.
-        seed (`int`): Of what is drawn.
+        seed (`int`): Of what is drawn, of texts by specification and of contrasts by seed.
         store (`str` or `Path`, *optional*): `output` with `.sqlite` appended by default.
         on_estimate (`Callable`, *optional*): Told what the run will take.
 
@@ -137,7 +154,8 @@ def _items(prompt, genres, themes, count, size, seed):
     unknown = sorted(set(themes) - set(prompt.themes))
     if unknown:
         raise ValueError(f"themes: no theme {unknown[0]!r}; choose from {', '.join(prompt.themes)}")
-    return blocks("theme", dict.fromkeys(themes or prompt.themes), count, size)
+    items = blocks("theme", dict.fromkeys(themes or prompt.themes), count, size)
+    return [_seeded(item, prompt.draw, seed) for item in items] if prompt.draw else items
 
 
 def _genre_rows(values):

@@ -24,7 +24,7 @@ def main(argv):
     parser.add_argument("--count", type=int, default=100, metavar="N", help=about)
     about = "texts, or groups, in one request (default: 10 texts, 5 groups)"
     parser.add_argument("--texts-per-request", dest="size", type=int, metavar="N", help=about)
-    parser.add_argument("--draw-seed", type=int, default=0, metavar="N", help="another seed, other specifications")
+    parser.add_argument("--draw-seed", type=int, default=0, metavar="N", help="draw other specifications or seeds")
     parser.add_argument("--list-prompts", action=ListPrompts, nargs=0, help="show the prompts and exit")
     add_output(parser, "JSON lines, as annotate writes them")
     add_fields(parser, leave_out=("texts_per_request", "labels"), prompt="written")

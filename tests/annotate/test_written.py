@@ -134,6 +134,22 @@ def test_groups_of_contrasts_are_written_by_theme(tmp_path, capsys):
     assert all(row["source"] == "contrast" and row["valence"] == rating(row["text"])["valence"] for row in rows)
 
 
+def test_each_group_of_contrasts_may_start_from_a_seed(tmp_path):
+    output, prompt = tmp_path / "c.jsonl", load_prompt("everyday")
+    argv = ["--prompt", "everyday", "--themes", "outcome", "degrees", "--count", "7"]
+    with FakeOpenAI() as server:
+        assert command("write", server, output, *argv) == 0 and len(server.log) == 4
+        questions = [call.body["messages"][-1]["content"].split("\n") for call in server.log]
+        assert command("write", server, output, *argv) == 0 and len(server.log) == 4  # the same seeds: nothing anew
+        assert command("write", server, output, *argv, "--draw-seed", "5") == 0 and len(server.log) == 8
+    seeds = [json.loads(line) for question in questions for line in question[1:]]
+    assert sorted(len(question) - 1 for question in questions) == [2, 2, 5, 5]
+    assert all(one["register"] in prompt.draw["genre"] and 2 <= one["texts"] <= 4 for one in seeds)
+    assert all(len(set(one["feelings"])) == len(set(one["topics"])) == 2 for one in seeds)
+    assert len({json.dumps(one["topics"]) for one in seeds}) > 10
+    assert len(rows_of(output)) == 28
+
+
 def test_a_group_with_a_text_seen_before_is_left_out():
     one, two, three = ({"text": text} for text in ("a", "b", "c"))
     rows = list(contrast_rows([({"theme": "t"}, [[one, two], [two, three]]), ({"theme": "t"}, [[three, one]])]))
@@ -166,6 +182,7 @@ def test_a_group_that_is_none_is_asked_again_with_the_reason(tmp_path, group, wo
         ('task = "specification"\n[draw]\ngenre = ["a"]\nfeeling = ["b"]', "topic"),
         ('task = "specification"\n[draw]\ngenre = []\nfeeling = ["b"]\ntopic = ["c"]', "draw"),
         ('task = "descriptors"\n[draw]\ncolour = ["a"]', "draw"),
+        ('task = "contrasts"\n[themes]\na = "b"\n[draw]\ngenre = ["a"]', "topic"),
     ],
 )
 def test_a_prompt_without_its_tables_is_told(tmp_path, text, word):
