@@ -52,8 +52,13 @@ def _response_format(name, schema):
     return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": schema}}
 
 
-def _numbered(key, texts):
-    return "\n".join(json.dumps({"number": n, key: text}, ensure_ascii=False) for n, text in enumerate(texts, 1))
+def _numbered(items, name="number"):
+    """`list[str]`: a line of JSON for each, with its number before what it has."""
+    return [json.dumps({name: n, **item}, ensure_ascii=False) for n, item in enumerate(items, 1)]
+
+
+def _listed(key, texts):
+    return "\n".join(_numbered([{key: text} for text in texts]))
 
 
 class Task:
@@ -131,7 +136,7 @@ class DescriptorTask(Task):
         )
 
     def question(self, texts):
-        return f"Text: {texts[0]}" if len(texts) == 1 else _numbered("text", texts)
+        return f"Text: {texts[0]}" if len(texts) == 1 else _listed("text", texts)
 
     def examples(self, count, structured):
         shown = self.prompt.examples
@@ -218,7 +223,7 @@ class LexiconTask(Task):
         )
 
     def question(self, texts):
-        return _numbered("descriptor", texts)
+        return _listed("descriptor", texts)
 
     def response_format(self, count):
         answer = _object(number={"type": "integer"}, **_RATINGS, implies=_LABELS)
@@ -272,10 +277,7 @@ class SpecificationTask(WrittenTask):
         )
 
     def question(self, texts):
-        specifications = json.loads(texts[0])["specifications"]
-        return "\n".join(
-            json.dumps({"number": n, **one}, ensure_ascii=False) for n, one in enumerate(specifications, 1)
-        )
+        return "\n".join(_numbered(json.loads(texts[0])["specifications"]))
 
     def parse(self, content, texts, structured):
         wanted = len(json.loads(texts[0])["specifications"])
@@ -300,14 +302,11 @@ class ContrastTask(WrittenTask):
     def question(self, texts):
         item = json.loads(texts[0])
         about = self.prompt.themes[item["theme"]]
-        lines = [
+        wanted = (
             f"Write {item['count']} groups. Theme: {item['theme']}: {about} "
             f"(Block {item['block']}: unlike earlier blocks.)"
-        ]
-        lines += [
-            json.dumps({"group": n, **one}, ensure_ascii=False) for n, one in enumerate(item.get("seeds", ()), 1)
-        ]
-        return "\n".join(lines)
+        )
+        return "\n".join([wanted, *_numbered(item.get("seeds", ()), "group")])
 
     def response_format(self, count):
         text = _object(text={"type": "string"}, labels=_LABELS, **_RATINGS)

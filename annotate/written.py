@@ -4,6 +4,7 @@ import hashlib
 import json
 import random
 import re
+from functools import partial
 
 from .job import Job
 from .normalise import normalise_labels
@@ -20,27 +21,28 @@ _NEUTRAL_SHARE, _CONSTRAINED_SHARE = 1 / 8, 1 / 2
 _TEXTS = (2, 2, 3, 3, 3, 4)  # of a group of contrasts by seed
 
 
-def blocks(field, kinds, count, size):
+def blocks(field, kinds, count, size, more=lambda item: {}):
     """The requests for `count` texts or groups of each genre or theme.
 
     Args:
         field (`str`): `genre` or `theme`.
         kinds (`list[str]`): The genres or themes.
         count, size (`int`): How many of each, and how many in one request.
+        more (`Callable`): What else a request has: a dict, made of its fields.
 
     Returns:
-        `list[str]`: each the JSON of the kind, `block` and `count`.
+        `list[str]`: each the JSON of the kind, `block`, `count` and what else it has.
     """
     items = []
     for kind in kinds:
         for number, start in enumerate(range(0, count, size), 1):
-            items.append(_item({field: kind, "block": number, "count": min(size, count - start)}))
+            item = {field: kind, "block": number, "count": min(size, count - start)}
+            items.append(_item(item | more(item)))
     return items
 
 
-def _seeded(item, draw, seed):
-    """A request for groups of contrasts with a seed for each, drawn by theme and block: more blocks change none."""
-    item = json.loads(item)
+def _seeds(item, draw, seed):
+    """A seed for each group of contrasts of a request, drawn by theme and block: more blocks change none."""
     rng = random.Random(f"{seed} {item['theme']} {item['block']}")
     seeds = [
         {
@@ -51,7 +53,7 @@ def _seeded(item, draw, seed):
         }
         for _ in range(item["count"])
     ]
-    return _item({**item, "seeds": seeds})
+    return {"seeds": seeds}
 
 
 def specifications(prompt, genres, count, size, seed):
@@ -118,7 +120,7 @@ def write_texts(count, output, settings, *, genres=(), themes=(), size=None, see
         raise ValueError("count, size: must be 1 or more")
     if count > MOST:
         raise ValueError(f"count: must be at most {MOST:,}, for all are planned before the first is asked for")
-    items, rows = _items(task.prompt, list(genres), list(themes), count, size, seed), _ROWS[task.prompt.task]
+    items = _items(task.prompt, list(genres), list(themes), count, size, seed)
     path = store_path(output, store)
     check_rows_output(output, path)
     settings.read_key()
@@ -132,7 +134,7 @@ def write_texts(count, output, settings, *, genres=(), themes=(), size=None, see
     report.statuses = {status: statuses.count(status) for status in sorted(set(statuses))}
     values = [(item, row.value) for item, row in found if row is not None and row.status == "ok"]
     with open_output(output) as file:
-        for line in rows(values):
+        for line in _rows(task.prompt, values):
             labels = normalise_labels(line.pop("labels"))
             ratings = {name: line.pop(name) for name in DIMENSIONS if name in line}
             file.write(json_line({**line, "labels": labels, **ratings, "status": "ok"}))
@@ -154,8 +156,8 @@ def _items(prompt, genres, themes, count, size, seed):
     unknown = sorted(set(themes) - set(prompt.themes))
     if unknown:
         raise ValueError(f"themes: no theme {unknown[0]!r}; choose from {', '.join(prompt.themes)}")
-    items = blocks("theme", dict.fromkeys(themes or prompt.themes), count, size)
-    return [_seeded(item, prompt.draw, seed) for item in items] if prompt.draw else items
+    kinds, more = dict.fromkeys(themes or prompt.themes), partial(_seeds, draw=prompt.draw, seed=seed)
+    return blocks("theme", kinds, count, size, more) if prompt.draw else blocks("theme", kinds, count, size)
 
 
 def _genre_rows(values):
@@ -178,11 +180,12 @@ def _specified_rows(values):
                 yield {**head, "genre": specification["genre"], **one}
 
 
-def contrast_rows(values):
+def contrast_rows(values, selection="contrast"):
     """Rows of contrasts, those of a group beside each other; a group with a text seen before is left out.
 
     Args:
         values (`Iterable[tuple[dict, list]]`): Items and their groups.
+        selection (`str`): How the rows say that they were chosen.
     """
     seen, number = set(), 0
     for item, groups in values:
@@ -191,7 +194,7 @@ def contrast_rows(values):
                 continue
             seen.update(one["text"] for one in group)
             for one in group:
-                head = {"id": _identity("contrast", one["text"]), "source": "contrast", "selection": "contrast"}
+                head = {"id": _identity("contrast", one["text"]), "source": "contrast", "selection": selection}
                 yield {**head, "theme": item["theme"], "group": number, **one}
             number += 1
 
@@ -200,4 +203,7 @@ def _identity(source, text):
     return f"{source}-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:10]}"
 
 
-_ROWS = {"written": _genre_rows, "specification": _specified_rows, "contrasts": contrast_rows}
+def _rows(prompt, values):
+    if prompt.task == "contrasts":  # from seeds they are another kind, as in the data set: `everyday`
+        return contrast_rows(values, prompt.name if prompt.draw else "contrast")
+    return (_genre_rows if prompt.task == "written" else _specified_rows)(values)

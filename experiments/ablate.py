@@ -48,7 +48,8 @@ def inputs_digest(arguments, *benchmarks):
     """A digest of the files behind training arguments, and of the folders of benchmarks, wherever these lie."""
     lexicon = arguments.get("lexicon")
     teachers = arguments.get("teachers") or []
-    teachers = teachers if isinstance(teachers, list) else teacher_names(str(teachers))
+    listed = ", ".join(map(str, teachers)) if isinstance(teachers, list) else str(teachers)
+    teachers = teacher_names(listed) if listed else []
     starts = [arguments.get(name) for name in ("text_encoder", "init", "label_space")] + teachers
     weights = [checkpoint_digest(start_path(encoder_path(str(name)))) for name in starts if name]
     data = files_digest(str(arguments["data"]), lexicon_path(str(lexicon)) if lexicon else None)

@@ -108,21 +108,21 @@ class Objective:
     def __call__(self, output, batch):
         ids, label_embeds = gather_labels(batch["label_ids"], output.label_embeds)
         targets = batch["targets"][:, ids]
-        mask = None
+        counts = None  # which pairs do: all but near-synonyms of a text's own labels
         if self.synonyms is not None:
             positive = targets > 0
             some = positive.any(dim=0)  # the batch's own labels, few beside the further negatives
             near = positive[:, some].float() @ self.synonyms[ids[some]][:, ids].float() > 0
-            mask = positive | ~near
-        wanted, counts = targets, mask
-        if self.teachers is not None:
+            counts = positive | ~near
+        if self.teachers is None:
+            logits, loss = self.network.contrastive_loss(output.text_embeds, label_embeds, targets, counts)
+        else:  # of near-synonyms they decide, who leave nothing out
             own = self.descriptors_share * (targets > 0).any(dim=1, keepdim=True).to(targets.dtype)
-            known = own if mask is None else own * mask  # of near-synonyms teachers decide, who leave nothing out
+            known = own if counts is None else own * counts
             wanted = torch.lerp(self.teachers(batch["rows"], ids).to(targets.dtype), targets, known)
-            counts = None
-        logits, loss = self.network.contrastive_loss(output.text_embeds, label_embeds, wanted, counts)
+            logits, loss = self.network.contrastive_loss(output.text_embeds, label_embeds, wanted, None)
         if self.group_weight:  # by what was written of each, for teachers take some for their mates
-            loss = loss + self.group_weight * group_loss(logits, targets, batch["groups"], mask)
+            loss = loss + self.group_weight * group_loss(logits, targets, batch["groups"], counts)
         if self.consistency_weight:
             loss = loss + self.consistency_weight * copy_loss(output.text_embeds, batch["originals"])
         if self.embedding_weight:

@@ -147,7 +147,8 @@ def test_each_group_of_contrasts_may_start_from_a_seed(tmp_path):
     assert all(one["register"] in prompt.draw["genre"] and 2 <= one["texts"] <= 4 for one in seeds)
     assert all(len(set(one["feelings"])) == len(set(one["topics"])) == 2 for one in seeds)
     assert len({json.dumps(one["topics"]) for one in seeds}) > 10
-    assert len(rows_of(output)) == 28
+    rows = rows_of(output)
+    assert len(rows) == 28 and {row["selection"] for row in rows} == {"everyday"}
 
 
 def test_a_group_with_a_text_seen_before_is_left_out():

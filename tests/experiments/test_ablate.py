@@ -288,6 +288,16 @@ def test_a_cell_is_made_again_where_data_or_benchmarks_have_changed(monkeypatch,
     assert run(str(benchmarks)) == "b: measuring"
 
 
+def test_teachers_of_a_cell_are_known_as_training_knows_them(tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("one")
+    digests = [
+        ablate.inputs_digest({"data": str(rows), "teachers": teachers})
+        for teachers in (["small", "descriptors"], "small, descriptors", ["small"], None)
+    ]
+    assert digests[0] == digests[1] == digests[2] != digests[3]
+
+
 @pytest.mark.parametrize("precisions", [("no", "bf16"), ("bf16", "no")])
 def test_cells_may_differ_in_precision(monkeypatch, tmp_path, precisions):
     from accelerate import Accelerator
