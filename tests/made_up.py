@@ -74,3 +74,12 @@ def write_descriptors(root):
             blocks.append(f"  - split: {split}\n    path: {config}/{split}.jsonl\n")
     (root / "README.md").write_text(f"---\nconfigs:\n{''.join(blocks)}---\n")
     return str(root)
+
+
+def close(first, second, tolerance=1e-4):
+    """Whether two results say the same, label by label."""
+    assert first["sequence"] == second["sequence"]
+    one, other = (dict(zip(result["labels"], result["scores"], strict=True)) for result in (first, second))
+    assert one.keys() == other.keys()
+    assert all(abs(one[name] - other[name]) <= tolerance for name in one), (one, other)
+    return True

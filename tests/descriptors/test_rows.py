@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from table_files import write
 
 from emodistill.descriptors.rows import load_rows
 
@@ -11,11 +12,6 @@ ROWS = [
     {"id": "2", "text": "NA", "labels": ["neutral"], "status": None},
     {"id": "3", "text": "Refused.", "labels": [], "status": "refused"},
 ]
-
-
-def write(path, text):
-    path.write_text(text, encoding="utf-8", newline="")
-    return path
 
 
 def test_the_same_rows_from_every_table(tmp_path):

@@ -7,6 +7,7 @@ import lzma
 import time
 
 import pytest
+from table_files import write
 
 from emodistill.descriptors.labels import clean_labels, read_labels
 from emodistill.descriptors.rows import check_row, load_rows
@@ -14,11 +15,6 @@ from emodistill.descriptors.tables import iter_rows, iter_texts, read_texts
 
 CSV = 'text,labels\n"I am glad, really",joy\n"Oh no",fear\n'
 ROWS = [("I am glad, really", ["joy"]), ("Oh no", ["fear"])]
-
-
-def write(path, content):
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
 
 
 def read(path):

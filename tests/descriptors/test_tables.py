@@ -7,14 +7,13 @@ import json
 import os
 import threading
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from table_files import rows_of, write
 
 from emodistill.descriptors.formats import read_file
-from emodistill.descriptors.labels import read_labels
-from emodistill.descriptors.tables import NoSuchSplit, is_empty_text, iter_rows, iter_texts, read_texts
+from emodistill.descriptors.tables import is_empty_text, iter_rows, iter_texts, read_texts
 
 TEXTS = [
     "I am so glad",
@@ -23,15 +22,6 @@ TEXTS = [
     "tab? comma, semicolon; pipe|",
     "",
 ]
-
-
-def write(path, text, encoding="utf-8"):
-    path.write_text(text, encoding=encoding, newline="")
-    return path
-
-
-def rows_of(path, **options):
-    return [(row.id, row.text) for row in read_texts(path, **options)]
 
 
 def test_every_kind_of_file_gives_the_same_rows(tmp_path):
@@ -246,10 +236,6 @@ def test_python_objects():
 # ---- what spreadsheets and other programs write
 
 
-def texts_of(path, **options):
-    return [(row.text, row.error) for row in iter_texts(path, **options)]
-
-
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -336,170 +322,6 @@ def test_a_pattern_names_several_files(tmp_path):
         read_texts(str(tmp_path / "none-*.csv"))
 
 
-# ---- damaged rows cost no other
-
-
-def test_damaged_rows_are_handed_on_with_the_reason(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_bytes(
-        b'text,n\nfine,1\ncaf\xe9,2\n"left open,3\nnext,4\ntoo,many,5\nfew\n"a "b" c",6\n,7\n  ,8\nlast,9\n'
-    )
-    rows = list(iter_texts(path))
-    assert [(int(row.place.split()[-1]), row.text, (row.error or "")[:24]) for row in rows] == [
-        (2, "fine", ""),
-        (3, "caf\ufffd", "not utf-8 text; save it "),
-        (4, '"left open', "a quotation mark is left"),
-        (5, "next", ""),
-        (6, "too", "3 fields where 2 are exp"),
-        (7, "few", "1 fields where 2 are exp"),
-        (8, '"a "b" c"', "a quotation mark is left"),
-        (9, "", "the text is blank"),
-        (10, "", "the text is blank"),
-        (11, "last", ""),
-    ]
-    path.write_bytes(b'text,n\n"left open,3\nnext,4\nlast,9\n')
-    rows = list(iter_texts(path))
-    assert [row.text for row in rows] == ['"left open', "next", "last"]
-    assert "a quotation mark is left open" in rows[0].error and rows[1].error is rows[2].error is None
-
-
-def test_a_quotation_mark_left_open_in_a_large_file(tmp_path, monkeypatch):
-    from emodistill.descriptors import delimited
-
-    monkeypatch.setattr(delimited, "LONGEST_ROW", 1000)
-    path = write(tmp_path / "a.csv", 'text,n\n"left open,3\n' + "next,4\n" * 500)
-    rows = list(iter_texts(path))
-    assert len(rows) == 501 and "is left open" in rows[0].error and {row.error for row in rows[1:]} == {None}
-
-
-@pytest.mark.parametrize(
-    ("line", "error"),
-    [
-        ("{", "not valid JSON"),
-        ("[1]", "a JSON object is expected"),
-        ('{"text": null}', "there is no text (null)"),
-        ('{"text": NaN}', "there is no text (null)"),
-        ('{"text": 7}', "'text' is int, not text"),
-        ('{"text": ["a"]}', "'text' is list, not text"),
-        ('{"text": {"a": 1}}', "'text' is dict, not text"),
-        ('{"body": "a"}', "no 'text'; it has body"),
-        ("{}", "no 'text'; it has nothing"),
-        ('{"text": " \\u200b\\u00a0"}', "the text is blank"),
-        ("[" * 100_000, "nested too deeply"),
-        ("null", "a JSON object is expected"),
-    ],
-)
-def test_damaged_lines_of_json(tmp_path, line, error):
-    path = write(tmp_path / "a.jsonl", '{"text": "a"}\n' + line + '\n"b"\n')
-    first, damaged, last = iter_texts(path)
-    assert (first.text, last.text, first.error, last.error) == ("a", "b", None, None)
-    assert error in damaged.error and damaged.place == f"{path}, line 2"
-    if "blank" not in error and "null" not in error:
-        with pytest.raises(ValueError, match=r"a\.jsonl, line 2: ") as caught:
-            read_texts(path)
-        assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
-
-
-def test_the_first_row_may_be_the_damaged_one(tmp_path):
-    path = write(tmp_path / "a.jsonl", '{\n{"text": "a", "day": 1}\n')
-    assert [(row.text, bool(row.error), row.extra) for row in iter_texts(path, keep=["day"])] == [
-        ("", True, {"day": None}),
-        ("a", False, {"day": 1}),
-    ]
-
-
-def test_bytes_in_parquet(tmp_path):
-    import pyarrow
-    import pyarrow.parquet
-
-    offsets = pyarrow.py_buffer(np.array([0, 1, 3, 4], np.int32))
-    damaged = pyarrow.Array.from_buffers(pyarrow.string(), 3, [None, offsets, pyarrow.py_buffer(b"a\xe9bc")])
-    pyarrow.parquet.write_table(pyarrow.table({"text": damaged}), tmp_path / "a.parquet")
-    pyarrow.parquet.write_table(pyarrow.table({"raw": [b"x", b"y", b"\xff"]}), tmp_path / "b.parquet")
-    assert [(text, bool(error)) for text, error in texts_of(tmp_path / "a.parquet")] == [
-        ("a", False),
-        ("\ufffdb", True),
-        ("c", False),
-    ]
-    assert [(text, bool(error)) for text, error in texts_of(tmp_path / "b.parquet", text_column="raw")] == [
-        ("x", False),
-        ("y", False),
-        ("\ufffd", True),
-    ]
-
-
-@pytest.mark.parametrize("cut", [0.3, 0.8, 0.98])
-def test_a_damaged_parquet_file(tmp_path, cut):
-    import pyarrow
-    import pyarrow.parquet
-
-    path = tmp_path / "a.parquet"
-    pyarrow.parquet.write_table(pyarrow.table({"text": [str(n) * 50 for n in range(3000)]}), path)
-    content = path.read_bytes()
-    path.write_bytes(content[: int(len(content) * cut)])
-    with pytest.raises(ValueError, match=r"a\.parquet"):
-        read_texts(path)
-    middle = int(len(content) * cut / 2)
-    path.write_bytes(content[:middle] + bytes(200) + content[middle + 200 :])
-    with pytest.raises(ValueError, match=r"a\.parquet"):
-        read_texts(path)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "words"),
-    [
-        ("a.csv", b"", "empty"),
-        ("a.csv", b"\xef\xbb\xbf", "empty"),
-        ("a.jsonl", b"", "empty"),
-        ("a.json", b"", "empty"),
-        ("a.txt", b"", "empty"),
-        ("a.parquet", b"", "Parquet"),
-        ("a.csv", b"PK\x03\x04\x14\x00", "Excel workbook"),
-        ("a.csv", b"\x1f\x8b\x08", "gzip"),
-        ("a.csv", "\u0442\u0435\u043a\u0441\u0442\n\u0434\u0430\n".encode("utf-16-le"), "utf-16-le"),
-        ("a.csv", b"caf\xe9\nhi\n", "line 1: not utf-8 text"),
-        ("a.csv", b'"text\nhi\n', "line 1: a quotation mark is left open"),
-        ("a.json", b"{", "line 1: not valid JSON"),
-        ("a.json", b'[{"text": "a"},\n{"text"]', "line 2: not valid JSON"),
-        ("a.json", b'[{"text": "a"}\n{"text": "b"}]', "comma"),
-        ("a.json", b'[{"text": "a"}', "comma or the end"),
-        ("a.json", b"7", "list of objects"),
-        ("a.json", b'{"rows": 3, "x": [1]}', "list of objects"),
-        ("a.xlsx", b"PK", "unknown kind"),
-        ("a.gz", b"PK", "unknown kind"),
-    ],
-)
-def test_files_that_cannot_be_read_at_all(tmp_path, name, content, words):
-    path = tmp_path / name
-    path.write_bytes(content)
-    with pytest.raises(ValueError) as error:
-        read_texts(path)
-    assert words in str(error.value) and name in str(error.value) and "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        '[{"text": "a", "n": 1}, {"text": "b", "n": 2}]',
-        '[\n  {\n    "text": "a",\n    "n": 1\n  },\n  {\n    "text": "b",\n    "n": 2\n  }\n]\n',
-        '{"text": "a", "n": 1}\n{"text": "b", "n": 2}\n',
-        '{"data": [{"text": "a", "n": 1}, {"text": "b", "n": 2}]}',
-        '{"text": {"0": "a", "1": "b"}, "n": {"0": 1, "1": 2}}',
-        '{"text": ["a", "b"],\n "n": [1, 2]}',
-    ],
-)
-def test_ways_to_write_json(tmp_path, content):
-    path = write(tmp_path / "a.json", content)
-    assert [row.values for row in iter_rows(path)] == [{"text": "a", "n": 1}, {"text": "b", "n": 2}]
-
-
-def test_a_long_list_in_one_line_of_json(tmp_path):
-    records = [{"text": "x" * (number * 37 % 5000), "n": -number} for number in range(300)] + [{"text": "y" * 200_000}]
-    path = write(tmp_path / "a.json", json.dumps(records))
-    assert [row.values for row in iter_rows(path)] == records
-    assert [row.values for row in iter_rows(write(tmp_path / "b.json", "[]"))] == []
-
-
 # ---- TSV: quotation marks are part of the text
 
 
@@ -514,194 +336,6 @@ def test_a_quotation_mark_begins_a_tsv_field(tmp_path):
     quoted = write(tmp_path / "b.tsv", 'text\tlabels\n"a\tb"\tjoy\n')
     assert "--quotes" in next(iter_rows(quoted)).error
     assert [row.text for row in read_texts(quoted, quotes=True)] == ["a\tb"]
-
-
-# ---- labels
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (["joy", " pride "], ["joy", "pride"]),
-        (("joy",), ["joy"]),
-        (np.array(["joy", "pride"]), ["joy", "pride"]),
-        ("joy", ["joy"]),
-        ("joy, pride", ["joy", "pride"]),
-        ("joy,pride,", ["joy", "pride"]),
-        ("joy; pride", ["joy", "pride"]),
-        ("joy|pride", ["joy", "pride"]),
-        ('["joy", "pride"]', ["joy", "pride"]),
-        ("['joy', 'pride']", ["joy", "pride"]),
-        ("['joy' 'pride']", ["joy", "pride"]),
-        ("['joy'\n 'pride']", ["joy", "pride"]),
-        ("('joy', 'pride')", ["joy", "pride"]),
-        ("{'joy'}", ["joy"]),
-        ("[joy, pride]", ["joy", "pride"]),
-        ("['it\\'s fine', \"don't\"]", ["it's fine", "don't"]),
-        ("['joy, of a kind', 'pride']", ["joy, of a kind", "pride"]),
-        ("in the 2nd place", ["in the 2nd place"]),
-    ],
-)
-def test_labels(value, expected):
-    assert read_labels(value) == expected
-
-
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [
-        (None, "no labels (null)"),
-        (float("nan"), "no labels (null)"),
-        ([], "no labels (an empty list)"),
-        ("", "no labels"),
-        ("[]", "no labels"),
-        (" , ", "no labels"),
-        (["joy", None], "null"),
-        (["joy", float("nan")], "null"),
-        (["joy", ["pride"]], "list"),
-        ([True], "bool"),
-        ({"joy": 0.9}, "dict"),
-        (3, "a number"),
-        ([0, 2], "a number"),
-        ("3", "a number"),
-        ("2,5", "a number"),
-        ("[2, 5]", "a number"),
-        ("['joy'", "cut off"),
-        ("'pride']", "bracket"),
-        ("['joy', pride]", "cannot be read"),
-        ("{'joy': 0.9}", "cannot be read"),
-        ("array(['joy'], dtype=object)", "notation"),
-        ("[['joy']]", "cannot be read"),
-        ("[None]", "cannot be read"),
-    ],
-)
-def test_labels_that_are_none(value, words):
-    with pytest.raises(ValueError) as error:
-        read_labels(value)
-    assert words in str(error.value)
-
-
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=5))
-def test_lists_written_as_text_come_back(labels):
-    try:
-        expected = read_labels(labels)
-    except ValueError:  # numbers, or nothing that shows
-        return
-    for written in (repr(labels), json.dumps(labels), json.dumps(labels, ensure_ascii=False)):
-        assert read_labels(written) == expected
-
-
-def test_a_row_without_labels_is_named(tmp_path):
-    path = write(tmp_path / "a.jsonl", '{"text": "a", "labels": ["joy"]}\n{"text": "b", "labels": []}\n')
-    with pytest.raises(ValueError, match=r"a\.jsonl, line 2: column 'labels': there are no labels \(an empty list\)"):
-        read_texts(path, labels_column="labels")
-    path = write(tmp_path / "a.csv", "text,labels\na,joy\nb,\"['joy'\"\n")
-    with pytest.raises(ValueError, match=r"a\.csv, line 3: column 'labels': .*cut off"):
-        read_texts(path, labels_column="labels")
-
-
-def test_numbers_of_classes_get_their_names(tmp_path):
-    import datasets
-
-    names = ["joy", "anger"]
-    features = datasets.Features(
-        text=datasets.Value("string"), one=datasets.ClassLabel(names=names), many=[datasets.ClassLabel(names=names)]
-    )
-    data = datasets.Dataset.from_dict({"text": ["a", "b"], "one": [1, -1], "many": [[0, 1], []]}, features=features)
-    data.to_parquet(tmp_path / "a.parquet")
-    for source in (data, tmp_path / "a.parquet"):
-        rows = list(iter_texts(source, labels_column="one"))
-        assert rows[0].labels == ["anger"] and "a number" in rows[1].error
-        rows = list(iter_texts(source, labels_column="many"))
-        assert rows[0].labels == ["joy", "anger"] and "empty list" in rows[1].error
-
-
-# ---- folders
-
-
-def test_a_folder_and_its_splits(tmp_path):
-    for name in ("train-00000-of-00002", "train-00001-of-00002", "validation-00000-of-00001"):
-        write(tmp_path / f"{name}.jsonl", f'{{"text": "{name}"}}\n')
-    write(tmp_path / ".hidden.jsonl", "{")
-    write(tmp_path / "README.md", "# no head\n")
-    assert [row.text[:8] for row in read_texts(tmp_path, split="train")] == ["train-00"] * 2
-    assert [row.text[:5] for row in read_texts(tmp_path, split="validation")] == ["valid"]
-    assert len(read_texts(tmp_path)) == 3
-    with pytest.raises(NoSuchSplit, match="there are: train, validation"):
-        read_texts(tmp_path, split="test")
-    write(tmp_path / "more.csv", "text\na\n")
-    with pytest.raises(ValueError, match="several kinds"):
-        read_texts(tmp_path)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="no file in it is a table"):
-        read_texts(tmp_path / "empty")
-
-
-CARD = """---
-configs:
-- config_name: default
-  default: true
-  data_files:
-  - split: train
-    path: default/train.jsonl
-  - split: validation
-    path: [default/held*.jsonl]
-- config_name: other
-  data_files: other/*.jsonl
-- config_name: outside
-  data_files: ../secret.jsonl
----
-"""
-
-
-def test_a_folder_with_a_card(tmp_path):
-    folder = tmp_path / "a [b]*"
-    for name in ("default/train", "default/held-out", "other/x", "../secret"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        write(folder / f"{name}.jsonl", f'{{"text": "{name}"}}\n')
-    write(folder / "README.md", CARD)
-
-    def first(**options):
-        return [row.text for row in read_texts(folder, **options)]
-
-    assert first() == first(split="train") == first(config="default") == ["default/train"]
-    assert first(split="validation") == ["default/held-out"] and first(config="other") == ["other/x"]
-    with pytest.raises(NoSuchSplit, match="no split 'test'"):
-        first(split="test")
-    with pytest.raises(ValueError, match="no configuration 'more'; there are: default, other"):
-        first(config="more")
-    with pytest.raises(ValueError, match="outside its folder"):
-        first(config="outside")
-    (folder / "default" / "train.jsonl").unlink()
-    with pytest.raises(FileNotFoundError, match=r"train\.jsonl is missing"):
-        first()
-
-
-@pytest.mark.parametrize(
-    ("head", "message"),
-    [
-        ("configs: 3", "`configs` in its head must be a list of configurations with"),
-        ("configs: default", "`configs` in its head must be a list"),
-        ("configs: {config_name: default}", "`configs` in its head must be a list"),
-        ("made: 2026-99-99", "its head is not valid YAML"),
-        ("? {}\n: 3", "its head is not valid YAML"),
-        ("configs: " + "[" * 1000, "its head is not valid YAML"),
-        ("configs: [{data_files: ''}, {data_files: 'a/***.csv'}]", r"names 'a/\*\*\*.csv', which is no pattern"),
-    ],
-)
-def test_a_card_that_says_nothing_sensible_is_one_sentence(tmp_path, head, message):
-    write(tmp_path / "README.md", f"---\n{head}\n---\n")
-    with pytest.raises(ValueError, match=message) as caught:
-        list(read_texts(tmp_path))
-    assert "\n" not in str(caught.value) and "README.md" in str(caught.value)
-
-
-def test_a_missing_folder_is_told_at_once(tmp_path, monkeypatch):
-    """`data/descriptors` is no data set of the Hub where there is a folder `data`."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "data").mkdir()
-    for name in ("data/descriptors", "./descriptors", "a/b/c", "data/descriptors/train.jsonl"):
-        with pytest.raises(FileNotFoundError, match="no such file or folder"):
-            read_texts(name)
 
 
 # ---- streams and objects
