@@ -181,6 +181,7 @@ class RunArguments:
 
 
 GROUPS = (ModelArguments, DataArguments, RunArguments)
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}  # in messages
 # Arguments that name several things; a YAML file may have a list
 LISTS = ("teachers", "sources", "qformer")
 BACKGROUND_TEXTS = 4000
@@ -341,7 +342,7 @@ def _fit(name, value, kind, path):
                 continue
         if candidate is not type(None) and type(value) is candidate:
             return value
-    names = " or ".join(candidate.__name__ for candidate in kinds if candidate is not type(None))
+    names = " or ".join(_KINDS[candidate] for candidate in kinds if candidate is not type(None))
     raise ValueError(f"{path}: {name} must be {names}, not {_short(value)}")
 
 

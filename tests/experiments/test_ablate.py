@@ -390,7 +390,7 @@ def test_a_value_on_the_command_line_that_is_none_is_told(value):
     ("train", "message"),
     [
         ({"epoch": 3}, "^cell b names 'epoch', .*did you mean epochs"),
-        ({"epochs": "three"}, "^cell b: epochs must be int, not 'three'"),
+        ({"epochs": "three"}, "^cell b: epochs must be a whole number, not 'three'"),
         ({"batch_size": 0}, "^cell b: batch_size must be at least 1"),
         ({"init": "x"}, "^cell b: give text_encoder for a new model, or init"),
     ],
