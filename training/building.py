@@ -23,6 +23,7 @@ from .data import (
     even_rows,
     load_training_rows,
     read_view,
+    reference_words,
     with_copies,
 )
 from .distilling import load_teachers
@@ -61,6 +62,7 @@ class Parts:
         optimizer (`torch.optim.Optimizer`): Of the network's parameters.
         lexicon ([`Lexicon`]): Of the run.
         background_rows (`list[dict]`): Texts of the background, with their `weights`.
+        words (`list[str]`): Plain words that these stand for, the reference vocabulary.
         dimension_rows (`list[dict]`): Texts that dimensions are fitted on, with their `rating`.
         texts (`int`): Training texts with labels.
         rated (`bool`): Whether there are ratings to learn.
@@ -79,6 +81,7 @@ class Parts:
     optimizer: Any
     lexicon: Any
     background_rows: list
+    words: list
     dimension_rows: list
     texts: int
     rated: bool
@@ -146,6 +149,7 @@ def build_parts(groups, data, accelerator, say=print):
         optimizer=build_optimizer(network, args),
         lexicon=lexicon,
         background_rows=background_rows,
+        words=reference_words(train, [row["weights"] for row in background_rows], lexicon),
         dimension_rows=dimension_rows,
         texts=sum(bool(row["labels"]) for row in train),
         rated=rated,

@@ -149,8 +149,9 @@ def reference_words(rows, weights, lexicon):
     The plain emotion words of a data set: what its texts are read in, or else what its descriptors imply.
 
     Args:
-        rows (`list[dict]`): Texts, with `plain` words where they were read in such.
-        weights (`list[dict[str, float]]`): Their weighted labels.
+        rows (`list[dict]`): All texts, with `plain` words where they were read in such; of a sample few might be,
+            and their words would be those that chance left.
+        weights (`list[dict[str, float]]`): The weighted labels of the texts that the words are counted in.
         lexicon ([`Lexicon`]): Implied words, and descriptors to keep out.
 
     Returns:

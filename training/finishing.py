@@ -13,7 +13,6 @@ from ..modeling_emodistill import DIMENSION_HALF_RANGE, DIMENSION_MIDDLE, EmoDis
 from .arguments import background_plan
 from .building import build_model
 from .check import check_reading
-from .data import reference_words
 from .deciding import choose_decision
 from .targets import peoples_texts
 
@@ -102,7 +101,7 @@ def _fit(model, parts, dimensions):
     model.set_background(background)
     rows = parts.background_rows
     weights = [row["weights"] for row in rows]
-    if words := reference_words(rows, weights, parts.lexicon):
+    if words := parts.words:
         embeds = encode_labels(model, parts.tokenizer, words)
         fit_reference(model, background, weights, [row.get("source") or "" for row in rows], words, embeds)
     elif words := model.config.reference_words:  # too few words: those it had, embedded anew, as their own directions

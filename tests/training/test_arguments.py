@@ -128,7 +128,7 @@ def test_a_file_gives_numbers_in_their_range_or_an_error(tmp_path_factory, value
     [
         ("text_encoder: x\nepoch: 3\n", r"names 'epoch', which is no argument .*did you mean epochs\?"),
         ("text_encoder: x\n3: 3\n", r"names 3, which is no argument of training \(see"),
-        ("text_encoder: x\nepochs: [" + "1, " * 999 + "1]\n", r"epochs must be a whole number, not \[1, .{60,75}\.\.\.$"),
+        ("text_encoder: x\nepochs: [" + "1, " * 999 + "1]\n", r"must be a whole number, not \[1, .{60,75}\.\.\.$"),
         ("text_encoder: x\nseed: 013\n", "013 means another number to YAML"),
         ("text_encoder: x\nepochs: 1:30\n", "1:30 means another number to YAML"),
         ("text_encoder: x\ntext_lr: 1:30.5\n", "1:30.5 means another number to YAML"),
