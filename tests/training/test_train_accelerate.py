@@ -506,3 +506,21 @@ def wait_for_step(ranks, folder, step):
         assert time.time() < deadline, "no state was saved in time"
         time.sleep(0.01)
     time.sleep(random.Random(step).uniform(0.0, 0.1))
+
+
+def test_all_training_texts_say_which_words_the_reference_vocabulary_has(
+    arguments, rows_file, lexicon_file, tmp_path, monkeypatch
+):
+    """Also where the background is of one source, of which no text was read in plain words."""
+    folder = rated_folder(tmp_path, rows_file)
+    rows = [json.loads(line) for line in (folder / "default.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [row | {"source": ("read", "unread")[place % 2]} for place, row in enumerate(rows)]
+    (folder / "default.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    monkeypatch.setattr("emodistill.training.data.MIN_WORDS", 1)
+    flags = arguments(
+        "--data", str(folder), "--data_config", "default", "--rated_config", "rated", "--lexicon", str(lexicon_file),
+        "--background_texts", "80 of unread",
+    )  # fmt: skip
+    parts = Trainer(*parse_arguments(flags)).parts
+    assert not any(row.get("plain") for row in parts.background_rows)
+    assert set(parts.words) == {"joy", "relief"}
