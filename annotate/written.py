@@ -4,7 +4,6 @@ import hashlib
 import json
 import random
 import re
-from functools import partial
 
 from .job import Job
 from .normalise import normalise_labels
@@ -21,30 +20,28 @@ _NEUTRAL_SHARE, _CONSTRAINED_SHARE = 1 / 8, 1 / 2
 _TEXTS = (2, 2, 3, 3, 3, 4)  # of a group of contrasts by seed
 
 
-def blocks(field, kinds, count, size, more=lambda item: {}):
+def blocks(field, kinds, count, size):
     """The requests for `count` texts or groups of each genre or theme.
 
     Args:
         field (`str`): `genre` or `theme`.
         kinds (`list[str]`): The genres or themes.
         count, size (`int`): How many of each, and how many in one request.
-        more (`Callable`): What else a request has: a dict, made of its fields.
 
     Returns:
-        `list[str]`: each the JSON of the kind, `block`, `count` and what else it has.
+        `list[dict]`: each with the kind, `block` and `count`.
     """
-    items = []
-    for kind in kinds:
-        for number, start in enumerate(range(0, count, size), 1):
-            item = {field: kind, "block": number, "count": min(size, count - start)}
-            items.append(_item(item | more(item)))
-    return items
+    return [
+        {field: kind, "block": number, "count": min(size, count - start)}
+        for kind in kinds
+        for number, start in enumerate(range(0, count, size), 1)
+    ]
 
 
 def _seeds(item, draw, seed):
     """A seed for each group of contrasts of a request, drawn by theme and block: more blocks change none."""
     rng = random.Random(f"{seed} {item['theme']} {item['block']}")
-    seeds = [
+    return [
         {
             "register": rng.choice(draw["genre"]),
             "topics": rng.sample(draw["topic"], min(2, len(draw["topic"]))),
@@ -53,7 +50,6 @@ def _seeds(item, draw, seed):
         }
         for _ in range(item["count"])
     ]
-    return {"seeds": seeds}
 
 
 def specifications(prompt, genres, count, size, seed):
@@ -68,7 +64,7 @@ def specifications(prompt, genres, count, size, seed):
         count, size, seed (`int`)
 
     Returns:
-        `list[str]`: each the JSON of `block` and `specifications`.
+        `list[dict]`: each with `block` and `specifications`.
     """
     rng, drawn, feelings = random.Random(seed), [], []
     for _ in range(-(-count // size) * size):
@@ -83,11 +79,7 @@ def specifications(prompt, genres, count, size, seed):
         constrained, constraint = rng.random() < _CONSTRAINED_SHARE, rng.choice(prompt.draw.get("constraint", [""]))
         drawn.append({**one, "constraint": constraint} if constrained and constraint else one)
     starts = range(0, count, size)
-    return [_item({"block": n, "specifications": drawn[s : min(s + size, count)]}) for n, s in enumerate(starts, 1)]
-
-
-def _item(fields):
-    return json.dumps(fields, ensure_ascii=False)
+    return [{"block": n, "specifications": drawn[s : min(s + size, count)]} for n, s in enumerate(starts, 1)]
 
 
 def write_texts(count, output, settings, *, genres=(), themes=(), size=None, seed=0, store=None, on_estimate=None):
@@ -120,7 +112,8 @@ def write_texts(count, output, settings, *, genres=(), themes=(), size=None, see
         raise ValueError("count, size: must be 1 or more")
     if count > MOST:
         raise ValueError(f"count: must be at most {MOST:,}, for all are planned before the first is asked for")
-    items = _items(task.prompt, list(genres), list(themes), count, size, seed)
+    requests = _requests(task.prompt, list(genres), list(themes), count, size, seed)
+    items = [json.dumps(request, ensure_ascii=False) for request in requests]
     path = store_path(output, store)
     check_rows_output(output, path)
     settings.read_key()
@@ -129,7 +122,7 @@ def write_texts(count, output, settings, *, genres=(), themes=(), size=None, see
         if on_estimate is not None:
             on_estimate(job.estimate())
         report = ask_pending(job)
-        found = [(json.loads(item), job.rows.get(job.key(item))) for item in items]
+        found = [(request, job.rows.get(job.key(item))) for request, item in zip(requests, items, strict=True)]
     statuses = [row.status if row else "pending" for _, row in found]
     report.statuses = {status: statuses.count(status) for status in sorted(set(statuses))}
     values = [(item, row.value) for item, row in found if row is not None and row.status == "ok"]
@@ -141,7 +134,7 @@ def write_texts(count, output, settings, *, genres=(), themes=(), size=None, see
     return report
 
 
-def _items(prompt, genres, themes, count, size, seed):
+def _requests(prompt, genres, themes, count, size, seed):
     genres = list(dict.fromkeys(genre.strip() for genre in genres if genre.strip()))
     if prompt.task != "contrasts" and themes:
         raise ValueError(f"themes: the prompt {prompt.name!r} has none; use a prompt for contrasts")
@@ -156,8 +149,8 @@ def _items(prompt, genres, themes, count, size, seed):
     unknown = sorted(set(themes) - set(prompt.themes))
     if unknown:
         raise ValueError(f"themes: no theme {unknown[0]!r}; choose from {', '.join(prompt.themes)}")
-    kinds, more = dict.fromkeys(themes or prompt.themes), partial(_seeds, draw=prompt.draw, seed=seed)
-    return blocks("theme", kinds, count, size, more) if prompt.draw else blocks("theme", kinds, count, size)
+    requests = blocks("theme", dict.fromkeys(themes or prompt.themes), count, size)
+    return [one | {"seeds": _seeds(one, prompt.draw, seed)} for one in requests] if prompt.draw else requests
 
 
 def _genre_rows(values):

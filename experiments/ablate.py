@@ -47,9 +47,7 @@ def training_arguments(cell, grid, options):
 def inputs_digest(arguments, *benchmarks):
     """A digest of the files behind training arguments, and of the folders of benchmarks, wherever these lie."""
     lexicon = arguments.get("lexicon")
-    teachers = arguments.get("teachers") or []
-    listed = ", ".join(map(str, teachers)) if isinstance(teachers, list) else str(teachers)
-    teachers = teacher_names(listed) if listed else []
+    teachers = teacher_names(arguments["teachers"]) if arguments.get("teachers") else []
     starts = [arguments.get(name) for name in ("text_encoder", "init", "label_space")] + teachers
     weights = [checkpoint_digest(start_path(encoder_path(str(name)))) for name in starts if name]
     data = files_digest(str(arguments["data"]), lexicon_path(str(lexicon)) if lexicon else None)

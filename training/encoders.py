@@ -184,7 +184,8 @@ def _require_on_hub(argument, name):
 
 
 def _parts(teachers):
-    return [name.strip() for name in teachers.split(",") if name.strip()]
+    listed = ",".join(map(str, teachers)) if isinstance(teachers, list) else str(teachers)
+    return [name.strip() for name in listed.split(",") if name.strip()]
 
 
 def descriptors_share(teachers):
@@ -214,7 +215,7 @@ def teacher_names(teachers):
     The checkpoints that the argument `teachers` names.
 
     Args:
-        teachers (`str`): Folders or Hub ids, separated by commas; `descriptors` is none.
+        teachers (`str` or `list`): Folders or Hub ids, separated by commas or as a list; `descriptors` is none.
 
     Returns:
         `list[str]`

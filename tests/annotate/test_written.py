@@ -105,7 +105,7 @@ def test_no_text_and_more_than_anybody_needs_are_refused_at_once(tmp_path, count
 
 def test_what_is_drawn_is_balanced():
     prompt = load_prompt("specification")
-    drawn = [one for item in specifications(prompt, [], 4000, 10, 3) for one in json.loads(item)["specifications"]]
+    drawn = [one for item in specifications(prompt, [], 4000, 10, 3) for one in item["specifications"]]
     feelings = [one["feeling"] for one in drawn]
     assert (
         0.1 < feelings.count("neutral") / 4000 < 0.15
