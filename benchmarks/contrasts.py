@@ -8,8 +8,10 @@ be right, so chance is 0.25. `neutral` is not asked for.
 """
 
 import argparse
+import functools
 import itertools
 import json
+import sys
 from collections import defaultdict
 
 import numpy as np
@@ -17,29 +19,30 @@ import numpy as np
 __all__ = ["contrast_pairs", "measure_contrasts", "read_contrasts"]
 
 
-def read_contrasts(path):
+def read_contrasts(path, say=None):
     """
     Groups of contrasts that a data set keeps out of training.
 
     Args:
         path (`str`): Folder or Hub id of a data set as `emodistill build-data` makes it.
+        say (`Callable[[str], None]`, *optional*): Told of rows that are left out, see [`descriptors.rows.load_rows`].
 
     Returns:
         `list[dict]`: rows with `group`, `theme`, `text`, `labels` and, where it was rated, `valence`.
 
     Raises:
-        `ValueError`: if the data set keeps none, or none that can be told apart.
+        `ValueError`, `OSError`: if it cannot be read, keeps none, or none that can be told apart.
     """
-    import datasets
-
     from ..descriptors.inputs import HELD_OUT_GROUP
+    from ..descriptors.rows import load_rows, ratings
+    from ..descriptors.sources import NoSuchConfig
 
-    split = datasets.load_dataset(str(path), "default")
-    rated = {}
-    if "rated" in datasets.get_dataset_config_names(str(path)):
-        readings = datasets.load_dataset(str(path), "rated")
-        rated = {row["id"]: row["valence"] for row in readings.get("validation", ())}
-    rows = [row for row in split.get("validation", ()) if row.get("selection") == HELD_OUT_GROUP]
+    read = functools.partial(load_rows, str(path), "validation", labels=False, say=say)
+    rows = [row for row in read("default") or () if row.get("selection") == HELD_OUT_GROUP]
+    try:
+        rated = {row.get("id"): ratings(row)["valence"] for row in read("rated") or ()}
+    except NoSuchConfig:
+        rated = {}
     if not contrast_pairs(rows):
         raise ValueError(
             f"{path} keeps no contrasts to measure: no two texts of a group whose selection is `{HELD_OUT_GROUP}` in "
@@ -135,8 +138,8 @@ def main(argv=None):
     parser.add_argument("--bf16", action="store_true", help="compute in bf16")
     arguments = parser.parse_args(argv)
     try:
-        rows = read_contrasts(arguments.data)
-    except ValueError as error:
+        rows = read_contrasts(arguments.data, say=lambda message: print(message, file=sys.stderr))
+    except (ValueError, OSError) as error:
         parser.error(str(error))
     system = load_system(arguments.model, autocast=arguments.bf16)
     print(json.dumps(measure_contrasts(system, rows), indent=2))

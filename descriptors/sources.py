@@ -10,7 +10,7 @@ from pathlib import Path
 from .formats import FORMATS, FileRow, batch_rows, format_of, read_file, with_class_names
 from .labels import is_missing
 
-__all__ = ["NoSuchSplit", "iter_rows", "name_of"]
+__all__ = ["NoSuchConfig", "NoSuchSplit", "iter_rows", "name_of"]
 
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
 # How names of files say which split they hold, as the Hub reads them.
@@ -21,6 +21,10 @@ TIMEOUT = 10  # seconds for a first answer of the Hub
 
 class NoSuchSplit(ValueError):
     """The source has other splits than the one that was asked for."""
+
+
+class NoSuchConfig(ValueError):
+    """The source has other configurations than the one that was asked for."""
 
 
 def name_of(source):
@@ -136,7 +140,7 @@ def _folder(folder, split, config):
     if config is not None:
         folder = folder / config
         if not folder.is_dir():
-            raise ValueError(f"{folder.parent} has no configuration {config!r}")
+            raise NoSuchConfig(f"{folder.parent} has no configuration {config!r}")
     found = [path for path in sorted(folder.rglob("*")) if path.is_file() and not _aside(path, folder)]
     found = [path for path in found if format_of(path) in _TABLES]
     kinds = sorted({format_of(path) for path in found})
@@ -198,7 +202,7 @@ def _by_card(folder, configs, split, config):
         config = first[0] if first[0] in named else next(iter(named)) if len(named) == 1 else None
     if config not in named:
         what = f"no configuration {config!r}" if config else "several configurations, so name one"
-        raise ValueError(f"{folder} has {what}; there are: {', '.join(sorted(named))}")
+        raise NoSuchConfig(f"{folder} has {what}; there are: {', '.join(sorted(named))}")
     part = named[config]
     patterns = _patterns(part["data_files"])
     if split == "all":
@@ -250,6 +254,8 @@ def _hub(name, split, config, local_only):
         if "Unknown split" in str(error):
             raise NoSuchSplit(f"the data set {name!r} has no split {split!r}: {_first_line(error)}") from None
         why = _first_line(error)
+        if why.startswith("BuilderConfig"):
+            raise NoSuchConfig(f"the data set {name!r} has no configuration {config!r}: {why}") from None
         if offline:
             why = "it is not in the local cache, and " + (
                 "nothing is downloaded here" if local_only else "the Hub cannot be reached"

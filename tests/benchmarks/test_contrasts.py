@@ -23,16 +23,26 @@ def write(folder, configs):
     return str(folder)
 
 
-@pytest.fixture(autouse=True)
-def own_cache(monkeypatch, tmp_path_factory):
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
-
-
 @pytest.mark.parametrize("rated", [True, False])
 def test_valence_is_there_where_it_was_rated(tmp_path, rated):
-    configs = {"default": ROWS} | ({"rated": [{"id": "0", "valence": 7.5}]} if rated else {})
+    reading = ROWS[0] | {"valence": 7.5, "arousal": 5.0, "dominance": 6.0}
+    configs = {"default": ROWS} | ({"rated": [reading]} if rated else {})
     found = read_contrasts(write(tmp_path, configs))
     assert [(row["text"], row["valence"]) for row in found] == [("joy", 7.5 if rated else None), ("fear", None)]
+
+
+def test_what_was_written_since_the_last_reading_is_read(tmp_path):
+    read_contrasts(write(tmp_path, {"default": ROWS}))
+    found = read_contrasts(write(tmp_path, {"default": [*ROWS, ROWS[0] | {"id": "2", "text": "new"}]}))
+    assert [row["text"] for row in found] == ["joy", "fear", "new"]
+
+
+@pytest.mark.parametrize("name", ["none.jsonl", "there"])
+def test_a_data_set_that_cannot_be_read_is_told(tmp_path, name, capsys):
+    (tmp_path / "there").mkdir()
+    with pytest.raises(SystemExit):
+        main(["--data", str(tmp_path / name), "--model", "small"])
+    assert name in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("gap", [{"labels": []}, {"labels": None}, {"group": None}], ids=str)
