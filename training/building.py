@@ -329,6 +329,9 @@ def _unread(args, seed, say):
         raise ValueError(f"unread_config {name} has no split `train`, whose texts teachers would read")
     if args.sources:
         rows = _of_sources(rows, args.sources, "unread")
+    if number is not None and number > len(rows) and say:
+        among = " of the sources" if args.sources else ""
+        say(f"unread_config asks for {number} texts and {name} has {len(rows)}{among}: all of them are taken")
     return rows if number is None or number >= len(rows) else _drawn(rows, number, seed)
 
 

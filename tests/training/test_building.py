@@ -33,10 +33,10 @@ def with_unread(tmp_path, rows_file):
 def unread_of(arguments, with_unread, checkpoint):
     """`unread_of(*flags)`: the unread texts of a run."""
 
-    def read(*flags, seed=0):
+    def read(*flags, seed=0, say=None):
         start = ("--data", str(with_unread), "--data_config", "default", "--teachers", str(checkpoint))
         _, data, _ = parse_arguments(arguments(*start, *flags, lexicon=False))
-        train, _, _ = load_data(data, seed)
+        train, _, _ = load_data(data, seed, say)
         assert all(not row["labels"] for row in train if row["id"].startswith("u"))
         return [(row["id"], row["source"]) for row in train if row["id"].startswith("u")]
 
@@ -48,7 +48,17 @@ def test_so_many_unread_texts_are_drawn_by_seed(unread_of):
     some = unread_of("--unread_config", "25 of unread")
     assert len(set(some)) == 25 and some == unread_of("--unread_config", "25 of unread")
     assert some != unread_of("--unread_config", "25 of unread", seed=1)
-    assert len(unread_of("--unread_config", "1000 of unread")) == 90
+
+
+def test_all_unread_texts_are_taken_where_there_are_fewer_and_that_is_told(unread_of):
+    told = []
+    assert len(unread_of("--unread_config", "1000 of unread", say=told.append)) == 90
+    assert len(unread_of("--unread_config", "40 of unread", "--sources", "forum", say=told.append)) == 30
+    assert len(unread_of("--unread_config", "90 of unread", say=told.append)) == 90
+    assert told == [
+        "unread_config asks for 1000 texts and unread has 90: all of them are taken",
+        "unread_config asks for 40 texts and unread has 30 of the sources: all of them are taken",
+    ]
 
 
 def test_unread_texts_are_of_the_sources_that_are_trained_on(unread_of):
