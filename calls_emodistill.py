@@ -6,15 +6,12 @@ The pipeline and the exported model share this, so that the same call has the sa
 import collections.abc
 import functools
 import importlib
-import random
-import warnings
 
 import numpy as np
 
 from .decision_emodistill import dimension_scores, score_labels
 from .inputs_emodistill import is_blank, many_texts, one_ahead, read_ahead, read_inputs
 from .labels_emodistill import LabelSet
-from .language_emodistill import foreign_language
 from .options_emodistill import CHECKS, UNSET, given, known, names_in, one_of, read_batch_size
 from .progress_emodistill import Bar
 from .results_emodistill import (
@@ -26,18 +23,16 @@ from .results_emodistill import (
     to_frame,
     uses_auto,
 )
+from .telling_emodistill import TellsOnce
 
 __all__ = ["DEFAULT_BATCH_SIZE", "UNSET", "EmotionCalls"]
 
 DEFAULT_BATCH_SIZE = 32
-MOST_PAIRS_TOLD = 3  # of labels that the model cannot tell apart
-MOST_TOLD = 1000  # warnings of one classifier: a server whose users bring labels must not remember each
-LOOKED_AT = 1000  # texts of a call, whether they are in the model's language
 UNHEEDED_NUMBER = "labels_per_text is for multi_label=True, and goes unheeded without it"
 NO_LABELS = "labels is missing: give the emotion labels to choose from, for instance joy,anger"
 
 
-class EmotionCalls:
+class EmotionCalls(TellsOnce):
     """
     Mixin of whatever scores texts.
 
@@ -51,11 +46,7 @@ class EmotionCalls:
     - `_embedded(label_set)`: [`EmbeddedLabels`] of a [`LabelSet`], and the [`LabelStatistics`] to score against;
     - `_head(embeds)`: built-in dimensions of embedded texts, a list of rows;
     - `_forward_params`: what its constructor says of how texts are read.
-
-    It may have `language`, that of the texts it reads (`"en"` by default, `None` for any).
     """
-
-    language = "en"
 
     def _sanitize_parameters(
         self,
@@ -139,31 +130,6 @@ class EmotionCalls:
     def start_embedding(self, tokenized, batch_size, progress=None):
         """A function that gives what `embed_tokenized` gives; a model with threads of its own begins at once."""
         return functools.partial(self.embed_tokenized, tokenized, batch_size, progress=progress)
-
-    def _tell_language(self, texts):
-        """Warn once of a text that is clearly not in the model's language; of very many texts some are looked at."""
-        if self.language != "en" or "language" in self._told():
-            return
-        if len(texts) > LOOKED_AT:  # by chance, since each second row of a table may be the translation of the first
-            texts = random.Random(0).sample(texts, LOOKED_AT)
-        for text in texts:
-            if language := foreign_language(text):
-                shown = text if len(text) <= 40 else text[:39] + "…"
-                self._tell(
-                    f"the model reads English, and a text looks like {language} ({shown!r}): scores of such texts "
-                    "mean little, however certain they look",
-                    "language",
-                )
-                return
-
-    def _told(self):
-        return self.__dict__.setdefault("_already_told", set())
-
-    def _tell(self, message, key=None):
-        """Warn, once."""
-        if (key or message) not in self._told() and len(self._told()) < MOST_TOLD:
-            self._told().add(key or message)
-            warnings.warn(message, stacklevel=3)
 
     def _results(self, inputs, batch_size, begin, preprocess_params, postprocess_params):
         """
@@ -455,11 +421,7 @@ class EmotionCalls:
         feelings, places = label_set.complemented() if multi_label else (label_set, None)
         self._tell_of_negations(label_set, multi_label)
         labels, statistics = self._embedded(feelings)
-        alike = labels.look_alikes()
-        for one, other in alike[:MOST_PAIRS_TOLD]:
-            self._tell(f"labels {one!r} and {other!r} have the same embedding, so the model cannot tell them apart")
-        if more := len(alike[MOST_PAIRS_TOLD:]):
-            self._tell(f"{more:,} more pairs of labels have the same embedding")
+        self._tell_of_look_alikes(labels.look_alikes())
         asked = options.get("labels_per_text")
         if asked is not None and "multi_label" not in options:  # of the constructor, and no one has said how to decide
             self._tell(f"{UNHEEDED_NUMBER}; scores are those of exactly one label a text")
@@ -471,13 +433,6 @@ class EmotionCalls:
         absent = np.array([feeling is not None for feeling in label_set.absent])
         scores = scores[:, places]
         return np.where(absent, 1.0 - scores, scores)
-
-    def _tell_of_negations(self, label_set, multi_label, argument="labels"):
-        for wording in label_set.misread(multi_label):
-            self._tell(
-                f"{argument} holds {wording!r}: the model does not read the negation and scores it like the feeling "
-                "itself; as a plain label with multi_label=True it is scored as the absence of the feeling"
-            )
 
     def _add_windows(self, results, model_outputs, options):
         """Tell of each text that is not read in full how much is, and give its windows where they are asked for."""

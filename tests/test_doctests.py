@@ -15,7 +15,7 @@ MODULES = [
     "modeling_emodistill", "statistics_emodistill", "labels_emodistill",
     "loss_emodistill", "decision_emodistill", "rules_emodistill", "towers_emodistill", "weights_emodistill", "loading",
     "inputs_emodistill", "language_emodistill", "results_emodistill", "normalisation_emodistill",
-    "set_rules_emodistill", "eight_bit_emodistill", "watching_emodistill",
+    "set_rules_emodistill", "eight_bit_emodistill", "watching_emodistill", "telling_emodistill",
     "options_emodistill", "progress_emodistill", "locks_emodistill",
     "encoding_emodistill", "fingerprint", "pipeline_emodistill", "predict", "cli", "train_accelerate",
     "training.arguments", "training.data", "training.distilling", "training.finishing", "training.objective",

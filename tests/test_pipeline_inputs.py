@@ -248,7 +248,7 @@ def test_many_labels_that_are_one_to_the_model_are_few_words(classify):
 
 
 def test_warnings_that_are_remembered_have_a_bound(classify, monkeypatch):
-    monkeypatch.setattr("emodistill.calls_emodistill.MOST_TOLD", 3)
+    monkeypatch.setattr("emodistill.telling_emodistill.MOST_TOLD", 3)
     rows = [{"text": "my dog", "labels": [f"not {word}", "joy"]} for word in ("sad", "angry", "calm", "proud", "late")]
     assert len(warnings_of(lambda: classify(rows))) == 3 == len(classify._already_told)
     assert not warnings_of(lambda: classify(rows))
