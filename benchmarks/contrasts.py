@@ -39,15 +39,15 @@ def read_contrasts(path, say=None):
 
     read = functools.partial(load_rows, str(path), "validation", labels=False, say=say)
     rows = [row for row in read("default") or () if row.get("selection") == HELD_OUT_GROUP]
-    try:
-        rated = {row.get("id"): ratings(row)["valence"] for row in read("rated") or ()}
-    except NoSuchConfig:
-        rated = {}
     if not contrast_pairs(rows):
         raise ValueError(
             f"{path} keeps no contrasts to measure: no two texts of a group whose selection is `{HELD_OUT_GROUP}` in "
             "its validation split differ in their descriptors"
         )
+    try:
+        rated = {row.get("id"): ratings(row)["valence"] for row in read("rated") or ()}
+    except NoSuchConfig:
+        rated = {}
     return [row | {"valence": rated.get(row["id"])} for row in rows]
 
 

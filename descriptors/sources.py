@@ -251,9 +251,9 @@ def _hub(name, split, config, local_only):
         with _offline(datasets) if offline else contextlib.nullcontext():
             data = datasets.load_dataset(name, config, split=None if split == "all" else split, **options)
     except Exception as error:  # the library's errors are many: all mean that there is nothing to read
-        if "Unknown split" in str(error):
-            raise NoSuchSplit(f"the data set {name!r} has no split {split!r}: {_first_line(error)}") from None
         why = _first_line(error)
+        if "Unknown split" in str(error):
+            raise NoSuchSplit(f"the data set {name!r} has no split {split!r}: {why}") from None
         if why.startswith("BuilderConfig"):
             raise NoSuchConfig(f"the data set {name!r} has no configuration {config!r}: {why}") from None
         if offline:

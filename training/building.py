@@ -60,7 +60,6 @@ class Parts:
         validator, sampled_validator ([`Validator`]): On all held-out texts, and on those to measure while training.
         align (`Callable`, *optional*): To be called before the first step, where `label_space` is given.
         optimizer (`torch.optim.Optimizer`): Of the network's parameters.
-        lexicon ([`Lexicon`]): Of the run.
         background_rows (`list[dict]`): Texts of the background, with their `weights`.
         words (`list[str]`): Plain words that these stand for, the reference vocabulary.
         dimension_rows (`list[dict]`): Texts that dimensions are fitted on, with their `rating`.
@@ -79,7 +78,6 @@ class Parts:
     sampled_validator: Any
     align: Any
     optimizer: Any
-    lexicon: Any
     background_rows: list
     words: list
     dimension_rows: list
@@ -147,7 +145,6 @@ def build_parts(groups, data, accelerator, say=print):
         sampled_validator=validator.sampled(args.validation_texts),
         align=align if aligned else None,
         optimizer=build_optimizer(network, args),
-        lexicon=lexicon,
         background_rows=background_rows,
         words=reference_words(train, [row["weights"] for row in background_rows], lexicon),
         dimension_rows=dimension_rows,
